@@ -1,0 +1,109 @@
+/* os.c: the operating system, Linux. See os.h for what each call promises.
+ *
+ * Reservations are anonymous mappings with MAP_NORESERVE, so that a large one is only numbers; on a system
+ * that counts every reservation against its commit limit (vm.overcommit_memory = 2) or under a limit on
+ * address space a large one is refused and the caller asks for less.
+ *
+ * Reservations are aligned to 2 MB so that mremap can move whole page-table pages: moving 1 GB takes
+ * microseconds, because no entry of the last level is touched.
+ */
+#include "base/os.h"
+
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	TABLE_SPAN = 2 << 20
+}; /* what one page of last-level page table maps on x86-64 and aarch64 with 4 KB */
+
+bool (*neap__os_fail)(const char *call);
+
+static bool fails(const char *call)
+{
+	return neap__os_fail != NULL && neap__os_fail(call);
+}
+
+size_t neap__os_page_size(void)
+{
+	static _Atomic size_t cached; /* relaxed: every thread computes the same value */
+	size_t size = atomic_load_explicit(&cached, memory_order_relaxed);
+	if (size == 0) {
+		size = (size_t)sysconf(_SC_PAGESIZE);
+		atomic_store_explicit(&cached, size, memory_order_relaxed);
+	}
+	return size;
+}
+
+void *neap__os_reserve(size_t size)
+{
+	if (fails("mmap") || size > SIZE_MAX - TABLE_SPAN)
+		return NULL;
+	char *raw = mmap(NULL, size + TABLE_SPAN, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (raw == MAP_FAILED)
+		return NULL;
+	size_t lead = (size_t)(-(uintptr_t)raw & (TABLE_SPAN - 1));
+	if (lead != 0)
+		munmap(raw, lead);
+	if (lead != TABLE_SPAN)
+		munmap(raw + lead + size, TABLE_SPAN - lead);
+	(void)madvise(raw + lead, size, MADV_NOHUGEPAGE);
+	return raw + lead;
+}
+
+void *neap__os_grow(void *base, size_t size, size_t new_size)
+{
+	if (fails("mremap"))
+		return NULL;
+	/* A fresh aligned reservation is the target, so that both ends agree modulo 2 MB. */
+	char *target = neap__os_reserve(new_size);
+	if (target == NULL)
+		return NULL;
+	void *moved = mremap(base, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, target);
+	if (moved == MAP_FAILED) {
+		munmap(target, new_size);
+		return NULL;
+	}
+	return moved;
+}
+
+void neap__os_release(void *base, size_t size)
+{
+	if (base != NULL)
+		munmap(base, size);
+}
+
+size_t neap__os_return(void *start, size_t size)
+{
+	uintptr_t page = neap__os_page_size();
+	uintptr_t from = ((uintptr_t)start + page - 1) & ~(page - 1);
+	uintptr_t to = ((uintptr_t)start + size) & ~(page - 1);
+	if (to <= from || fails("madvise") || madvise((void *)from, to - from, MADV_DONTNEED) != 0)
+		return 0;
+	return to - from;
+}
+
+void neap__os_random(void *ret, size_t size)
+{
+	unsigned char *out = ret;
+	while (size > 0) {
+		ssize_t got = fails("getrandom") ? -1 : getrandom(out, size, 0);
+		if (got <= 0)
+			break;
+		out += got;
+		size -= (size_t)got;
+	}
+	/* No random device: weaker, but still different in every process and on every call. */
+	static _Atomic uint64_t counter;
+	for (; size > 0; size--) {
+		struct timespec now;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		uint64_t mix = (uint64_t)now.tv_nsec ^ (uint64_t)(uintptr_t)&now ^
+			       (atomic_fetch_add_explicit(&counter, 1, memory_order_relaxed) << 32);
+		mix *= UINT64_C(0x9e3779b97f4a7c15);
+		*out++ = (unsigned char)(mix >> 56);
+	}
+}

@@ -1,0 +1,33 @@
+/* os.h: every system call that the library makes, behind one small interface.
+ *
+ * Nothing above this file calls mmap, madvise or getrandom. Tests replace single functions through
+ * neap__os_fail to see what happens when the system says no.
+ */
+#ifndef NEAP_SRC_BASE_OS_H
+#define NEAP_SRC_BASE_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Asked before each system call that can fail; true makes that call fail. Tests only; NULL in production. */
+extern bool (*neap__os_fail)(const char *call);
+
+/* Bytes in a page, a power of two. */
+size_t neap__os_page_size(void);
+
+/* Reserves `size` bytes of zeroed, private, writable address space that costs no memory until it is touched,
+ * aligned to 2 MB, or NULL. Huge pages are refused for it: a first touch that clears 2 MB takes milliseconds.
+ */
+void *neap__os_reserve(size_t size);
+/* Moves a reservation to a larger one without copying a page; the old address is gone. NULL: unchanged. */
+void *neap__os_grow(void *base, size_t size, size_t new_size);
+void neap__os_release(void *base, size_t size);
+/* Gives the whole pages inside [start, start + size) back to the system; they read as zero afterwards.
+ * Returns the bytes given back, 0 when the system refused.
+ */
+size_t neap__os_return(void *start, size_t size);
+/* Fills `size` bytes with random bits from the system; falls back on address and clock when it refuses. */
+void neap__os_random(void *ret, size_t size);
+
+#endif
