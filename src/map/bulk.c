@@ -216,7 +216,10 @@ struct neap_map *neap_map_clone(const struct neap_map *map,
 	if (clone == NULL)
 		return NULL;
 	struct cloning job = {clone, map, copy_value, ctx};
-	if (!neap__each_slot(map, clone_one, &job)) {
+	neap__write_begin(clone, "neap_map_clone");
+	bool complete = neap__each_slot(map, clone_one, &job);
+	neap__write_end(clone, "neap_map_clone");
+	if (!complete) {
 		neap_map_destroy(clone);
 		return NULL;
 	}

@@ -172,7 +172,8 @@ int neap__segment_split(struct neap_map *map, uint32_t number)
 	return NEAP_OK;
 }
 
-void neap__segment_repair(struct neap_map *map, uint32_t number)
+/* The repair itself; spilled entries stay where they are, their marks are gone. */
+static void repair(struct neap_map *map, uint32_t number)
 {
 	struct neap__segment *seg = &map->segs[number];
 	uint32_t limit = map->pool != NULL ? neap__limit(map) : neap__small_limit(map);
@@ -182,6 +183,11 @@ void neap__segment_repair(struct neap_map *map, uint32_t number)
 	resettle(map, &displaced, number, number, 0);
 	map->rebuilds++;
 	map->epoch++;
+}
+
+void neap__segment_repair(struct neap_map *map, uint32_t number)
+{
+	repair(map, number);
 	neap__spill_settle(map, number);
 }
 
@@ -230,7 +236,7 @@ bool neap__segment_merge(struct neap_map *map, uint32_t number, uint32_t most)
 	uint32_t keep = map->segs[number].live >= map->segs[buddy].live ? number : buddy;
 	uint32_t drop = keep == number ? buddy : number;
 	if (map->segs[keep].room < map->segs[drop].live)
-		neap__segment_repair(map, keep);
+		repair(map, keep);
 	map->segs[keep].path = neap__path_of(bits & ~bit, depth - 1);
 	neap__dir_assign(map, map->segs[keep].path, keep);
 	pour(map, drop, keep);
