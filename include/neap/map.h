@@ -174,13 +174,13 @@ struct neap_map_iter {
 	void *value;
 	/* The rest belongs to src/map/iterate.c, which explains it. */
 	struct neap_map *neap__map;
-	const uint8_t *neap__ctrl;
+	const uint8_t *neap__ctrl, *neap__before;
 	uint8_t *neap__slots;
 	uint64_t neap__epoch, neap__version;
 	uint32_t neap__live, neap__group, neap__groups_left;
 	uint32_t neap__lo, neap__hi, neap__start_lo, neap__start_hi;
 	uint16_t neap__home, neap__home_end, neap__start_home;
-	uint8_t neap__mode, neap__lap, neap__offset, neap__filter, neap__seen_len;
+	uint8_t neap__mode, neap__lap, neap__offset, neap__filter, neap__common, neap__seen_len;
 	uint64_t neap__last_print, neap__last_place;
 	uint64_t neap__seen[120];
 };

@@ -299,6 +299,17 @@ static inline __attribute__((unused)) bool NEAP__M(_take)(struct neap_map *map, 
 	return neap_map_take(map, &key, ret_key, ret_value);
 }
 
+/* neap_map_iter_next, with the common step inlined. */
+NEAP__INLINE bool NEAP__M(_next)(struct neap_map_iter *it)
+{
+	const struct neap__shape shape = NEAP__M(_shape)();
+	if (NEAP__DIRECT && sizeof(NEAP_MAP_KEY) <= 16 &&
+	    NEAP__LIKELY(neap__iter_step(it, shape.slot_size, shape.group_bytes, shape.value_offset,
+					 sizeof(NEAP_MAP_KEY))))
+		return true;
+	return neap_map_iter_next(it);
+}
+
 #undef NEAP_MAP_NAME
 #undef NEAP_MAP_KEY
 #undef NEAP_MAP_VALUE
