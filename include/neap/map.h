@@ -148,7 +148,8 @@ NEAP_API int neap_map_compact(struct neap_map *map);
 
 /* A new map with the same type, options, keys and values. Owned string keys are copied; values are copied as
  * bytes, so a type with a `release` callback usually needs `copy_value` (may be NULL: bytes), which fills
- * the zeroed `ret_value` and returns 0 or an error. NULL when memory was refused; the source is unchanged.
+ * the zeroed `ret_value` and returns 0 or an error. NULL when memory or a value was refused: the source is
+ * unchanged, and what copy_value had filled was handed to `release`, with key NULL.
  */
 NEAP_API struct neap_map *neap_map_clone(const struct neap_map *map,
 					 int (*copy_value)(void *ret_value, const void *value, void *ctx),
