@@ -182,7 +182,7 @@ struct neap_map_iter {
 	uint32_t neap__lo, neap__hi, neap__start_lo, neap__start_hi;
 	uint16_t neap__home, neap__home_end, neap__start_home;
 	uint8_t neap__mode, neap__lap, neap__offset, neap__filter, neap__seen_len;
-	uint64_t neap__last_print, neap__last_place;
+	uint64_t neap__last_turn, neap__last_print, neap__last_place;
 	uint64_t neap__seen[120];
 };
 

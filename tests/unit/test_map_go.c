@@ -131,6 +131,23 @@ static void growing_inside_the_loop(void **state)
 	assert_growth_while_iterating(most / 2, most, 3);
 }
 
+/* A loop over ten entries whose body adds hundreds of thousands, at once or a few at a time: the cost of a step must
+ * not grow with the map. When it did, 40,000 entries took 22 seconds.
+ */
+static void growing_inside_the_loop_stays_linear(void **state)
+{
+	(void)state;
+	uint64_t most = probe_scale(300000);
+	static const unsigned added[] = {300000, 2, 100};
+	for (size_t i = 0; i < sizeof added / sizeof added[0]; i++) {
+		clock_t start = clock();
+		assert_growth_while_iterating(10, most, added[i]);
+		double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+		if (!CHECKED && seconds > 3)
+			fail_msg("a loop that adds %u entries a step took %.1f s", added[i], seconds);
+	}
+}
+
 static void deleting_everything_inside_the_loop(void **state)
 {
 	(void)state;
@@ -426,6 +443,7 @@ int main(void)
 		cmocka_unit_test(order_is_random_in_a_sparse_map),
 		cmocka_unit_test(what_is_deleted_before_its_turn_is_not_produced),
 		cmocka_unit_test(growing_inside_the_loop),
+		cmocka_unit_test(growing_inside_the_loop_stays_linear),
 		cmocka_unit_test(deleting_everything_inside_the_loop),
 		cmocka_unit_test(growing_and_shrinking_inside_the_loop),
 		cmocka_unit_test(a_key_deleted_and_put_back_stays_one_entry),
