@@ -148,7 +148,8 @@ NEAP_API int neap_map_compact(struct neap_map *map);
 
 /* A new map with the same type, options, keys and values. Owned string keys are copied; values are copied as
  * bytes, so a type with a `release` callback usually needs `copy_value` (may be NULL: bytes), which fills
- * the zeroed `ret_value` and returns 0 or an error. NULL when memory was refused; the source is unchanged.
+ * the zeroed `ret_value` and returns 0 or an error. NULL when memory or a value was refused: the source is
+ * unchanged, and what copy_value had filled was handed to `release`, with key NULL.
  */
 NEAP_API struct neap_map *neap_map_clone(const struct neap_map *map,
 					 int (*copy_value)(void *ret_value, const void *value, void *ctx),
@@ -181,7 +182,7 @@ struct neap_map_iter {
 	uint32_t neap__lo, neap__hi, neap__start_lo, neap__start_hi;
 	uint16_t neap__home, neap__home_end, neap__start_home;
 	uint8_t neap__mode, neap__lap, neap__offset, neap__filter, neap__common, neap__seen_len;
-	uint64_t neap__last_print, neap__last_place;
+	uint64_t neap__last_turn, neap__last_print, neap__last_place;
 	uint64_t neap__seen[120];
 };
 

@@ -261,11 +261,19 @@ static bool step_fast(struct neap_map_iter *it)
 
 /* ---- SLOW ---- */
 
-/* The entry of the unit that comes next in the order (fingerprint, place). */
+/* The entry of the unit that comes next in the order (turn, fingerprint, place). A turn is home, then prefix:
+ * the hash bits that never change, so that one group of one segment holds all entries of the next few turns,
+ * however much the map has grown or shrunk since the unit began.
+ */
 struct candidate {
 	uint8_t *slot; /* NULL: none */
-	uint64_t print, place;
+	uint64_t turn, print, place;
 };
+
+static uint64_t turn_at(uint32_t home, uint32_t prefix)
+{
+	return (uint64_t)home << NEAP__MAX_DEPTH | prefix;
+}
 
 static bool seen_before(const struct neap_map_iter *it, uint64_t print)
 {
@@ -275,23 +283,36 @@ static bool seen_before(const struct neap_map_iter *it, uint64_t print)
 	return false;
 }
 
+/* True for an entry of the unit that was produced since it became slow. */
+static bool produced_slowly(const struct neap_map_iter *it, const struct candidate *entry)
+{
+	if (it->neap__mode != SLOW || entry->turn > it->neap__last_turn)
+		return false;
+	if (entry->turn < it->neap__last_turn || entry->print < it->neap__last_print)
+		return true;
+	/* Places compare only while nothing has moved. */
+	bool same_places = it->neap__epoch == it->neap__map->epoch;
+	return entry->print == it->neap__last_print && (!same_places || entry->place <= it->neap__last_place);
+}
+
+static bool comes_before(const struct candidate *a, const struct candidate *b)
+{
+	if (a->turn != b->turn)
+		return a->turn < b->turn;
+	return a->print < b->print || (a->print == b->print && a->place < b->place);
+}
+
 static void consider(const struct neap_map_iter *it, uint8_t *slot, uint64_t place, struct candidate *best)
 {
 	const struct neap_map *map = it->neap__map;
-	if (!in_unit(it, neap__slot_hash(map, slot)))
+	uint32_t hash_high = neap__slot_hash(map, slot);
+	if (!in_unit(it, hash_high))
 		return;
-	uint64_t print = fingerprint(map, slot);
-	if (it->neap__mode == SLOW) {
-		/* Places compare only while nothing has moved. */
-		bool same_places = it->neap__epoch == map->epoch;
-		if (print < it->neap__last_print ||
-		    (print == it->neap__last_print && (!same_places || place <= it->neap__last_place)))
-			return;
-	}
-	if (best->slot != NULL && (print > best->print || (print == best->print && place >= best->place)))
-		return;
-	if (!seen_before(it, print))
-		*best = (struct candidate){slot, print, place};
+	struct candidate entry = {slot, turn_at(hash_high & (HOMES - 1), hash_high >> 8),
+				  fingerprint(map, slot), place};
+	if ((best->slot == NULL || comes_before(&entry, best)) && !produced_slowly(it, &entry) &&
+	    !seen_before(it, entry.print))
+		*best = entry;
 }
 
 /* Considers the entries that start probing in one group: they are there or in the groups that it ran over. */
@@ -313,19 +334,34 @@ static void consider_chain(const struct neap_map_iter *it, uint32_t number, uint
 	}
 }
 
+/* Considers the entries of one group in every segment from `prefix` on, until none can come before the best. */
+static void sweep(const struct neap_map_iter *it, uint32_t home, uint32_t prefix, struct candidate *best)
+{
+	const struct neap_map *map = it->neap__map;
+	while (prefix < it->neap__hi && (best->slot == NULL || best->turn >= turn_at(home, prefix))) {
+		uint32_t number = segment_at(map, prefix);
+		consider_chain(it, number, home >> home_bits(map), best);
+		prefix = range_of(map, number).hi;
+	}
+}
+
 static struct candidate find_candidate(const struct neap_map_iter *it)
 {
 	const struct neap_map *map = it->neap__map;
-	struct candidate best = {NULL, 0, 0};
-	for (uint32_t prefix = it->neap__lo; prefix < it->neap__hi;) {
-		uint32_t number = segment_at(map, prefix);
-		uint32_t last = (it->neap__home_end - 1u) >> home_bits(map);
-		for (uint32_t group = it->neap__home >> home_bits(map); group <= last; group++)
-			consider_chain(it, number, group, &best);
-		prefix = range_of(map, number).hi;
-	}
+	struct candidate best = {NULL, 0, 0, 0};
 	for (uint32_t i = 0; i < map->spilled; i++)
 		consider(it, neap__spill_at(map, i), (UINT64_C(1) << 60) + i, &best);
+
+	uint32_t home = it->neap__home;
+	if (it->neap__mode == SLOW) { /* the rest of the home that the last turn was in */
+		home = (uint32_t)(it->neap__last_turn >> NEAP__MAX_DEPTH);
+		sweep(it, home, (uint32_t)it->neap__last_turn & (PREFIXES - 1), &best);
+		home++;
+	}
+	while (home < it->neap__home_end && (best.slot == NULL || best.turn >= turn_at(home, 0))) {
+		sweep(it, home, it->neap__lo, &best);
+		home = ((home >> home_bits(map)) + 1) << home_bits(map);
+	}
 	return best;
 }
 
@@ -334,6 +370,7 @@ static bool step_slow(struct neap_map_iter *it)
 	struct candidate next = find_candidate(it);
 	if (next.slot == NULL)
 		return false;
+	it->neap__last_turn = next.turn;
 	it->neap__last_print = next.print;
 	it->neap__last_place = next.place;
 	it->neap__epoch = it->neap__map->epoch;
