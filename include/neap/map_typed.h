@@ -250,7 +250,9 @@ static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_ma
 static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NEAP_MAP_KEY key,
 							NEAP_MAP_VALUE value)
 {
-	if (!NEAP__DIRECT || map == NULL)
+	if (map == NULL)
+		return NEAP_ENIL;
+	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, &value);
 	bool inserted;
 	neap__write_begin(map, "neap_map_put");
@@ -266,7 +268,9 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 #else
 static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NEAP_MAP_KEY key)
 {
-	if (!NEAP__DIRECT || map == NULL)
+	if (map == NULL)
+		return NEAP_ENIL;
+	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, NULL);
 	bool inserted;
 	neap__write_begin(map, "neap_map_put");
@@ -278,7 +282,9 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 
 static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map, NEAP_MAP_KEY key)
 {
-	if (!NEAP__DIRECT || !NEAP__PLAIN || map == NULL)
+	if (map == NULL)
+		return false;
+	if (!NEAP__DIRECT || !NEAP__PLAIN)
 		return neap_map_delete(map, &key);
 	neap__write_begin(map, "neap_map_delete");
 	const uint64_t hash = NEAP__M(_hash)(map, &key);

@@ -119,7 +119,7 @@ static int reserve_pool(struct neap_map *map, size_t n)
 {
 	size_t fill = expected_fill(map);
 	uint32_t depth = 0;
-	while (depth < NEAP__MAX_DEPTH && fill << depth < n)
+	while (UINT32_C(1) << depth < neap__segments_most(map) && fill << depth < n)
 		depth++;
 	if (fill << depth < n)
 		return NEAP_ETOOBIG;
