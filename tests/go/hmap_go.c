@@ -723,33 +723,44 @@ static void write_iterate_grow(struct script *script, uint32_t n)
 }
 
 /* A same-size growth at B = 16: nine keys into every bucket, one bucket after the other, and out again. Each
- * leaves an overflow bucket behind, and the sampled count has to notice when there are about 2^16 of them.
+ * leaves an overflow bucket behind, and the sampled count has to notice when there are about 2^16 of them. Since
+ * it may just miss that, some buckets get 17 keys afterwards.
  */
-static void write_overflow_large(struct script *script, uint32_t n)
+enum { CROWDED_B = 16, CROWD = 17 };
+static uint32_t crowd_ids[1 << CROWDED_B][CROWD];
+static uint8_t crowd_size[1 << CROWDED_B];
+
+static void crowd_find(void)
 {
-	enum { B = 16, PER_BUCKET = 9 };
-	static uint32_t ids[1 << B][PER_BUCKET];
-	static uint8_t filled[1 << B];
-	script->steps[0].arg = 300000; /* makes B 16 */
-	random_state = 0;	       /* as at step 0: Go draws hash0 */
+	random_state = 0; /* as at step 0, where Go draws hash0 */
 	uint64_t hash0 = (uint32_t)go_random(NULL);
-	memset(filled, 0, sizeof filled);
-	for (uint32_t id = 1; id < 2 * MAX_IDS; id++) { /* 32 for each bucket, more or less */
+	memset(crowd_size, 0, sizeof crowd_size);
+	for (uint32_t id = 1; id < 4 * MAX_IDS; id++) { /* 64 for each bucket, more or less */
 		uint32_t key;
 		make_u32(id, &key);
-		size_t bucket = hash_4(&key, hash0) & ((1 << B) - 1);
-		if (filled[bucket] < PER_BUCKET)
-			ids[bucket][filled[bucket]++] = id;
+		size_t bucket = hash_4(&key, hash0) & ((1 << CROWDED_B) - 1);
+		if (crowd_size[bucket] < CROWD)
+			crowd_ids[bucket][crowd_size[bucket]++] = id;
 	}
+}
+
+static void crowd_bucket(struct script *script, size_t bucket, size_t keys)
+{
+	for (size_t i = 0; i < keys; i++)
+		script_add(script, OP_PUT, crowd_ids[bucket][i]);
+	for (size_t i = 0; i < keys; i++)
+		script_add(script, OP_DELETE, crowd_ids[bucket][i]);
+}
+
+static void write_overflow_large(struct script *script, uint32_t n)
+{
+	crowd_find();
+	script->steps[0].arg = 300000; /* makes B 16 */
 	script_add(script, OP_PUT, 0); /* so that the map is never empty and keeps its seed */
-	for (size_t bucket = 0; bucket < n; bucket++) {
-		if (filled[bucket] < PER_BUCKET)
-			continue;
-		for (size_t i = 0; i < PER_BUCKET; i++)
-			script_add(script, OP_PUT, ids[bucket][i]);
-		for (size_t i = 0; i < PER_BUCKET; i++)
-			script_add(script, OP_DELETE, ids[bucket][i]);
-	}
+	for (size_t bucket = 0; bucket < n; bucket++)
+		crowd_bucket(script, bucket, 9);
+	for (size_t bucket = 0; bucket < n / 16; bucket++)
+		crowd_bucket(script, bucket, 17);
 	script_fill(script, 1, 40000); /* until it is done */
 }
 
