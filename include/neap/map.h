@@ -137,8 +137,8 @@ NEAP_API size_t neap_map_delete_if(struct neap_map *map,
 NEAP_API void neap_map_clear_keep(struct neap_map *map);
 /* Deletes every entry and gives all memory back; what remains is the header. */
 NEAP_API void neap_map_clear(struct neap_map *map);
-/* Makes room for `n` entries in all, so that inserting up to them needs no further memory. Takes time
- * proportional to the map. 0, NEAP_ENOMEM or NEAP_ETOOBIG with the map as it was.
+/* Makes room for `n` entries in all, so that inserting up to them needs no further memory until deletes shrink
+ * the map again (see `floor`). Takes time proportional to the map. 0, NEAP_ENOMEM or NEAP_ETOOBIG with the map as it was.
  */
 NEAP_API int neap_map_reserve(struct neap_map *map, size_t n);
 /* Merges what can be merged within the load limit and returns every free page now. Takes time
@@ -175,13 +175,13 @@ struct neap_map_iter {
 	void *value;
 	/* The rest belongs to src/map/iterate.c, which explains it. */
 	struct neap_map *neap__map;
-	const uint8_t *neap__ctrl;
+	const uint8_t *neap__ctrl, *neap__before;
 	uint8_t *neap__slots;
 	uint64_t neap__epoch, neap__version;
 	uint32_t neap__live, neap__group, neap__groups_left;
 	uint32_t neap__lo, neap__hi, neap__start_lo, neap__start_hi;
 	uint16_t neap__home, neap__home_end, neap__start_home;
-	uint8_t neap__mode, neap__lap, neap__offset, neap__filter, neap__seen_len;
+	uint8_t neap__mode, neap__lap, neap__offset, neap__filter, neap__common, neap__seen_len;
 	uint64_t neap__last_turn, neap__last_print, neap__last_place;
 	uint64_t neap__seen[120];
 };
