@@ -153,6 +153,7 @@ static void merge_all(struct neap_map *map, uint32_t most, uint32_t fewest)
 				neap__dir_step(map);
 			}
 	}
+	neap__dir_shrink(map);
 }
 
 int neap_map_compact(struct neap_map *map)

@@ -164,6 +164,8 @@ void neap__dir_assign(struct neap_map *map, uint32_t path, uint32_t number);
 int neap__dir_double(struct neap_map *map);
 /* Builds a bounded piece of the next directory when one will be needed, and halves when none is as deep. */
 void neap__dir_step(struct neap_map *map);
+/* Halves the directory as often as its segments allow, or as memory does, in time proportional to it. */
+void neap__dir_shrink(struct neap_map *map);
 void neap__dir_free(struct neap_map *map);
 
 /* ---- segment.c ---- */
