@@ -10,7 +10,7 @@
 #include "neap/map.h"
 #include "support/map_probe.h"
 
-enum { CYCLES = 100, ENTRIES = 100000, PERCENT = 5 };
+enum { CYCLES = 100, ENTRIES = 80000, PERCENT = 5 };
 
 static size_t resident(void)
 {
