@@ -112,7 +112,7 @@ NEAP_API void *neap_map_get(const struct neap_map *map, const void *key);
 NEAP_API void neap_map_get_many(const struct neap_map *map, const void *keys, size_t n, void **ret_values);
 
 /* Inserts the entry, or overwrites the value of an equal key (the stored key stays). `value` may be NULL for
- * zeroes. 0, or NEAP_ENOMEM, NEAP_ENIL, NEAP_ETOOBIG with the map as it was.
+ * zeroes; neither may point into this map. 0, or NEAP_ENOMEM, NEAP_ENIL with the map as it was.
  */
 NEAP_API int neap_map_put(struct neap_map *map, const void *key, const void *value);
 /* The value slot of `key`, inserted with a zeroed value when it was absent; `ret_inserted` (may be NULL) says
@@ -141,7 +141,7 @@ NEAP_API void neap_map_clear(struct neap_map *map);
  * proportional to the map. 0, NEAP_ENOMEM or NEAP_ETOOBIG with the map as it was.
  */
 NEAP_API int neap_map_reserve(struct neap_map *map, size_t n);
-/* Packs the entries as tightly as the load limit allows and returns every free page now. Takes time
+/* Merges what can be merged within the load limit and returns every free page now. Takes time
  * proportional to the map; returns 0, or NEAP_ENOMEM with the map valid and not larger than before.
  */
 NEAP_API int neap_map_compact(struct neap_map *map);
@@ -167,20 +167,22 @@ NEAP_API bool neap_map_equal(const struct neap_map *a, const struct neap_map *b,
  *
  * Starts at a random entry. As in Go the loop may insert and delete: an entry that stays in the map for the
  * whole loop is produced exactly once, one deleted before it was reached is not produced, one inserted during
- * the loop may or may not be. Nothing needs to be released: break and return are fine. Allocates nothing.
+ * the loop may or may not be. Nothing needs to be released: break and return are fine. Allocates nothing; the iterator is about 1 KB.
  */
 struct neap_map_iter {
 	const void *key; /* valid until the map changes */
 	void *value;
 	/* The rest belongs to src/map/iterate.c, which explains it. */
 	struct neap_map *neap__map;
+	const uint8_t *neap__ctrl;
+	uint8_t *neap__slots;
 	uint64_t neap__epoch, neap__version;
-	uint64_t neap__lo, neap__hi, neap__stop;
-	uint32_t neap__segment, neap__home, neap__home_end, neap__start_home, neap__group, neap__live;
-	uint32_t neap__seen_len;
-	uint8_t neap__mode, neap__lap;
-	uint64_t neap__last[2];
-	uint64_t neap__seen[64];
+	uint32_t neap__live, neap__group, neap__groups_left;
+	uint32_t neap__lo, neap__hi, neap__start_lo, neap__start_hi;
+	uint16_t neap__home, neap__home_end, neap__start_home;
+	uint8_t neap__mode, neap__lap, neap__offset, neap__filter, neap__seen_len;
+	uint64_t neap__last_print, neap__last_place;
+	uint64_t neap__seen[120];
 };
 
 /* Starts an iteration; `map` may be NULL. Any number of iterators may run on one map. */

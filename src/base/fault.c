@@ -6,6 +6,8 @@
  */
 #include "base/fault.h"
 
+#include "base/assert.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +39,17 @@ _Noreturn void neap__fault(struct neap_fault fault)
 		used = (int)sizeof line - 1;
 	line[used++] = '\n';
 	if (write(STDERR_FILENO, line, (size_t)used) < 0)
+		abort();
+	abort();
+}
+
+_Noreturn void neap__assert_failed(const char *invariant, const char *file, int line)
+{
+	char text[512];
+	int used = snprintf(text, sizeof text, "neap: fatal: invariant broken: %s (%s:%d)\n", invariant, file,
+			    line);
+	if (used > 0 &&
+	    write(STDERR_FILENO, text, (size_t)used < sizeof text ? (size_t)used : sizeof text - 1) < 0)
 		abort();
 	abort();
 }

@@ -4,8 +4,8 @@
  * that counts every reservation against its commit limit (vm.overcommit_memory = 2) or under a limit on
  * address space a large one is refused and the caller asks for less.
  *
- * Reservations are aligned to 2 MB so that mremap can move whole page-table pages: moving 1 GB takes
- * microseconds, because no entry of the last level is touched.
+ * Reservations are aligned to 2 MB, large ones to 1 GB, so that mremap can move whole page-table pages: a move
+ * takes microseconds, because no entry of the last level is touched.
  */
 #include "base/os.h"
 
@@ -15,9 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-	TABLE_SPAN = 2 << 20
-}; /* what one page of last-level page table maps on x86-64 and aarch64 with 4 KB */
+/* What one page of page table maps on x86-64, and on aarch64 with 4 KB pages: at the last level, and above it. */
+enum { TABLE_SPAN = 2 << 20, UPPER_TABLE_SPAN = 1 << 30 };
 
 bool (*neap__os_fail)(const char *call);
 
@@ -39,17 +38,17 @@ size_t neap__os_page_size(void)
 
 void *neap__os_reserve(size_t size)
 {
-	if (fails("mmap") || size > SIZE_MAX - TABLE_SPAN)
+	size_t span = size < UPPER_TABLE_SPAN ? TABLE_SPAN : UPPER_TABLE_SPAN;
+	if (fails("mmap") || size > SIZE_MAX - span)
 		return NULL;
-	char *raw = mmap(NULL, size + TABLE_SPAN, PROT_READ | PROT_WRITE,
+	char *raw = mmap(NULL, size + span, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (raw == MAP_FAILED)
 		return NULL;
-	size_t lead = (size_t)(-(uintptr_t)raw & (TABLE_SPAN - 1));
+	size_t lead = (size_t)(-(uintptr_t)raw & (span - 1));
 	if (lead != 0)
 		munmap(raw, lead);
-	if (lead != TABLE_SPAN)
-		munmap(raw + lead + size, TABLE_SPAN - lead);
+	munmap(raw + lead + size, span - lead);
 	(void)madvise(raw + lead, size, MADV_NOHUGEPAGE);
 	return raw + lead;
 }

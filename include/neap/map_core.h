@@ -1,0 +1,509 @@
+/* neap/map_core.h: the bytes of a map, and the short paths over them: find, insert, erase.
+ *
+ * Not for callers: neap/map_typed.h inlines these paths for one key type, the library instantiates them for
+ * all others (src/map/map.c), and both therefore make the same bytes. docs/map.md explains the whole.
+ *
+ * Nouns
+ *   slot       one key and its value (and 32 bits of its hash, where hashing again would be dear)
+ *   group      15 slots and their control word
+ *   control    16 bytes: 15 tags, one per slot, and one overflow byte. A tag of 0 is an empty slot; any other
+ *              is 8 bits of the hash. All 15 are compared with one SSE2 instruction.
+ *   segment    2^group_bits groups, at most 60 KB of slots: what one insert or delete can split or merge
+ *   directory  segment numbers indexed by the leading bits of the hash (extendible hashing, Fagin 1979)
+ *
+ *     63 ............... 40 39 ........ 32 31 .... 24 23 ..... 0
+ *    |  directory, <= 24   |  home group  |   tag    |  unused  |
+ *
+ * The upper 32 bits place an entry; they are what a slot keeps when it keeps a hash. The home group is taken
+ * from the top of its 8 bits when a segment has fewer than 256 groups, so that the order of home groups is
+ * the same in tables of every size: iteration depends on it.
+ *
+ * Probing starts in the home group and goes on to the next one. Bit (tag & 7) of a group's overflow byte is
+ * set when an entry of that tag class had to go further; a look-up stops at the first group where it is
+ * clear. So a miss usually ends in the first group, and a delete only clears a tag: there are no tombstones.
+ * What a delete does leave is an overflow bit that may no longer be needed; the slot is then not given back
+ * to `room` until the segment is next rebuilt, split or merged, and is counted as a tombstone.
+ *
+ * Law of a segment:   live + room + tombstones == limit,   limit = 7/8 of its slots
+ *
+ * The overflow byte is the idea of Joaquin M. Lopez Munoz (boost::unordered_flat_map, 2022), the tags that of
+ * Abseil's Swiss tables (2017).
+ */
+#ifndef NEAP_MAP_CORE_H
+#define NEAP_MAP_CORE_H
+
+#include <string.h>
+
+#include "neap/map.h"
+
+#if defined(__SSE2__) && !defined(NEAP_PORTABLE)
+#	define NEAP__SSE2 1
+#	include <emmintrin.h>
+#else
+#	define NEAP__SSE2 0
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NEAP__LIKELY(x)	  __builtin_expect(!!(x), 1)
+#define NEAP__UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define NEAP__INLINE	  static inline __attribute__((always_inline, unused))
+
+/* A hostile build shrinks every number so that small tests reach every structural path. */
+#ifdef NEAP_HOSTILE
+#	define NEAP__GROUP_SLOTS   3u
+#	define NEAP__SEGMENT_BYTES 0u
+#else
+#	define NEAP__GROUP_SLOTS 15u
+#	define NEAP__SEGMENT_BYTES \
+		61440u /* 15 pages: 256 groups of 16-byte slots; a split then costs about 30 us */
+#endif
+#define NEAP__GROUP_MASK     ((1u << NEAP__GROUP_SLOTS) - 1u)
+#define NEAP__MAX_GROUP_BITS 8
+#define NEAP__MAX_DEPTH	     24
+#define NEAP__CONTROL_BYTES  16u
+#define NEAP__OVERFLOW	     15 /* index of the overflow byte in a control word */
+
+/* log2 of the groups in a segment: the most that keep its slots within NEAP__SEGMENT_BYTES; at least 2 groups. */
+#define NEAP__FITS(slot, bits) ((((slot)*NEAP__GROUP_SLOTS) << (bits)) <= NEAP__SEGMENT_BYTES)
+#define NEAP__GROUP_BITS(slot)      \
+	(NEAP__FITS(slot, 8)   ? 8u \
+	 : NEAP__FITS(slot, 7) ? 7u \
+	 : NEAP__FITS(slot, 6) ? 6u \
+	 : NEAP__FITS(slot, 5) ? 5u \
+	 : NEAP__FITS(slot, 4) ? 4u \
+	 : NEAP__FITS(slot, 3) ? 3u \
+	 : NEAP__FITS(slot, 2) ? 2u \
+			       : 1u)
+
+/* Entries that `groups` groups may hold before something must be done: 7/8, all of them in a single group. */
+#define NEAP__LIMIT(groups) \
+	((groups) == 1 ? NEAP__GROUP_SLOTS : (uint32_t)(groups)*NEAP__GROUP_SLOTS * 7u / 8u)
+
+/* What a segment knows of itself. Invariant: live + room <= limit; the difference is its tombstones. */
+struct neap__segment {
+	uint16_t live; /* entries in its groups */
+	uint16_t room; /* inserts it will still take */
+	uint32_t
+		path; /* the leading bits of its hashes, then a 1, then zeroes: the number of leading bits is its
+			  depth */
+};
+
+struct neap__pool;
+
+struct neap_map {
+	/* One cache line: everything that a look-up reads. */
+	const uint32_t *dir; /* segment number by hash >> dir_shift; in a small map two zeroes */
+	uint8_t *ctrl;	/* control word of group q at 16 * q; of segment s the groups from s << group_bits */
+	uint8_t *slots; /* slots of group q at group_bytes * q */
+	uint64_t seed[2];   /* seed[1] is odd and has its top bit set */
+	uintptr_t guard;    /* 0, or the thread that is writing; relaxed atomic, only to catch misuse */
+	size_t len;	    /* sum of live over all segments, and of the spilled entries */
+	uint8_t dir_shift;  /* 64 - depth of the directory, 40 to 63 */
+	uint8_t home_shift; /* 40 - log2(groups of a segment) */
+	uint8_t home_mask;  /* groups of a segment - 1 */
+	uint8_t flags;	    /* enum neap__map_flags */
+	uint32_t spilled;   /* entries in the spill list: their hash found no room in its segment */
+
+	/* What writes use too. */
+	struct neap__segment *segs; /* by segment number */
+	uint64_t epoch;		    /* counts every move of an entry to another slot: iterators watch it */
+	uint64_t version;	    /* counts inserts and deletes: strict iterators watch it */
+	uint16_t shrink_at;	    /* a segment with no more entries than this asks for a merge ... */
+	uint16_t shrink_step;	    /* ... when its live count is a multiple of this power of two, less one */
+
+	/* Shape of a slot, see struct neap__shape. */
+	uint32_t slot_size, value_offset, hash_offset, group_bytes;
+	uint8_t group_bits;  /* log2 groups of a full segment */
+	uint8_t key_path;    /* enum neap__key_path */
+	uint8_t small_slots; /* slots of a one-group table that has fewer than a whole group, else 0 */
+	uint8_t shrink;	     /* enum neap_map_shrink */
+
+	struct neap__segment one; /* the only segment of a small map */
+	struct neap__pool *pool;  /* NULL in a small map */
+	uint8_t *spill; /* spill_room slots, then as many tags; the first `spilled` of each are in use */
+	uint32_t spill_room;
+	uint32_t name_len;
+	const struct neap_map_type *type;
+	struct neap_allocator allocator;
+	char *name; /* NULL: unnamed */
+	size_t floor;
+
+	size_t bytes, peak_bytes; /* handed out for this map, this struct included */
+	uint64_t splits, merges, rebuilds, relocations, entries_moved;
+	size_t moved_now,
+		moved_most; /* entries moved by the operation that runs; the most that one ever moved */
+};
+
+enum neap__map_flags {
+	NEAP__STRICT = 1u << 0,	    /* iterators refuse a map that was changed */
+	NEAP__DEGENERATE = 1u << 1, /* something has spilled since the map was last cleared */
+	NEAP__OUTSIDE = 1u << 2,    /* entries have blocks outside their slots */
+	NEAP__RELEASE = 1u << 3,    /* leaving entries are handed to the type's release callback */
+};
+
+/* How keys are hashed and compared: the switch of the type-erased functions. */
+enum neap__key_path {
+	NEAP__KEY_4,
+	NEAP__KEY_8,
+	NEAP__KEY_BYTES,
+	NEAP__KEY_STR,
+	NEAP__KEY_OTHER, /* floats, user functions, SipHash, keys held by pointer */
+};
+
+/* The numbers that turn an entry into addresses: constants in a typed map, loaded from the map otherwise. */
+struct neap__shape {
+	uint32_t slot_size;
+	uint32_t value_offset;
+	uint32_t hash_offset; /* of the 32 kept hash bits; 0: none kept, hash again */
+	uint32_t group_bytes;
+	uint32_t group_bits;
+};
+
+NEAP__INLINE struct neap__shape neap__shape_of(const struct neap_map *map)
+{
+	struct neap__shape shape = {map->slot_size, map->value_offset, map->hash_offset, map->group_bytes,
+				    map->group_bits};
+	return shape;
+}
+
+/* ---- Hashing ------------------------------------------------------------------------------------------ */
+
+__extension__ typedef unsigned __int128 neap__wide;
+
+/* Both halves of a 64 x 64 bit product, folded (Wang Yi, wyhash, public domain). */
+NEAP__INLINE uint64_t neap__fold(uint64_t a, uint64_t b)
+{
+	neap__wide product = (neap__wide)a * b;
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Hash of a word. The first product is keyed by two random words, so that an attacker who knows only the code
+ * can't aim; the second spreads what a random multiplier may leave clumped (sequential keys under a multiplier
+ * close to a simple fraction of 2^64) and makes its high bits depend on all bits.
+ */
+NEAP__INLINE uint64_t neap__hash_word(uint64_t word, const uint64_t seed[2])
+{
+	return neap__fold(word ^ seed[0], seed[1]) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* Hash of `size` bytes; for sizes up to 16 use neap__hash_fixed. */
+NEAP_API uint64_t neap__hash_bytes(const void *bytes, size_t size, const uint64_t seed[2]);
+
+NEAP__INLINE uint64_t neap__load_word(const void *at, size_t size)
+{
+	uint64_t word = 0;
+	memcpy(&word, at, size <= 8 ? size : 8);
+	return word;
+}
+
+/* Hash of a key of constant size. */
+NEAP__INLINE uint64_t neap__hash_fixed(const void *key, size_t size, const uint64_t seed[2])
+{
+	if (size <= 8)
+		return neap__hash_word(neap__load_word(key, size), seed);
+	if (size <= 16) {
+		uint64_t low = neap__load_word(key, 8);
+		uint64_t high = neap__load_word((const uint8_t *)key + 8, size - 8);
+		return neap__hash_word(low ^ neap__fold(high ^ seed[1], UINT64_C(0xa0761d6478bd642f)), seed);
+	}
+	return neap__hash_bytes(key, size, seed);
+}
+
+/* Hash of a string key. Short strings, the common kind, are hashed here; the rest in the library. */
+NEAP__INLINE uint64_t neap__hash_str(struct neap_str str, const uint64_t seed[2])
+{
+	return neap__hash_bytes(str.ptr, str.len, seed);
+}
+
+/* Compares two strings; `hash` is that of `key`, whose own hash field is not used. */
+NEAP__INLINE bool neap__str_equal(const struct neap_str *stored, const void *key, uint64_t hash)
+{
+	struct neap_str sought;
+	memcpy(&sought, key, sizeof sought);
+	return stored->len == sought.len && stored->hash == (uint32_t)(hash >> 32) &&
+	       (sought.len == 0 || memcmp(stored->ptr, sought.ptr, sought.len) == 0);
+}
+
+/* ---- Control words ------------------------------------------------------------------------------------ */
+
+/* The tag of a hash, 1 to 255. */
+NEAP__INLINE uint32_t neap__tag(uint64_t hash)
+{
+	uint32_t tag = (uint32_t)(hash >> 24) & 0xff;
+	return tag + (tag == 0);
+}
+
+#if NEAP__SSE2
+/* Slots of a control word whose tag is `tag`, one bit each. */
+NEAP__INLINE uint32_t neap__match(const uint8_t *ctrl, uint32_t tag)
+{
+	__m128i word = _mm_load_si128((const __m128i *)(const void *)ctrl);
+	__m128i equal =
+		_mm_cmpeq_epi8(word, _mm_shuffle_epi32(_mm_cvtsi32_si128((int)(tag * 0x01010101u)), 0));
+	return (uint32_t)_mm_movemask_epi8(equal) & NEAP__GROUP_MASK;
+}
+#else
+/* Bit i of the result: byte i of `word` is zero. Exact: no carry crosses a byte (Hacker's Delight 6-1). */
+NEAP__INLINE uint32_t neap__zero_bytes(uint64_t word)
+{
+	const uint64_t low7 = UINT64_C(0x7f7f7f7f7f7f7f7f);
+	uint64_t high = ~(((word & low7) + low7) | word | low7); /* 0x80 where the byte is zero */
+	return (uint32_t)(((high >> 7) * UINT64_C(0x0102040810204080)) >> 56);
+}
+
+NEAP__INLINE uint32_t neap__match(const uint8_t *ctrl, uint32_t tag)
+{
+	uint64_t low, high, same = tag * UINT64_C(0x0101010101010101);
+	memcpy(&low, ctrl, 8);
+	memcpy(&high, ctrl + 8, 8);
+#	if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	low = __builtin_bswap64(low);
+	high = __builtin_bswap64(high);
+#	endif
+	return (neap__zero_bytes(low ^ same) | neap__zero_bytes(high ^ same) << 8) & NEAP__GROUP_MASK;
+}
+#endif
+
+/* Slots of a control word that are empty. */
+NEAP__INLINE uint32_t neap__empty(const uint8_t *ctrl)
+{
+	return neap__match(ctrl, 0);
+}
+
+NEAP__INLINE uint32_t neap__first(uint32_t mask)
+{
+	return (uint32_t)__builtin_ctz(mask);
+}
+
+/* True when an entry of this tag's class went past the group. */
+NEAP__INLINE bool neap__overflowed(const uint8_t *ctrl, uint32_t tag)
+{
+	return (ctrl[NEAP__OVERFLOW] >> (tag & 7)) & 1;
+}
+
+NEAP__INLINE void neap__mark_overflow(uint8_t *ctrl, uint32_t tag)
+{
+	ctrl[NEAP__OVERFLOW] = (uint8_t)(ctrl[NEAP__OVERFLOW] | 1u << (tag & 7));
+}
+
+/* ---- Places ------------------------------------------------------------------------------------------- */
+
+/* A slot, or none: ctrl NULL. Spilled entries have no control word: index is NEAP__SPILLED. */
+struct neap__place {
+	uint8_t *slot;
+	uint8_t *ctrl;
+	uint32_t index;
+	uint32_t segment;
+};
+#define NEAP__SPILLED UINT32_MAX
+
+NEAP__INLINE uint32_t neap__segment_of(const struct neap_map *map, uint64_t hash)
+{
+	return map->dir[hash >> map->dir_shift];
+}
+
+NEAP__INLINE uint32_t neap__home(const struct neap_map *map, uint64_t hash)
+{
+	return (uint32_t)(hash >> map->home_shift) & map->home_mask;
+}
+
+/* Compares the key in a slot with the one that is sought; `hash` is of the latter. */
+typedef bool neap__equal_fn(const struct neap_map *map, const uint8_t *slot, const void *key, uint64_t hash);
+
+/* The spill list is searched only when every group of a segment has overflowed. */
+NEAP_API uint8_t *neap__spill_find(const struct neap_map *map, const void *key, uint64_t hash,
+				   neap__equal_fn *equal);
+
+/* The place of `key`; slot NULL when it is absent. */
+NEAP__INLINE struct neap__place neap__find(const struct neap_map *map, struct neap__shape shape,
+					   const void *key, uint64_t hash, neap__equal_fn *equal)
+{
+	const uint32_t segment = neap__segment_of(map, hash);
+	const uint32_t base = segment << shape.group_bits;
+	const uint32_t tag = neap__tag(hash);
+	uint32_t group = neap__home(map, hash);
+	uint32_t left = map->home_mask;
+	struct neap__place place = {NULL, NULL, 0, segment};
+	for (;;) {
+		uint8_t *ctrl = map->ctrl + (size_t)(base + group) * NEAP__CONTROL_BYTES;
+		uint32_t hits = neap__match(ctrl, tag);
+		if (NEAP__LIKELY(hits != 0)) {
+			uint8_t *slots = map->slots + (size_t)(base + group) * shape.group_bytes;
+			do {
+				uint32_t index = neap__first(hits);
+				uint8_t *slot = slots + (size_t)index * shape.slot_size;
+				if (NEAP__LIKELY(equal(map, slot, key, hash))) {
+					place.slot = slot;
+					place.ctrl = ctrl;
+					place.index = index;
+					return place;
+				}
+				hits &= hits - 1;
+			} while (hits != 0);
+		}
+		if (NEAP__LIKELY(!neap__overflowed(ctrl, tag)))
+			return place;
+		if (NEAP__UNLIKELY(left-- == 0))
+			break;
+		group = (group + 1) & map->home_mask;
+	}
+	if (NEAP__UNLIKELY(map->spilled != 0)) {
+		place.slot = neap__spill_find(map, key, hash, equal);
+		place.index = NEAP__SPILLED;
+	}
+	return place;
+}
+
+/* ---- Guarding ----------------------------------------------------------------------------------------- */
+
+/* This thread, as pthread_self() names it; never 0. */
+NEAP__INLINE uintptr_t neap__thread(void)
+{
+#if defined(__x86_64__) && defined(__linux__)
+	uintptr_t self;
+	__asm__("mov %%fs:0, %0" : "=r"(self));
+	return self;
+#else
+	return (uintptr_t)__builtin_thread_pointer();
+#endif
+}
+
+__attribute__((noreturn)) NEAP_API void
+neap__map_read_fault(const struct neap_map *map, const char *operation);
+__attribute__((noreturn)) NEAP_API void
+neap__map_write_fault(const struct neap_map *map, const char *operation);
+
+/* Before a look-up: nobody may be writing. Relaxed: this is a detector, not a lock. */
+NEAP__INLINE void neap__reading(const struct neap_map *map, const char *operation)
+{
+	if (NEAP__UNLIKELY(__atomic_load_n(&map->guard, __ATOMIC_RELAXED) != 0))
+		neap__map_read_fault(map, operation);
+}
+
+NEAP__INLINE void neap__write_begin(struct neap_map *map, const char *operation)
+{
+	if (NEAP__UNLIKELY(__atomic_load_n(&map->guard, __ATOMIC_RELAXED) != 0))
+		neap__map_write_fault(map, operation);
+	__atomic_store_n(&map->guard, neap__thread(), __ATOMIC_RELAXED);
+}
+
+NEAP__INLINE void neap__write_end(struct neap_map *map, const char *operation)
+{
+	if (NEAP__UNLIKELY(__atomic_load_n(&map->guard, __ATOMIC_RELAXED) != neap__thread()))
+		neap__map_write_fault(map, operation);
+	__atomic_store_n(&map->guard, (uintptr_t)0, __ATOMIC_RELAXED);
+}
+
+/* ---- Insert and erase --------------------------------------------------------------------------------- */
+
+/* Inserts an absent key with a zeroed value and everything it owns; NULL: out of memory, nothing changed. */
+NEAP_API uint8_t *neap__map_insert(struct neap_map *map, const void *key, uint64_t hash);
+/* Makes room for an entry of this hash, then claims a slot as neap__claim does. NULL: out of memory, and the
+ * map is as it was.
+ */
+NEAP_API uint8_t *neap__map_claim_slow(struct neap_map *map, uint64_t hash);
+/* A segment has become sparse: merges or shrinks if that is due. Never fails: it may be put off. */
+NEAP_API void neap__map_sparse(struct neap_map *map, uint64_t hash);
+/* Removes an entry from the spill list. */
+NEAP_API void neap__spill_remove(struct neap_map *map, uint8_t *slot);
+
+/* Puts `tag` into the first empty slot from the home group on and returns that slot. There must be one. */
+NEAP__INLINE uint8_t *neap__occupy(struct neap_map *map, struct neap__shape shape, uint32_t segment,
+				   uint32_t group, uint32_t tag)
+{
+	const uint32_t base = segment << shape.group_bits;
+	for (;;) {
+		uint8_t *ctrl = map->ctrl + (size_t)(base + group) * NEAP__CONTROL_BYTES;
+		uint32_t empty = neap__empty(ctrl);
+		if (NEAP__LIKELY(empty != 0)) {
+			uint32_t index = neap__first(empty);
+			ctrl[index] = (uint8_t)tag;
+			return map->slots + (size_t)(base + group) * shape.group_bytes +
+			       (size_t)index * shape.slot_size;
+		}
+		neap__mark_overflow(ctrl, tag);
+		group = (group + 1) & map->home_mask;
+	}
+}
+
+/* Claims a slot for a new entry; the caller fills in key, value and kept hash. NULL: out of memory. */
+NEAP__INLINE uint8_t *neap__claim(struct neap_map *map, struct neap__shape shape, uint64_t hash)
+{
+	const uint32_t segment = neap__segment_of(map, hash);
+	struct neap__segment *seg = &map->segs[segment];
+	if (NEAP__UNLIKELY(seg->room == 0))
+		return neap__map_claim_slow(map, hash);
+	seg->room--;
+	seg->live++;
+	map->len++;
+	map->version++;
+	return neap__occupy(map, shape, segment, neap__home(map, hash), neap__tag(hash));
+}
+
+/* Frees a place whose key and value are already gone, and lets the map shrink. */
+NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__place place, uint64_t hash)
+{
+	map->len--;
+	map->version++;
+	if (NEAP__UNLIKELY(place.index == NEAP__SPILLED)) {
+		neap__spill_remove(map, place.slot);
+		return;
+	}
+	const uint32_t tag = place.ctrl[place.index];
+	place.ctrl[place.index] = 0;
+	struct neap__segment *seg = &map->segs[place.segment];
+	const uint32_t live = (uint32_t)seg->live - 1;
+	seg->live = (uint16_t)live;
+	seg->room = (uint16_t)(seg->room + !neap__overflowed(place.ctrl, tag));
+	if (NEAP__UNLIKELY(live <= map->shrink_at && (live & map->shrink_step) == 0))
+		neap__map_sparse(map, hash);
+}
+
+/* ---- Many look-ups at once ---------------------------------------------------------------------------- */
+
+typedef uint64_t neap__hash_fn(const struct neap_map *map, const void *key);
+
+/* ret_values[i] = the value of key i, or NULL. Three stages run over a ring: hash and fetch the control word,
+ * match and fetch the slot, compare. The distances are what hid a memory access best at 1e7 entries here.
+ */
+NEAP__INLINE void neap__find_many(const struct neap_map *map, struct neap__shape shape, const uint8_t *keys,
+				  size_t stride, size_t n, void **ret_values, neap__hash_fn *hash_of,
+				  neap__equal_fn *equal)
+{
+	enum { RING = 64, CONTROL_AHEAD = 32, SLOT_AHEAD = 16 };
+	uint64_t hashes[RING];
+	uint32_t groups[RING];
+	for (size_t step = 0; step < n + CONTROL_AHEAD; step++) {
+		if (step < n) {
+			uint64_t hash = hash_of(map, keys + step * stride);
+			uint32_t group =
+				(neap__segment_of(map, hash) << shape.group_bits) + neap__home(map, hash);
+			hashes[step % RING] = hash;
+			groups[step % RING] = group;
+			__builtin_prefetch(map->ctrl + (size_t)group * NEAP__CONTROL_BYTES);
+		}
+		if (step >= SLOT_AHEAD && step - SLOT_AHEAD < n) {
+			size_t at = (step - SLOT_AHEAD) % RING;
+			const uint8_t *ctrl = map->ctrl + (size_t)groups[at] * NEAP__CONTROL_BYTES;
+			uint32_t hits = neap__match(ctrl, neap__tag(hashes[at]));
+			if (hits != 0)
+				__builtin_prefetch(map->slots + (size_t)groups[at] * shape.group_bytes +
+						   (size_t)neap__first(hits) * shape.slot_size);
+		}
+		if (step >= CONTROL_AHEAD) {
+			size_t i = step - CONTROL_AHEAD;
+			struct neap__place place =
+				neap__find(map, shape, keys + i * stride, hashes[i % RING], equal);
+			ret_values[i] = place.slot == NULL ? NULL : place.slot + shape.value_offset;
+		}
+	}
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,241 @@
+/* internal.h: what the files of the map share. The bytes of a map are in neap/map_core.h.
+ *
+ *   map.c        create, destroy, and the operations on one entry, for keys of any type
+ *   slot.c       one slot: hashing it, filling it, releasing it
+ *   small.c      tables of less than a segment, in one block
+ *   pool.c       the memory of segments: dense pools whose tail goes back to the system
+ *   directory.c  from hash bits to segments, doubled and halved step by step
+ *   segment.c    split, merge, repair: the only code that moves entries between segments
+ *   policy.c     when to do which
+ *   spill.c      entries that a degenerate hash leaves without a place
+ *   iterate.c    iteration that survives all of the above
+ *   bulk.c       clear, reserve, compact, clone, equal, delete-if
+ *   stats.c      where the bytes are
+ *   check.c      the invariants, checked
+ */
+#ifndef NEAP_SRC_MAP_INTERNAL_H
+#define NEAP_SRC_MAP_INTERNAL_H
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "neap/map_core.h"
+
+/* ---- Numbers ---- */
+
+/* Two buddies are merged when together they hold no more than half the limit of one segment: a merged segment
+ * must double before it splits again, and memory stays within a factor of four of what is live.
+ */
+#define NEAP__MERGE_LIMIT(limit) ((limit) / 2)
+
+/* ---- slot.c ---- */
+
+/* The hash of a key, and the upper half of the hash of the key in a slot. */
+uint64_t neap__key_hash(const struct neap_map *map, const void *key);
+uint32_t neap__slot_hash(const struct neap_map *map, const uint8_t *slot);
+/* Compares for keys of any type. */
+bool neap__key_equal(const struct neap_map *map, const uint8_t *slot, const void *key, uint64_t hash);
+/* Offset of the hash bits, value and size of a slot for a type; false when the type is out of range. */
+bool neap__slot_layout(const struct neap_map_type *type, struct neap__shape *ret);
+
+/* The parts of an entry that live outside its slot, allocated before the slot is claimed. */
+struct neap__parts {
+	void *key;   /* block of a large key or bytes of an owned string, or NULL */
+	void *value; /* block of a large value, or NULL */
+};
+int neap__parts_make(struct neap_map *map, const void *key, struct neap__parts *ret);
+void neap__parts_drop(struct neap_map *map, struct neap__parts parts, const void *key);
+/* Fills a claimed slot; the value is zeroed. */
+void neap__slot_fill(struct neap_map *map, uint8_t *slot, const void *key, uint64_t hash,
+		     struct neap__parts parts);
+/* What a caller sees of a slot. */
+void *neap__slot_key(const struct neap_map *map, uint8_t *slot);
+void *neap__slot_value(const struct neap_map *map, uint8_t *slot);
+/* Calls the release callback and frees the blocks of an entry that leaves. */
+void neap__slot_release(struct neap_map *map, uint8_t *slot);
+/* Frees the blocks alone. */
+void neap__slot_drop_parts(struct neap_map *map, uint8_t *slot, bool keep_owned_key);
+/* Bytes of the blocks of an entry. */
+size_t neap__slot_outside(const struct neap_map *map, const uint8_t *slot);
+/* True when leaving entries need a visit: something to free or to call. */
+bool neap__slots_own(const struct neap_map *map);
+
+/* ---- accounting (map.c) ---- */
+
+void *neap__map_alloc(struct neap_map *map, size_t size, size_t align);
+void neap__map_free(struct neap_map *map, void *block, size_t size);
+void neap__map_account(struct neap_map *map, size_t more, size_t less);
+/* Brackets around an operation that may move entries: counts them and checks the bound. */
+void neap__moves_begin(struct neap_map *map);
+void neap__moves_end(struct neap_map *map);
+
+/* ---- small.c ---- */
+
+/* A map without any block: the state after creation. Frees nothing. */
+void neap__small_reset(struct neap_map *map);
+/* Re-tables a small map, a pooled map of one segment, or an empty one, into the smallest block with room for
+ * `n` entries, n >= len, and n within the largest small table. 0 or NEAP_ENOMEM, nothing changed.
+ */
+int neap__small_resize(struct neap_map *map, size_t n);
+/* Most entries of the largest small table, and of the present one. */
+size_t neap__small_most(const struct neap_map *map);
+uint32_t neap__small_limit(const struct neap_map *map);
+/* Entries that the table neap__small_resize makes for `n` has room for. */
+uint32_t neap__small_limit_for(size_t n);
+/* Bytes of the present block. */
+size_t neap__small_bytes(const struct neap_map *map);
+void neap__small_free(struct neap_map *map);
+
+/* ---- pool.c ---- */
+
+struct neap__area {
+	uint8_t *base;
+	size_t stride;	 /* bytes per segment */
+	size_t reserved; /* bytes of address space */
+};
+
+struct neap__pool {
+	struct neap__area ctrl, slots, segs;
+	uint32_t count;	   /* segments in use: numbers 0 to count - 1 */
+	uint32_t touched;  /* segments whose memory has not been given back; count <= touched <= reserved */
+	uint32_t reserved; /* segments that the address space holds */
+
+	uint32_t *dir;				/* 1 << depth segment numbers; map->dir points here */
+	uint32_t depth;				/* 1 to NEAP__MAX_DEPTH */
+	uint32_t at_depth[NEAP__MAX_DEPTH + 1]; /* segments of each depth */
+
+	/* The next directory, twice or half as long, built a little at a time; NULL when none is under way. */
+	uint32_t *next;
+	uint32_t next_depth;
+	size_t next_built; /* entries of `next` that are right */
+};
+
+static inline uint32_t neap__limit(const struct neap_map *map)
+{
+	return NEAP__LIMIT(1u << map->group_bits);
+}
+
+/* Turns an empty or small map, whose entries the caller has saved, into a pool of `segments` empty segments of
+ * equal depth, a power of two. 0 or NEAP_ENOMEM, nothing changed.
+ */
+int neap__pool_make(struct neap_map *map, uint32_t segments);
+/* The same for a small map with its entries, which move to the pool. */
+int neap__pool_from_small(struct neap_map *map, uint32_t segments);
+/* Frees the pool; the map has no table then. */
+void neap__pool_destroy(struct neap_map *map);
+/* A new segment at the tail; its control words are not cleared. *ret is its number. */
+int neap__pool_add(struct neap_map *map, uint32_t *ret);
+/* Drops segment `number`, which the directory no longer names; the last segment takes its place. */
+void neap__pool_drop(struct neap_map *map, uint32_t number);
+/* Gives back the tail beyond the spare segments, at most a bounded part of it unless `all`. */
+void neap__pool_trim(struct neap_map *map, bool all);
+/* Bytes that the pool holds for `touched` segments, whole pages. */
+size_t neap__pool_bytes(const struct neap_map *map, uint32_t touched);
+
+/* ---- directory.c ---- */
+
+static inline uint32_t neap__path_depth(uint32_t path)
+{
+	return 31u - (uint32_t)__builtin_ctz(path);
+}
+
+/* The hash bits of a path without the mark that ends it, and the path of `depth` leading bits of `hash`. */
+static inline uint32_t neap__path_bits(uint32_t path)
+{
+	return path & (path - 1);
+}
+
+static inline uint32_t neap__path_of(uint32_t bits, uint32_t depth)
+{
+	uint32_t mark = UINT32_C(1) << (31 - depth);
+	return (bits & ~(mark | (mark - 1))) | mark;
+}
+
+/* Makes every directory entry of `path` name segment `number`. */
+void neap__dir_assign(struct neap_map *map, uint32_t path, uint32_t number);
+/* Doubles the directory. */
+int neap__dir_double(struct neap_map *map);
+/* Builds a bounded piece of the next directory when one will be needed, and halves when none is as deep. */
+void neap__dir_step(struct neap_map *map);
+void neap__dir_free(struct neap_map *map);
+
+/* ---- segment.c ---- */
+
+/* Control word and first slot of a group of a segment. */
+static inline uint8_t *neap__ctrl_at(const struct neap_map *map, uint32_t number, uint32_t group)
+{
+	return map->ctrl + (((size_t)number << map->group_bits) + group) * NEAP__CONTROL_BYTES;
+}
+static inline uint8_t *neap__slots_at(const struct neap_map *map, uint32_t number, uint32_t group)
+{
+	return map->slots + (((size_t)number << map->group_bits) + group) * map->group_bytes;
+}
+static inline uint32_t neap__segment_count(const struct neap_map *map)
+{
+	return map->pool != NULL ? map->pool->count : 1;
+}
+/* A hash with the given upper half and tag: it finds the same place as the one that it was made from. */
+static inline uint64_t neap__hash_from(uint32_t hash_high, uint32_t tag)
+{
+	return (uint64_t)hash_high << 32 | (uint64_t)tag << 24;
+}
+
+/* Moves the entries of segment `number` whose next hash bit is 1 to a new segment. 0 or NEAP_ENOMEM. */
+int neap__segment_split(struct neap_map *map, uint32_t number);
+/* Merges segment `number` with its buddy if both have the same depth and at most `most` entries together; true
+ * if it did. Segment numbers may change.
+ */
+bool neap__segment_merge(struct neap_map *map, uint32_t number, uint32_t most);
+/* Puts displaced entries back where they belong and clears the overflow bytes: no tombstones remain. */
+void neap__segment_repair(struct neap_map *map, uint32_t number);
+/* Claims a slot in a segment known to have room and copies `slot` there; for re-tabling. */
+void neap__segment_adopt(struct neap_map *map, uint32_t number, const uint8_t *slot, uint32_t tag,
+			 uint32_t hash_high);
+
+/* A table whose entries move elsewhere. */
+struct neap__table {
+	const uint8_t *ctrl, *slots;
+	uint32_t groups;
+};
+/* Copies every entry of `from` to where its hash belongs in the map, which has room for them. */
+void neap__segments_fill(struct neap_map *map, const struct neap__table *from);
+
+/* ---- spill.c ---- */
+
+/* A slot in the spill list for an entry of `hash`, or NULL. */
+uint8_t *neap__spill_claim(struct neap_map *map, uint64_t hash);
+/* After the overflow bytes of a segment were rewritten: moves its spilled entries in, or marks them again. */
+void neap__spill_settle(struct neap_map *map, uint32_t number);
+void neap__spill_free(struct neap_map *map);
+size_t neap__spill_bytes(const struct neap_map *map);
+/* The tags of the spilled entries. */
+static inline uint8_t *neap__spill_tags(const struct neap_map *map)
+{
+	return map->spill + (size_t)map->spill_room * map->slot_size;
+}
+static inline uint8_t *neap__spill_at(const struct neap_map *map, uint32_t index)
+{
+	return map->spill + (size_t)index * map->slot_size;
+}
+
+/* ---- policy.c ---- */
+
+/* Sets shrink_at and shrink_step from the policy and the present kind of table. */
+void neap__policy_set(struct neap_map *map);
+
+/* ---- bulk.c ---- */
+
+/* Frees all tables; the entries must be gone or saved. The map is empty and small. */
+void neap__map_discard(struct neap_map *map);
+
+/* Calls `visit` for each slot with an entry, spilled ones too, with a hash that has the right place and tag;
+ * stops and returns false when it does. The visitor must not move entries.
+ */
+typedef bool neap__visit_fn(uint8_t *slot, uint64_t hash, void *ctx);
+bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ctx);
+
+/* ---- check.c ---- */
+
+/* Checks every invariant of the map; NULL when all hold, else the one that is broken. */
+const char *neap__map_check(const struct neap_map *map);
+
+#endif

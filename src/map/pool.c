@@ -1,0 +1,244 @@
+/* pool.c: the memory of segments.
+ *
+ * The control words of all segments lie one after the other in one area, the slots in a second, the segment
+ * table in a third; each area is a reservation of address space, of which only the used front is resident:
+ *
+ *     ctrl    | segment 0 | segment 1 | ... | segment count-1 | spare | returned ...
+ *     slots   | segment 0 | segment 1 | ... | segment count-1 | spare | returned ...
+ *
+ * So a miss, which reads control words only, touches a small dense area. The areas stay dense: the hole that a
+ * merge leaves is filled with the last segment, and the tail goes back to the system, page by page, except for
+ * a few spare segments so that a map at the edge does not fault its pages in and out.
+ *
+ * Invariants:
+ *     count <= touched <= reserved
+ *     bytes handed out for the pool == whole pages of `touched` segments in each area + the directory
+ */
+#include <string.h>
+
+#include "base/os.h"
+#include "map/internal.h"
+
+enum {
+	FIRST_RESERVATION = 1024, /* segments: 60 MB of address space for 16-byte slots */
+	RESERVATION_GROWTH = 16,
+	SPARE_SHARE = 32, /* one segment kept at the tail for every so many in use: 3 % */
+	RETURN_MOST = 16, /* segments given back by one operation: 1 MB, about 30 us of system call */
+};
+
+static size_t whole_pages(size_t bytes)
+{
+	size_t page = neap__os_page_size();
+	return (bytes + page - 1) & ~(page - 1);
+}
+
+size_t neap__pool_bytes(const struct neap_map *map, uint32_t touched)
+{
+	const struct neap__pool *pool = map->pool;
+	return whole_pages(pool->ctrl.stride * touched) + whole_pages(pool->slots.stride * touched) +
+	       whole_pages(pool->segs.stride * touched);
+}
+
+/* Points the map's short paths at the areas. */
+static void publish(struct neap_map *map)
+{
+	struct neap__pool *pool = map->pool;
+	map->ctrl = pool->ctrl.base;
+	map->slots = pool->slots.base;
+	map->segs = (struct neap__segment *)(void *)pool->segs.base;
+}
+
+static void touch(struct neap_map *map, uint32_t touched)
+{
+	struct neap__pool *pool = map->pool;
+	size_t before = neap__pool_bytes(map, pool->touched);
+	pool->touched = touched;
+	neap__map_account(map, neap__pool_bytes(map, touched), before);
+}
+
+static void release_areas(struct neap__pool *pool)
+{
+	neap__os_release(pool->ctrl.base, pool->ctrl.reserved);
+	neap__os_release(pool->slots.base, pool->slots.reserved);
+	neap__os_release(pool->segs.base, pool->segs.reserved);
+}
+
+static bool reserve_area(struct neap__area *area, uint32_t segments)
+{
+	area->reserved = whole_pages(area->stride * segments);
+	area->base = neap__os_reserve(area->reserved);
+	return area->base != NULL;
+}
+
+/* Reserves address space for `want` segments, or for as few as `need` when the system is strict. */
+static bool reserve_areas(struct neap__pool *pool, uint32_t want, uint32_t need)
+{
+	for (;; want = want / 2 > need ? want / 2 : need) {
+		if (reserve_area(&pool->ctrl, want) && reserve_area(&pool->slots, want) &&
+		    reserve_area(&pool->segs, want)) {
+			pool->reserved = want;
+			return true;
+		}
+		release_areas(pool);
+		pool->ctrl.base = pool->slots.base = pool->segs.base = NULL;
+		if (want == need)
+			return false;
+	}
+}
+
+static bool grow_area(struct neap__area *area, uint32_t segments)
+{
+	size_t reserved = whole_pages(area->stride * segments);
+	if (reserved <= area->reserved)
+		return true;
+	uint8_t *base = neap__os_grow(area->base, area->reserved, reserved);
+	if (base == NULL)
+		return false;
+	area->base = base;
+	area->reserved = reserved;
+	return true;
+}
+
+/* More address space. An area that grew while another could not is simply larger than it needs to be. */
+static int grow_areas(struct neap_map *map)
+{
+	struct neap__pool *pool = map->pool;
+	bool grown = false;
+	for (uint32_t factor = RESERVATION_GROWTH; factor >= 2 && !grown; factor /= 2) {
+		uint64_t want = (uint64_t)pool->reserved * factor;
+		if (want > UINT32_C(1) << NEAP__MAX_DEPTH)
+			continue;
+		grown = grow_area(&pool->ctrl, (uint32_t)want) && grow_area(&pool->slots, (uint32_t)want) &&
+			grow_area(&pool->segs, (uint32_t)want);
+		if (grown)
+			pool->reserved = (uint32_t)want;
+	}
+	publish(map);
+	return grown ? NEAP_OK : NEAP_ENOMEM;
+}
+
+/* `segments` empty segments of one depth, numbered in the order of their paths. */
+static void lay_out(struct neap_map *map, uint32_t segments)
+{
+	struct neap__pool *pool = map->pool;
+	uint32_t depth = (uint32_t)__builtin_ctz(segments);
+	pool->count = segments;
+	pool->at_depth[depth] = segments;
+	for (uint32_t number = 0; number < segments; number++) {
+		uint32_t bits = depth == 0 ? 0 : number << (32 - depth);
+		map->segs[number] = (struct neap__segment){
+			.live = 0, .room = (uint16_t)neap__limit(map), .path = neap__path_of(bits, depth)};
+	}
+	for (size_t i = 0; i < (size_t)1 << pool->depth; i++)
+		pool->dir[i] = depth == 0 ? 0 : (uint32_t)(i >> (pool->depth - depth));
+}
+
+int neap__pool_make(struct neap_map *map, uint32_t segments)
+{
+	struct neap__pool *pool = neap__map_alloc(map, sizeof *pool, 64);
+	if (pool == NULL)
+		return NEAP_ENOMEM;
+	size_t groups = (size_t)1 << map->group_bits;
+	uint32_t depth = segments == 1 ? 1 : (uint32_t)__builtin_ctz(segments);
+	*pool = (struct neap__pool){.ctrl.stride = groups * NEAP__CONTROL_BYTES,
+				    .slots.stride = groups * map->group_bytes,
+				    .segs.stride = sizeof(struct neap__segment),
+				    .depth = depth};
+	uint32_t want = FIRST_RESERVATION;
+	while (want < segments)
+		want *= RESERVATION_GROWTH;
+	size_t dir_bytes = sizeof(uint32_t) << depth;
+	pool->dir = neap__map_alloc(map, dir_bytes, 64);
+	if (pool->dir == NULL || !reserve_areas(pool, want, segments < 4 ? 4 : segments)) {
+		neap__map_free(map, pool->dir, dir_bytes);
+		neap__map_free(map, pool, sizeof *pool);
+		return NEAP_ENOMEM;
+	}
+	map->pool = pool;
+	map->dir = pool->dir;
+	map->dir_shift = (uint8_t)(64 - depth);
+	map->home_mask = (uint8_t)(groups - 1);
+	map->home_shift = (uint8_t)(40 - map->group_bits);
+	map->small_slots = 0;
+	publish(map);
+	touch(map, segments);
+	lay_out(map, segments);
+	neap__policy_set(map);
+	return NEAP_OK;
+}
+
+int neap__pool_from_small(struct neap_map *map, uint32_t segments)
+{
+	struct neap__table small = {map->ctrl, map->slots, map->home_mask + 1u};
+	size_t bytes = neap__small_bytes(map);
+	int error = neap__pool_make(map, segments);
+	if (error != NEAP_OK)
+		return error;
+	neap__segments_fill(map, &small);
+	if (bytes != 0)
+		neap__map_free(map, (uint8_t *)(uintptr_t)small.ctrl, bytes);
+	map->epoch++;
+	for (uint32_t number = 0; number < segments && map->spilled != 0; number++)
+		neap__spill_settle(map, number);
+	return NEAP_OK;
+}
+
+void neap__pool_destroy(struct neap_map *map)
+{
+	struct neap__pool *pool = map->pool;
+	touch(map, 0);
+	neap__dir_free(map);
+	release_areas(pool);
+	neap__map_free(map, pool, sizeof *pool);
+	map->pool = NULL;
+}
+
+int neap__pool_add(struct neap_map *map, uint32_t *ret)
+{
+	struct neap__pool *pool = map->pool;
+	if (pool->count == pool->reserved && grow_areas(map) != NEAP_OK)
+		return NEAP_ENOMEM;
+	*ret = pool->count++;
+	if (pool->count > pool->touched)
+		touch(map, pool->count);
+	return NEAP_OK;
+}
+
+void neap__pool_drop(struct neap_map *map, uint32_t number)
+{
+	struct neap__pool *pool = map->pool;
+	uint32_t last = --pool->count;
+	if (number != last) {
+		memcpy(pool->ctrl.base + pool->ctrl.stride * number,
+		       pool->ctrl.base + pool->ctrl.stride * last, pool->ctrl.stride);
+		memcpy(pool->slots.base + pool->slots.stride * number,
+		       pool->slots.base + pool->slots.stride * last, pool->slots.stride);
+		map->segs[number] = map->segs[last];
+		neap__dir_assign(map, map->segs[number].path, number);
+		map->relocations++;
+		map->moved_now += map->segs[number].live;
+	}
+	neap__pool_trim(map, false);
+}
+
+/* Returns the whole pages of segments keep to touched - 1; false when the system refused. */
+static bool give_back(const struct neap__area *area, uint32_t keep, uint32_t touched)
+{
+	size_t from = whole_pages(area->stride * keep), to = whole_pages(area->stride * touched);
+	return from == to || neap__os_return(area->base + from, to - from) == to - from;
+}
+
+void neap__pool_trim(struct neap_map *map, bool all)
+{
+	struct neap__pool *pool = map->pool;
+	uint32_t spare = all ? 0 : pool->count / SPARE_SHARE;
+	uint32_t keep = pool->count + spare;
+	uint32_t batch = all || spare == 0 ? 1 : spare < RETURN_MOST / 2 ? spare : RETURN_MOST / 2;
+	if (pool->touched < keep + batch)
+		return;
+	if (!all && pool->touched > keep + RETURN_MOST)
+		keep = pool->touched - RETURN_MOST;
+	if (give_back(&pool->slots, keep, pool->touched) && give_back(&pool->ctrl, keep, pool->touched) &&
+	    give_back(&pool->segs, keep, pool->touched))
+		touch(map, keep);
+}

@@ -1,0 +1,266 @@
+/* segment.c: the only code that moves entries between segments.
+ *
+ * Split. Segment a of depth d keeps the entries whose hash bit d is 0, a new segment b gets the others. Most
+ * entries sit in their home group, and the home group is the same in a and b: those of a stay where they are,
+ * those of b are appended to the same group of b. The few that were displaced by a full group are put back
+ * last, as if inserted anew; with every overflow byte cleared first, no tombstone is left in either.
+ *
+ *     a:  | . . x . X . | X . . |      . stays, X goes, x displaced: goes back to its home group if it can
+ *     b:  | X           | X     |
+ *
+ * Merge. Two buddies, segments of one depth whose paths differ in the last bit only, become one: the entries
+ * of the emptier move to the fuller, into the free slots of their home group where there are any.
+ *
+ * Repair. A split without a second segment: what displaced entries there are go home, overflow bytes clear.
+ *
+ * Moves: split <= limit, merge <= NEAP__MERGE_LIMIT, repair <= limit.
+ */
+#include <string.h>
+
+#include "map/internal.h"
+
+/* Entries outside their home group, as group * NEAP__GROUP_SLOTS + index within one segment. */
+struct displaced {
+	uint32_t count;
+	uint16_t at[NEAP__GROUP_SLOTS << NEAP__MAX_GROUP_BITS];
+};
+
+/* Copies a slot; the sizes of common maps are constants, so that a copy is a few moves. */
+NEAP__INLINE void copy_slot(uint8_t *to, const uint8_t *from, uint32_t size)
+{
+	switch (size) {
+	case 8: memcpy(to, from, 8); break;
+	case 16: memcpy(to, from, 16); break;
+	case 24: memcpy(to, from, 24); break;
+	case 32: memcpy(to, from, 32); break;
+	case 64: memcpy(to, from, 64); break;
+	default: memcpy(to, from, size); break;
+	}
+}
+
+/* neap__slot_hash, with the common kind inlined. */
+NEAP__INLINE uint32_t hash_high_of(const struct neap_map *map, const uint8_t *slot)
+{
+	if (map->key_path == NEAP__KEY_8)
+		return (uint32_t)(neap__hash_fixed(slot, 8, map->seed) >> 32);
+	if (map->key_path == NEAP__KEY_STR) {
+		uint32_t kept;
+		memcpy(&kept, slot + offsetof(struct neap_str, hash), sizeof kept);
+		return kept;
+	}
+	return neap__slot_hash(map, slot);
+}
+
+static uint32_t home_of(const struct neap_map *map, uint32_t hash_high)
+{
+	return neap__home(map, (uint64_t)hash_high << 32);
+}
+
+void neap__segment_adopt(struct neap_map *map, uint32_t number, const uint8_t *slot, uint32_t tag,
+			 uint32_t hash_high)
+{
+	struct neap__segment *seg = &map->segs[number];
+	uint8_t *to = neap__occupy(map, neap__shape_of(map), number, home_of(map, hash_high), tag);
+	copy_slot(to, slot, map->slot_size);
+	neap__assert_internal(seg->room > 0);
+	seg->room--;
+	seg->live++;
+	map->moved_now++;
+}
+
+/* Takes each displaced entry of segment a out and inserts it again, into b when its hash bit `bit` is set. */
+static void resettle(struct neap_map *map, const struct displaced *displaced, uint32_t a, uint32_t b,
+		     uint32_t bit)
+{
+	_Alignas(64) uint8_t entry[2 * NEAP_MAP_INLINE_MAX + 64];
+	for (uint32_t i = 0; i < displaced->count; i++) {
+		uint32_t group = displaced->at[i] / NEAP__GROUP_SLOTS;
+		uint32_t index = displaced->at[i] % NEAP__GROUP_SLOTS;
+		uint8_t *tag_at = neap__ctrl_at(map, a, group) + index;
+		uint32_t tag = *tag_at;
+		copy_slot(entry, neap__slots_at(map, a, group) + (size_t)index * map->slot_size,
+			  map->slot_size);
+		*tag_at = 0;
+		map->segs[a].live--;
+		map->segs[a].room++;
+		uint32_t hash_high = hash_high_of(map, entry);
+		neap__segment_adopt(map, (hash_high & bit) != 0 ? b : a, entry, tag, hash_high);
+	}
+}
+
+/* Clears the overflow bytes of a segment and lists its displaced entries. With b != a, moves the other entries
+ * whose hash bit `bit` is set from a to b, whose control words it writes. Returns how many it moved.
+ */
+NEAP__INLINE uint32_t partition(struct neap_map *map, uint32_t a, uint32_t b, uint32_t bit,
+				uint32_t slot_size, struct displaced *ret)
+{
+	uint32_t moved = 0;
+	ret->count = 0;
+	for (uint32_t group = 0; group <= map->home_mask; group++) {
+		uint8_t *ctrl = neap__ctrl_at(map, a, group);
+		uint8_t *from = neap__slots_at(map, a, group), *to = neap__slots_at(map, b, group);
+		_Alignas(16) uint8_t tags[NEAP__CONTROL_BYTES] = {0};
+		uint32_t gone = 0;
+		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
+			uint32_t index = neap__first(mask);
+			uint8_t *slot = from + (size_t)index * slot_size;
+			uint32_t hash_high = hash_high_of(map, slot);
+			if (NEAP__UNLIKELY(home_of(map, hash_high) != group)) {
+				ret->at[ret->count++] = (uint16_t)(group * NEAP__GROUP_SLOTS + index);
+			} else if (a != b) {
+				/* Copied before it is known to go: a branch on a random bit costs more. There is
+				 * room: at most `index` entries of this group have gone before.
+				 */
+				uint32_t goes = (hash_high & bit) != 0;
+				copy_slot(to + (size_t)gone * slot_size, slot, slot_size);
+				tags[gone] = ctrl[index];
+				ctrl[index] = (uint8_t)(ctrl[index] & (goes - 1u));
+				gone += goes;
+			}
+		}
+		ctrl[NEAP__OVERFLOW] = 0;
+		if (a != b) {
+			memset(tags + gone, 0, NEAP__CONTROL_BYTES - gone);
+			memcpy(neap__ctrl_at(map, b, group), tags, NEAP__CONTROL_BYTES);
+		}
+		moved += gone;
+	}
+	return moved;
+}
+
+/* partition, instantiated for common sizes of slot. */
+static uint32_t partition_any(struct neap_map *map, uint32_t a, uint32_t b, uint32_t bit,
+			      struct displaced *ret)
+{
+	switch (map->slot_size) {
+	case 16: return partition(map, a, b, bit, 16, ret);
+	case 24: return partition(map, a, b, bit, 24, ret);
+	default: return partition(map, a, b, bit, map->slot_size, ret);
+	}
+}
+
+int neap__segment_split(struct neap_map *map, uint32_t number)
+{
+	struct neap__pool *pool = map->pool;
+	uint32_t depth = neap__path_depth(map->segs[number].path);
+	if (depth == pool->depth && neap__dir_double(map) != NEAP_OK)
+		return NEAP_ENOMEM;
+	uint32_t fresh;
+	if (neap__pool_add(map, &fresh) != NEAP_OK)
+		return NEAP_ENOMEM;
+
+	struct neap__segment *a = &map->segs[number], *b = &map->segs[fresh];
+	uint32_t bit = UINT32_C(1) << (31 - depth), bits = neap__path_bits(a->path);
+	struct displaced displaced;
+	uint32_t moved = partition_any(map, number, fresh, bit, &displaced);
+	*b = (struct neap__segment){.live = (uint16_t)moved,
+				    .room = (uint16_t)(neap__limit(map) - moved),
+				    .path = neap__path_of(bits | bit, depth + 1)};
+	a->live = (uint16_t)(a->live - moved);
+	a->room = (uint16_t)(neap__limit(map) - a->live);
+	a->path = neap__path_of(bits, depth + 1);
+	map->moved_now += moved;
+	resettle(map, &displaced, number, fresh, bit);
+
+	neap__dir_assign(map, b->path, fresh);
+	pool->at_depth[depth]--;
+	pool->at_depth[depth + 1] += 2;
+	map->splits++;
+	map->epoch++;
+	neap__spill_settle(map, number);
+	neap__spill_settle(map, fresh);
+	return NEAP_OK;
+}
+
+/* The repair itself; spilled entries stay where they are, their marks are gone. */
+static void repair(struct neap_map *map, uint32_t number)
+{
+	struct neap__segment *seg = &map->segs[number];
+	uint32_t limit = map->pool != NULL ? neap__limit(map) : neap__small_limit(map);
+	struct displaced displaced;
+	partition_any(map, number, number, 0, &displaced);
+	seg->room = (uint16_t)(limit - seg->live);
+	resettle(map, &displaced, number, number, 0);
+	map->rebuilds++;
+	map->epoch++;
+}
+
+void neap__segment_repair(struct neap_map *map, uint32_t number)
+{
+	repair(map, number);
+	neap__spill_settle(map, number);
+}
+
+/* Moves every entry of segment `from` to segment `to`, which has room for them. */
+static void pour(struct neap_map *map, uint32_t from, uint32_t to)
+{
+	struct neap__segment *target = &map->segs[to];
+	for (uint32_t group = 0; group <= map->home_mask; group++) {
+		const uint8_t *ctrl = neap__ctrl_at(map, from, group);
+		uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK;
+		uint8_t *to_ctrl = neap__ctrl_at(map, to, group);
+		uint8_t *source = neap__slots_at(map, from, group), *sink = neap__slots_at(map, to, group);
+		uint32_t free_slots = neap__empty(to_ctrl);
+		for (; mask != 0; mask &= mask - 1) {
+			uint32_t index = neap__first(mask);
+			const uint8_t *slot = source + (size_t)index * map->slot_size;
+			uint32_t hash_high = hash_high_of(map, slot);
+			if (NEAP__LIKELY(free_slots != 0 && home_of(map, hash_high) == group)) {
+				uint32_t at = neap__first(free_slots);
+				free_slots &= free_slots - 1;
+				to_ctrl[at] = ctrl[index];
+				copy_slot(sink + (size_t)at * map->slot_size, slot, map->slot_size);
+				target->room--;
+				target->live++;
+				map->moved_now++;
+			} else {
+				neap__segment_adopt(map, to, slot, ctrl[index], hash_high);
+				free_slots = neap__empty(to_ctrl);
+			}
+		}
+	}
+}
+
+bool neap__segment_merge(struct neap_map *map, uint32_t number, uint32_t most)
+{
+	struct neap__pool *pool = map->pool;
+	uint32_t path = map->segs[number].path, depth = neap__path_depth(path);
+	if (depth == 0)
+		return false;
+	uint32_t bits = neap__path_bits(path), bit = UINT32_C(1) << (32 - depth);
+	uint32_t buddy = pool->dir[(uint64_t)(bits ^ bit) >> (32 - pool->depth)];
+	if (neap__path_depth(map->segs[buddy].path) != depth ||
+	    (uint32_t)map->segs[number].live + map->segs[buddy].live > most)
+		return false;
+
+	uint32_t keep = map->segs[number].live >= map->segs[buddy].live ? number : buddy;
+	uint32_t drop = keep == number ? buddy : number;
+	if (map->segs[keep].room < map->segs[drop].live)
+		repair(map, keep);
+	map->segs[keep].path = neap__path_of(bits & ~bit, depth - 1);
+	neap__dir_assign(map, map->segs[keep].path, keep);
+	pour(map, drop, keep);
+	pool->at_depth[depth] -= 2;
+	pool->at_depth[depth - 1]++;
+	map->merges++;
+	map->epoch++;
+	bool last = keep == pool->count - 1;
+	neap__pool_drop(map, drop);
+	neap__spill_settle(map, last ? drop : keep);
+	return true;
+}
+
+void neap__segments_fill(struct neap_map *map, const struct neap__table *from)
+{
+	for (uint32_t group = 0; group < from->groups; group++) {
+		const uint8_t *ctrl = from->ctrl + (size_t)group * NEAP__CONTROL_BYTES;
+		const uint8_t *slots = from->slots + (size_t)group * map->group_bytes;
+		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
+			uint32_t index = neap__first(mask);
+			const uint8_t *slot = slots + (size_t)index * map->slot_size;
+			uint32_t hash_high = hash_high_of(map, slot);
+			uint32_t number = neap__segment_of(map, (uint64_t)hash_high << 32);
+			neap__segment_adopt(map, number, slot, ctrl[index], hash_high);
+		}
+	}
+}
