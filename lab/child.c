@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,7 +92,7 @@ struct child_end child_run(int (*work)(void *ctx), void *ctx, unsigned seconds, 
 	return end;
 }
 
-struct child_end program_run(char *const argv[], unsigned seconds, char **ret_output)
+struct child_end program_run(const char *const argv[], unsigned seconds, char **ret_output)
 {
 	struct child_end end = {.status = -1};
 	int ends[2];
@@ -106,7 +107,7 @@ struct child_end program_run(char *const argv[], unsigned seconds, char **ret_ou
 		dup2(ends[1], STDERR_FILENO);
 		close(ends[0]);
 		close(ends[1]);
-		execvp(argv[0], argv);
+		execvp(argv[0], (char *const *)(uintptr_t)argv); /* execvp changes nothing; its type is older than const */
 		_exit(127);
 	}
 	close(ends[1]);

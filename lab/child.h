@@ -30,7 +30,7 @@ struct child_end child_run(int (*work)(void *ctx), void *ctx, unsigned seconds, 
 /* Runs a program, with its standard output and standard error captured: argv[0] is looked up in PATH. Output is
  * malloc'd text in *ret_output, NUL-terminated.
  */
-struct child_end program_run(char *const argv[], unsigned seconds, char **ret_output);
+struct child_end program_run(const char *const argv[], unsigned seconds, char **ret_output);
 
 /* "stopped by signal 6 (Aborted)", "exit status 3", "no answer within 20 s": for messages; static storage. */
 const char *child_end_text(const struct child_end *end);

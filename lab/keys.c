@@ -1,6 +1,6 @@
 /* keys.c: the spool, and reading keys from a file or making them up. walk.c reads the file system.
  *
- * A record of the spool: length (4 bytes), facts (32 bytes), the key's bytes. Native byte order: it never
+ * A record of the spool: length (4 bytes), facts (24 bytes), the key's bytes. Native byte order: it never
  * leaves this machine.
  *
  * What a key file may be: any text, one key a line, in any encoding. Refused: a line over KEY_LONGEST bytes (it
@@ -132,7 +132,7 @@ static const char *unit_of(const struct cutter *cutter)
 static int end_line(struct cutter *cutter, struct text *error)
 {
 	struct keys *keys = cutter->spool->keys;
-	struct file_facts facts = {.size = cutter->len, .changed = (int64_t)cutter->line, .links = 1};
+	struct file_facts facts = {.size = cutter->len, .changed = (int64_t)cutter->line};
 	size_t len = cutter->len;
 	cutter->len = 0;
 	cutter->line++;
@@ -258,7 +258,7 @@ int keys_synthetic(struct keys *ret, size_t n, uint64_t seed, struct text *error
 	for (size_t i = 0; i < n && status == 0; i++) {
 		char key[SYNTHETIC_LENGTH + 1];
 		snprintf(key, sizeof key, "%016llx", (unsigned long long)synthetic(seed, i));
-		struct file_facts facts = {.size = i, .links = 1};
+		struct file_facts facts = {.size = i};
 		status = spool_add(spool, key, SYNTHETIC_LENGTH, &facts, error);
 		if (i % PROGRESS_EVERY == 0)
 			progress_step("making keys", i, n);
@@ -304,18 +304,30 @@ bool key_cursor_next(struct key_cursor *cursor, struct neap_str *ret, struct fil
 	return true;
 }
 
+void key_cursor_rewind(struct key_cursor *cursor)
+{
+	cursor->at = cursor->end = 0;
+	cursor->offset = 0;
+	cursor->read_all = false;
+}
+
 void key_cursor_close(struct key_cursor *cursor)
 {
 	free(cursor->buffer);
 	cursor->buffer = NULL;
 }
 
-bool key_is_kept(struct neap_str key, uint64_t seed, uint64_t one_in)
+uint32_t key_rank(struct neap_str key, uint64_t seed)
 {
 	uint64_t hash = seed ^ UINT64_C(0xcbf29ce484222325); /* FNV-1a, then mixed: any even spread will do */
 	for (uint32_t i = 0; i < key.len; i++)
 		hash = (hash ^ (unsigned char)key.ptr[i]) * UINT64_C(0x100000001b3);
 	hash ^= hash >> 32;
 	hash *= UINT64_C(0xd6e8feb86659fd93);
-	return (hash >> 32) % one_in == 0;
+	return (uint32_t)(hash >> 32);
+}
+
+bool key_is_kept(struct neap_str key, uint64_t seed, uint64_t one_in)
+{
+	return key_rank(key, seed) % one_in == 0;
 }

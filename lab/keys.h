@@ -13,11 +13,11 @@
 #include "lab/text.h"
 #include "neap/base.h"
 
-/* The value of every key: for a path what stat says, for a line of a file where the line was. 32 bytes. */
+/* The value of every key: for a path what stat says, for a line of a file where the line was. 24 bytes. */
 struct file_facts {
-	uint64_t size;	/* bytes of the file; of the line */
+	uint64_t size;	 /* bytes of the file; of the line */
 	int64_t changed; /* seconds since 1970; number of the line */
-	uint32_t mode, user, group, links;
+	uint32_t mode, user;
 };
 
 enum {
@@ -74,9 +74,12 @@ struct key_cursor {
 void key_cursor_open(struct key_cursor *cursor, const struct keys *keys);
 /* The next key, which lives until the next call; false at the end. `ret_facts` may be NULL. */
 bool key_cursor_next(struct key_cursor *cursor, struct neap_str *ret, struct file_facts *ret_facts);
+void key_cursor_rewind(struct key_cursor *cursor);
 void key_cursor_close(struct key_cursor *cursor);
 
-/* True for about 1 key in `one_in`, the same ones for the same seed, duplicates alike. */
+/* An even spread over all numbers: the same for the same seed, duplicates alike. */
+uint32_t key_rank(struct neap_str key, uint64_t seed);
+/* True for about 1 key in `one_in`, by its rank. The Go peers choose the same. */
 bool key_is_kept(struct neap_str key, uint64_t seed, uint64_t one_in);
 
 #endif

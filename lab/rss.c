@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +79,8 @@ static void *sample(void *ctx)
 			break;
 		}
 		uint64_t bytes = read_statm(sampler->statm), now = clock_now();
-		curve->samples[curve->n++] = (struct rss_sample){now - curve->start, bytes};
+		curve->samples[curve->n++] = (struct rss_sample){
+			now - curve->start, bytes, atomic_load_explicit(&curve->heap, memory_order_relaxed)};
 		next += RSS_PERIOD;
 		if (next < now) /* late: go on from here, do not catch up in a burst */
 			next = now + RSS_PERIOD;

@@ -8,6 +8,7 @@
 #ifndef NEAP_LAB_RSS_H
 #define NEAP_LAB_RSS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,7 +16,7 @@
 #define RSS_PERIOD UINT64_C(500000) /* ns between samples */
 
 enum {
-	RSS_SAMPLES = 1 << 17, /* 65 seconds, 2 MB */
+	RSS_SAMPLES = 1 << 17, /* 65 seconds, 3 MB */
 	RSS_MARKS = 16,
 	RSS_LABEL = 32,
 };
@@ -23,6 +24,7 @@ enum {
 struct rss_sample {
 	uint64_t at;	/* ns since the start */
 	uint64_t bytes; /* statm's resident */
+	uint64_t heap;	/* what the experiment says it holds: rss_curve.heap at that time */
 };
 
 /* A step of the experiment, and what both of the kernel's books said there. */
@@ -45,6 +47,9 @@ struct rss_curve {
 	size_t n, marks_n;
 	bool full; /* the samples ended before the experiment did */
 	uint64_t start;
+	/* Bytes of the container under test; written by the experiment, copied into each sample. Relaxed: it
+	 * is a gauge. */
+	_Atomic uint64_t heap;
 	struct rss_mark marks[RSS_MARKS];
 	struct rss_sample samples[RSS_SAMPLES];
 };

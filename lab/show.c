@@ -7,7 +7,7 @@
 
 enum {
 	WIDTH = 80,
-	LABEL = 8,	/* columns of "  claim " */
+	LABEL = 10,	/* columns of "  method  " */
 	BAR_LABEL = 22, /* columns before a bar */
 	BAR_WIDTH = 46,
 	SCHEMA = 1,	/* of the JSON: raised when a member changes its meaning or goes */

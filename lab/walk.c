@@ -38,9 +38,7 @@ static struct file_facts facts_of(const struct stat *stat_now)
 	return (struct file_facts){.size = (uint64_t)stat_now->st_size,
 				   .changed = stat_now->st_mtime,
 				   .mode = stat_now->st_mode,
-				   .user = stat_now->st_uid,
-				   .group = stat_now->st_gid,
-				   .links = (uint32_t)stat_now->st_nlink};
+				   .user = stat_now->st_uid};
 }
 
 /* True when the directory is the root of another file system, one that invents its files. */

@@ -18,6 +18,8 @@
 			ctx.font = 12 * ratio + "px system-ui, sans-serif";
 			ctx.fillStyle = colour("soft");
 			ctx.strokeStyle = colour("soft");
+			ctx.textAlign = "left";
+			ctx.textBaseline = "alphabetic";
 			ctx.setLineDash([4, 4]);
 			curve.marks.forEach(function (mark) {
 				var x = u.valToPos(mark.ms, "x", true), top = u.bbox.top;
@@ -39,7 +41,7 @@
 		var axis = { stroke: colour("soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 } };
 		var options = {
 			width: place.clientWidth, height: 220,
-			scales: { x: { time: false, range: [0, last] }, y: { range: [0, most * 1.25] } },
+			scales: { x: { time: false, range: [0, last] }, y: { range: [0, most * 1.3] } },
 			axes: [
 				Object.assign({}, axis, { values: function (u, ticks) { return ticks.map(function (t) { return t + " ms"; }); } }),
 				Object.assign({}, axis, { size: 70, values: function (u, ticks) { return ticks.map(function (t) { return t + " MB"; }); } })
