@@ -6,7 +6,7 @@
 bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ctx)
 {
 	for (uint32_t number = 0; number < neap__segment_count(map); number++) {
-		for (uint32_t group = 0; group <= map->home_mask; group++) {
+		for (uint32_t group = 0; group <= neap__last_group(map); group++) {
 			const uint8_t *ctrl = neap__ctrl_at(map, number, group);
 			uint8_t *slots = neap__slots_at(map, number, group);
 			for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0;
@@ -77,7 +77,7 @@ void neap_map_clear_keep(struct neap_map *map)
 	release_all(map);
 	uint32_t limit = map->pool != NULL ? neap__limit(map) : neap__small_limit(map);
 	for (uint32_t number = 0; number < neap__segment_count(map); number++) {
-		memset(neap__ctrl_at(map, number, 0), 0, (map->home_mask + 1u) * NEAP__CONTROL_BYTES);
+		memset(neap__ctrl_at(map, number, 0), 0, (neap__last_group(map) + 1u) * NEAP__CONTROL_BYTES);
 		map->segs[number].live = 0;
 		map->segs[number].room = (uint16_t)limit;
 	}
@@ -280,7 +280,7 @@ static void delete_in_segment(const struct deleting *job, uint32_t number)
 {
 	struct neap_map *map = job->map;
 	struct neap__segment *seg = &map->segs[number];
-	for (uint32_t group = 0; group <= map->home_mask; group++) {
+	for (uint32_t group = 0; group <= neap__last_group(map); group++) {
 		uint8_t *ctrl = neap__ctrl_at(map, number, group);
 		uint8_t *slots = neap__slots_at(map, number, group);
 		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
@@ -302,8 +302,9 @@ static void shrink_all(struct neap_map *map)
 		return;
 	if (map->pool != NULL && map->floor == 0)
 		merge_all(map, NEAP__MERGE_LIMIT(neap__limit(map)));
-	for (uint32_t before = 0; map->segs[0].live <= map->shrink_at && before != map->home_mask + 1u;) {
-		before = map->home_mask + 1u;
+	for (uint32_t before = 0;
+	     map->segs[0].live <= map->shrink_at && before != neap__last_group(map) + 1u;) {
+		before = neap__last_group(map) + 1u;
 		neap__map_sparse(map, (uint64_t)neap__path_bits(map->segs[0].path) << 32);
 	}
 }

@@ -160,6 +160,25 @@ void neap__dir_free(struct neap_map *map);
 
 /* ---- segment.c ---- */
 
+/* The largest index of a group in a segment. */
+static inline uint32_t neap__last_group(const struct neap_map *map)
+{
+	return map->home_mask / 2;
+}
+/* Segment number and home group of a hash. */
+static inline uint32_t neap__segment_of(const struct neap_map *map, uint64_t hash)
+{
+	return neap__segment_unit(map, hash) >> (map->group_bits + 1);
+}
+static inline uint32_t neap__home(const struct neap_map *map, uint64_t hash)
+{
+	return neap__home_unit(map, hash) / 2;
+}
+/* First unit of a segment. */
+static inline uint32_t neap__unit_of(const struct neap_map *map, uint32_t number)
+{
+	return number << (map->group_bits + 1);
+}
 /* Control word and first slot of a group of a segment. */
 static inline uint8_t *neap__ctrl_at(const struct neap_map *map, uint32_t number, uint32_t group)
 {
@@ -176,7 +195,7 @@ static inline uint32_t neap__segment_count(const struct neap_map *map)
 /* A hash with the given upper half and tag: it finds the same place as the one that it was made from. */
 static inline uint64_t neap__hash_from(uint32_t hash_high, uint32_t tag)
 {
-	return (uint64_t)hash_high << 32 | (uint64_t)tag << 24;
+	return (uint64_t)hash_high << 32 | tag;
 }
 
 /* Moves the entries of segment `number` whose next hash bit is 1 to a new segment. 0 or NEAP_ENOMEM. */

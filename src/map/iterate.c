@@ -69,7 +69,7 @@ static uint32_t segment_at(const struct neap_map *map, uint32_t prefix)
 /* Homes per group, as a shift: 256 homes over the groups of a segment. */
 static uint32_t home_bits(const struct neap_map *map)
 {
-	return map->home_shift - 32u;
+	return map->home_shift - 31u;
 }
 
 /* What stands for a key while its unit is worked on: the key itself if it fits. */
@@ -125,7 +125,7 @@ static bool next_range(struct neap_map_iter *it)
 
 static uint8_t overflow_of(const struct neap_map *map, uint32_t number, uint32_t group)
 {
-	return neap__ctrl_at(map, number, group & map->home_mask)[NEAP__OVERFLOW];
+	return neap__ctrl_at(map, number, group & neap__last_group(map))[NEAP__OVERFLOW];
 }
 
 static void enter_group(struct neap_map_iter *it, uint32_t number, uint32_t group)
@@ -140,7 +140,7 @@ static void enter_group(struct neap_map_iter *it, uint32_t number, uint32_t grou
 static uint32_t run_length(const struct neap_map *map, uint32_t number, uint32_t group)
 {
 	uint32_t length = 0;
-	while (length <= map->home_mask && overflow_of(map, number, group + length) != 0)
+	while (length <= neap__last_group(map) && overflow_of(map, number, group + length) != 0)
 		length++;
 	return length;
 }
@@ -156,10 +156,10 @@ static bool begin_fast(struct neap_map_iter *it)
 	    map->spilled != 0)
 		return false;
 	uint32_t run = run_length(map, number, group);
-	bool alone = run < RUN_MOST && group + run <= map->home_mask &&
+	bool alone = run < RUN_MOST && group + run <= neap__last_group(map) &&
 		     (group + run + 1) << shift <= last_home(it) && overflow_of(map, number, group - 1) == 0;
 	it->neap__filter = !alone;
-	it->neap__groups_left = run > map->home_mask ? map->home_mask : run;
+	it->neap__groups_left = run > neap__last_group(map) ? neap__last_group(map) : run;
 	it->neap__home_end = (uint16_t)((group + 1 + (alone ? run : 0)) << shift);
 	if (it->neap__home_end > last_home(it))
 		return false;
@@ -238,7 +238,7 @@ static bool step_fast(struct neap_map_iter *it)
 		if (it->neap__groups_left == 0)
 			return false;
 		it->neap__groups_left--;
-		enter_group(it, segment_at(map, it->neap__lo), (it->neap__group + 1) & map->home_mask);
+		enter_group(it, segment_at(map, it->neap__lo), (it->neap__group + 1) & neap__last_group(map));
 	}
 }
 
@@ -282,7 +282,7 @@ static void consider_chain(const struct neap_map_iter *it, uint32_t number, uint
 			   struct candidate *best)
 {
 	const struct neap_map *map = it->neap__map;
-	for (uint32_t left = map->home_mask;; left--) {
+	for (uint32_t left = neap__last_group(map);; left--) {
 		const uint8_t *ctrl = neap__ctrl_at(map, number, group);
 		uint8_t *slots = neap__slots_at(map, number, group);
 		uint64_t base = (((uint64_t)number << map->group_bits) + group) * 16;
@@ -292,7 +292,7 @@ static void consider_chain(const struct neap_map_iter *it, uint32_t number, uint
 		}
 		if (ctrl[NEAP__OVERFLOW] == 0 || left == 0)
 			return;
-		group = (group + 1) & map->home_mask;
+		group = (group + 1) & neap__last_group(map);
 	}
 }
 
@@ -374,7 +374,7 @@ NEAP__INLINE bool step_common(struct neap_map_iter *it)
 	    (map->flags & (NEAP__OUTSIDE | NEAP__STRICT)) != 0 || it->neap__seen_len == SEEN)
 		return false;
 	uint32_t index = pick(it->neap__live, it->neap__offset);
-	uint32_t before = ((it->neap__home >> home_bits(map)) - 1u) & map->home_mask;
+	uint32_t before = ((it->neap__home >> home_bits(map)) - 1u) & neap__last_group(map);
 	const uint8_t *ctrl = it->neap__ctrl;
 	if (ctrl[index] == 0 ||
 	    ctrl[((int32_t)before - (int32_t)it->neap__group) * (int32_t)NEAP__CONTROL_BYTES +
