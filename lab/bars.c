@@ -37,8 +37,8 @@ void bar_cells(const struct neap_account *account, size_t scale, unsigned width,
 static const char *const colours[PARTS] = {"\033[38;5;35m", "\033[38;5;167m", "\033[38;5;178m",
 					   "\033[38;5;68m", "\033[38;5;245m"};
 static const char *const blocks[PARTS] = {"\xe2\x96\x88" /* full block */, "\xe2\x96\x92" /* medium shade */,
-					  "\xe2\x96\x91" /* light shade */, "\xe2\x96\x9e" /* two quadrants */,
-					  "\xc2\xb7" /* middle dot */};
+					  "\xe2\x96\x91" /* light shade */,
+					  "\xe2\x96\x9e" /* two quadrants */, "\xc2\xb7" /* middle dot */};
 static const char *const letters[PARTS] = {"#", "x", ".", "~", ":"};
 
 void bar_sign(struct text *text, enum part part, struct bar_style style)

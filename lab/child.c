@@ -107,7 +107,8 @@ struct child_end program_run(const char *const argv[], unsigned seconds, char **
 		dup2(ends[1], STDERR_FILENO);
 		close(ends[0]);
 		close(ends[1]);
-		execvp(argv[0], (char *const *)(uintptr_t)argv); /* execvp changes nothing; its type is older than const */
+		execvp(argv[0], (char *const *)(uintptr_t)
+					argv); /* execvp changes nothing; its type is older than const */
 		_exit(127);
 	}
 	close(ends[1]);

@@ -16,9 +16,9 @@ enum {
 /* How a child ended. */
 struct child_end {
 	bool started;
-	int status;	/* its exit status, or -1 when a signal ended it */
-	int signal;	/* that signal, or 0 */
-	bool timed_out; /* it was stopped because it ran for longer than allowed */
+	int status;		 /* its exit status, or -1 when a signal ended it */
+	int signal;		 /* that signal, or 0 */
+	bool timed_out;		 /* it was stopped because it ran for longer than allowed */
 	char lines[CHILD_LINES]; /* what it wrote on standard error, only when captured */
 };
 

@@ -21,11 +21,13 @@ static bool build(struct go_peer *peer, const struct asset *source, struct text 
 {
 	char *path, *cache = NULL;
 	const char *go = getenv("NEAP_GO") != NULL ? getenv("NEAP_GO") : "go";
-	if (asprintf(&path, "%s/main.go", peer->folder) < 0 || asprintf(&peer->program, "%s/peer", peer->folder) < 0)
+	if (asprintf(&path, "%s/main.go", peer->folder) < 0 ||
+	    asprintf(&peer->program, "%s/peer", peer->folder) < 0)
 		return false;
 	int error = atomic_file_write(path, source->bytes, source->len);
 	/* go refuses to work without a place for its cache; a service may have no HOME. */
-	if (getenv("HOME") == NULL && getenv("GOCACHE") == NULL && asprintf(&cache, "%s/cache", peer->folder) > 0)
+	if (getenv("HOME") == NULL && getenv("GOCACHE") == NULL &&
+	    asprintf(&cache, "%s/cache", peer->folder) > 0)
 		setenv("GOCACHE", cache, 1);
 	setenv("GO111MODULE", "off", 1);
 	const char *const command[] = {go, "build", "-o", peer->program, path, NULL};

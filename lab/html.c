@@ -10,8 +10,8 @@
 #include "lab/result.h"
 
 enum {
-	CHART_BUCKETS = 800,	/* two points each, the lowest and the highest: more than a screen has columns */
-	LABEL_PERCENT = 6,	/* a part narrower than this share of the page has no room for a number */
+	CHART_BUCKETS = 800, /* two points each, the lowest and the highest: more than a screen has columns */
+	LABEL_PERCENT = 6,   /* a part narrower than this share of the page has no room for a number */
 };
 
 static void add_escaped(struct text *html, const char *string)
@@ -57,7 +57,8 @@ static void add_bar(struct text *html, const struct bar *bar, size_t scale)
 			    part_names[part], roomy ? "" : " thin", percent, part_names[part],
 			    megabytes((double)bytes), roomy ? megabytes((double)bytes) : "");
 	}
-	text_printf(html, "</div><div class=\"rss\">%s MB</div></div>\n", megabytes((double)bar->account.rss));
+	text_printf(html, "</div><div class=\"rss\">%s MB</div></div>\n",
+		    megabytes((double)bar->account.rss));
 }
 
 static void add_bars(struct text *html, const struct result *result)
@@ -146,12 +147,13 @@ static void add_charts(struct text *html, const struct result *result)
 		struct rss_resolution got = rss_resolution_of(curve, 0, UINT64_MAX);
 		add_element(html, "<div class=\"chart\"><h3>", result->curves[i].label, "</h3>");
 		text_printf(html, "<div id=\"chart-%zu\"></div><div class=\"note\">", i);
-		text_printf(html,
-			    "sampled every %.1f ms; reached p50 %.2f, p99 %.2f, worst %.2f ms; %zu of %zu late; "
-			    "statm off by at most %llu KB</div></div>\n",
-			    (double)RSS_PERIOD / 1e6, (double)got.p50 / 1e6, (double)got.p99 / 1e6,
-			    (double)got.worst / 1e6, got.late, got.samples,
-			    (unsigned long long)got.statm_off / 1024);
+		text_printf(
+			html,
+			"sampled every %.1f ms; reached p50 %.2f, p99 %.2f, worst %.2f ms; %zu of %zu late; "
+			"statm off by at most %llu KB</div></div>\n",
+			(double)RSS_PERIOD / 1e6, (double)got.p50 / 1e6, (double)got.p99 / 1e6,
+			(double)got.worst / 1e6, got.late, got.samples,
+			(unsigned long long)got.statm_off / 1024);
 	}
 	struct json json = {0};
 	json_open(&json, NULL, '[');
@@ -214,7 +216,8 @@ void result_html(const struct result *result, struct text *html)
 	add_element(html, "<p class=\"soft\">neap ", result->name, "");
 	if (result->title != NULL)
 		add_element(html, " · ", result->title, "");
-	add_element(html, "</p>\n<h1>", result->headline != NULL ? result->headline : result->claim, "</h1>\n");
+	add_element(html, "</p>\n<h1>", result->headline != NULL ? result->headline : result->claim,
+		    "</h1>\n");
 	if (result->bars_n > 0)
 		add_bars(html, result);
 	if (result->curves_n > 0)

@@ -21,9 +21,9 @@
 #include "tool/command.h"
 
 enum {
-	BUFFER = 2 * KEY_LONGEST,  /* bytes: a record always fits */
-	PROGRESS_EVERY = 1 << 12,  /* keys between looks at the clock */
-	SYNTHETIC_LENGTH = 16,	   /* hex digits of 64 bits */
+	BUFFER = 2 * KEY_LONGEST, /* bytes: a record always fits */
+	PROGRESS_EVERY = 1 << 12, /* keys between looks at the clock */
+	SYNTHETIC_LENGTH = 16,	  /* hex digits of 64 bits */
 };
 
 struct record_head {
@@ -43,7 +43,8 @@ static int spool_flush(struct spool *spool, struct text *error)
 	for (size_t at = 0; at < spool->used;) {
 		ssize_t wrote = write(spool->keys->spool, spool->buffer + at, spool->used - at);
 		if (wrote < 0) {
-			text_printf(error, "no memory to hold the keys: %s; --n takes fewer", strerror(errno));
+			text_printf(error, "no memory to hold the keys: %s; --n takes fewer",
+				    strerror(errno));
 			return EXIT_PARTIAL;
 		}
 		at += (size_t)wrote;
@@ -75,7 +76,8 @@ int spool_add(struct spool *spool, const char *key, size_t len, const struct fil
 	struct keys *keys = spool->keys;
 	struct record_head head = {.len = (uint32_t)len, .facts = *facts};
 	if (keys->bytes + len > KEY_BYTES_MOST) {
-		text_printf(error, "the keys are longer than %llu MB in all, the limit; --n %zu takes the first",
+		text_printf(error,
+			    "the keys are longer than %llu MB in all, the limit; --n %zu takes the first",
 			    (unsigned long long)(KEY_BYTES_MOST >> 20), keys->n);
 		return EXIT_USAGE;
 	}
@@ -116,9 +118,9 @@ struct cutter {
 	const char *name; /* for messages */
 	int fd;
 	char separator;
-	size_t line;  /* number of the line being read, from 1 */
-	uint64_t at;  /* offset of the next byte in the file */
-	size_t len;   /* bytes of the line so far */
+	size_t line; /* number of the line being read, from 1 */
+	uint64_t at; /* offset of the next byte in the file */
+	size_t len;  /* bytes of the line so far */
 	char text[KEY_LONGEST];
 	struct spool *spool;
 	const struct keys_options *options;
@@ -152,7 +154,8 @@ static int cut_byte(struct cutter *cutter, char byte, struct text *error)
 		return end_line(cutter, error);
 	if (byte == '\0') {
 		text_printf(error,
-			    "%s: a NUL byte at offset %llu (line %zu): a binary file, not one key a line; for keys "
+			    "%s: a NUL byte at offset %llu (line %zu): a binary file, not one key a line; "
+			    "for keys "
 			    "that end in NUL use --null",
 			    cutter->name, (unsigned long long)cutter->at - 1, cutter->line);
 		return EXIT_USAGE;
@@ -226,7 +229,9 @@ int keys_from_file(struct keys *ret, const char *path, const struct keys_options
 	const char *name = standard_input ? "standard input" : path;
 	const char *base = strrchr(path, '/');
 	snprintf(ret->source, sizeof ret->source, "%s of %s", options->zero_separated ? "keys" : "lines",
-		 standard_input ? name : base != NULL ? base + 1 : path);
+		 standard_input ? name
+		 : base != NULL ? base + 1
+				: path);
 	int fd = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		text_printf(error, "%s: %s", path, strerror(errno));

@@ -21,18 +21,18 @@ struct file_facts {
 };
 
 enum {
-	KEY_LONGEST = 64 << 10,	/* bytes of one key: 16 times the longest path; more is no list of keys */
-	KEYS_DEFAULT = 1000000,	/* keys taken unless --n says otherwise: a tour stays under a minute */
+	KEY_LONGEST = 64 << 10, /* bytes of one key: 16 times the longest path; more is no list of keys */
+	KEYS_DEFAULT = 1000000, /* keys taken unless --n says otherwise: a tour stays under a minute */
 	KEYS_MOST = 100000000,	/* keys that --n may ask for */
 };
 #define KEY_BYTES_MOST (UINT64_C(1) << 30) /* bytes of all keys: the spool is memory */
 
 struct keys {
-	int spool;	/* file descriptor */
-	size_t n;	/* keys, duplicates included */
-	uint64_t bytes; /* of the keys */
-	size_t longest; /* bytes */
-	size_t empty_lines, unreadable;	  /* left out: empty; could not be looked at, or vanished meanwhile */
+	int spool;			/* file descriptor */
+	size_t n;			/* keys, duplicates included */
+	uint64_t bytes;			/* of the keys */
+	size_t longest;			/* bytes */
+	size_t empty_lines, unreadable; /* left out: empty; could not be looked at, or vanished meanwhile */
 	bool stopped_at_bound, stopped_at_time;
 	char source[160]; /* "paths of this machine", "lines of FILE": for titles */
 };
@@ -47,9 +47,11 @@ struct keys_options {
 /* All return 0, or an exit code (tool/command.h) with a sentence in `error` and nothing left open. */
 
 /* One key a line, from `path`; "-" is standard input. */
-int keys_from_file(struct keys *ret, const char *path, const struct keys_options *options, struct text *error);
+int keys_from_file(struct keys *ret, const char *path, const struct keys_options *options,
+		   struct text *error);
 /* Every path under `root` that is on a disk or in memory; /proc, /sys and the like are left out. */
-int keys_from_tree(struct keys *ret, const char *root, const struct keys_options *options, struct text *error);
+int keys_from_tree(struct keys *ret, const char *root, const struct keys_options *options,
+		   struct text *error);
 /* `n` keys of 16 hex digits, different for different seeds. The Go peers make the same. */
 int keys_synthetic(struct keys *ret, size_t n, uint64_t seed, struct text *error);
 void keys_close(struct keys *keys);

@@ -17,8 +17,9 @@ enum {
 };
 
 static const struct experiment *const experiments[] = {
-	&experiment_map_shrinks,	 &experiment_map_sharing,
-	&experiment_map_misuse,	   &experiment_key_types,
+	&experiment_hmap_layout,     &experiment_map_shrinks,	 &experiment_map_sharing,
+	&experiment_map_misuse,	     &experiment_release_ways,	 &experiment_key_types,
+	&experiment_nested_values,   &experiment_delete_million, &experiment_delete_impact,
 	&experiment_release_latency,
 };
 enum { EXPERIMENTS = sizeof experiments / sizeof *experiments };
@@ -146,7 +147,8 @@ static int run_all(const struct request *request, struct json *json)
 	json_open(json, NULL, '[');
 	for (size_t i = 0; i < EXPERIMENTS; i++) {
 		if (!request->json && i > 0)
-			printf("\n%s\n\n", "--------------------------------------------------------------------------------");
+			printf("\n%s\n\n", "-----------------------------------------------------------------"
+					   "---------------");
 		int status = run_one(experiments[i], request, json);
 		if (status > EXIT_FINDINGS)
 			return status;
@@ -197,10 +199,10 @@ static void print_lab_help(void)
 static int parse_request(int argc, char **argv, struct request *ret)
 {
 	static const struct option longs[] = {
-		{"json", no_argument, NULL, 'j'},	  {"keys", required_argument, NULL, 'k'},
-		{"null", no_argument, NULL, '0'},	  {"n", required_argument, NULL, 'n'},
+		{"json", no_argument, NULL, 'j'},	{"keys", required_argument, NULL, 'k'},
+		{"null", no_argument, NULL, '0'},	{"n", required_argument, NULL, 'n'},
 		{"seed", required_argument, NULL, 's'}, {"output", required_argument, NULL, 'o'},
-		{"all", no_argument, NULL, 'a'},	  {NULL, 0, NULL, 0},
+		{"all", no_argument, NULL, 'a'},	{NULL, 0, NULL, 0},
 	};
 	unsigned long long number;
 	*ret = (struct request){.options = {.seed = 1}};
@@ -215,7 +217,8 @@ static int parse_request(int argc, char **argv, struct request *ret)
 		case 'a': ret->all = true; break;
 		case 'n':
 			if (!parse_count(optarg, 1, KEYS_MOST, &number))
-				return usage_error("lab", "--n %s: not a number from 1 to %d", optarg, KEYS_MOST);
+				return usage_error("lab", "--n %s: not a number from 1 to %d", optarg,
+						   KEYS_MOST);
 			ret->options.n = number;
 			break;
 		case 's':
@@ -223,14 +226,17 @@ static int parse_request(int argc, char **argv, struct request *ret)
 				return usage_error("lab", "--seed %s: not a number", optarg);
 			ret->options.seed = number;
 			break;
-		default: return usage_error("lab", "%s: not an option, or its value is missing", argv[optind - 1]);
+		default:
+			return usage_error("lab", "%s: not an option, or its value is missing",
+					   argv[optind - 1]);
 		}
 	}
 	ret->name = optind < argc ? argv[optind] : NULL;
 	if (optind + 1 < argc)
 		return usage_error("lab", "%s: one experiment at a time, or --all", argv[optind + 1]);
 	if (ret->all == (ret->name != NULL))
-		return usage_error("lab", ret->all ? "--all and a name" : "which experiment? see: neap lab list");
+		return usage_error("lab",
+				   ret->all ? "--all and a name" : "which experiment? see: neap lab list");
 	if (ret->all && ret->report != NULL)
 		return usage_error("lab", "-o needs one experiment: a report is about one claim");
 	if (ret->all && ret->options.keys_file != NULL && strcmp(ret->options.keys_file, "-") == 0)

@@ -48,7 +48,8 @@ bool lab_child(struct lab *lab, const char *what, int (*work)(void *ctx), void *
 int lab_write_report(const char *command, const struct result *result, const char *path);
 
 /* Command lines of lab and tour. */
-bool parse_count(const char *text, unsigned long long least, unsigned long long most, unsigned long long *ret);
+bool parse_count(const char *text, unsigned long long least, unsigned long long most,
+		 unsigned long long *ret);
 
 /* The subcommands. */
 int command_lab(int argc, char **argv);

@@ -18,10 +18,11 @@
 #include "neap/map.h"
 
 enum {
-	RACE_SECONDS = 10, /* a race not caught by then counts as missed; on two cores it takes milliseconds */
-	ATTEMPTS = 5,	   /* children per accident */
-	CAUGHT_LEAST = 3,  /* of them; a race may also end in a crash before it is caught */
-	KEYS = 4096,	   /* small enough that segments split and merge all the time */
+	RACE_SECONDS =
+		10,	  /* a race not caught by then counts as missed; on two cores it takes milliseconds */
+	ATTEMPTS = 5,	  /* children per accident */
+	CAUGHT_LEAST = 3, /* of them; a race may also end in a crash before it is caught */
+	KEYS = 4096,	  /* small enough that segments split and merge all the time */
 };
 
 static const struct neap_map_type misuse_type = {.size = sizeof(struct neap_map_type),
@@ -81,7 +82,7 @@ static void iterate_once(const struct race *race)
 		neap_hmap_iter_deinit(&it);
 		return;
 	}
-	neap_map_each(it, race->map) {
+	neap_map_each (it, race->map) {
 		race_sink++;
 	}
 }
@@ -104,7 +105,8 @@ static int race_child(void *ctx)
 {
 	struct race *race = ctx;
 	if (race->classic)
-		race->hmap = neap_hmap_create(&misuse_hmap_type, &(struct neap_hmap_options){.name = "sessions"});
+		race->hmap =
+			neap_hmap_create(&misuse_hmap_type, &(struct neap_hmap_options){.name = "sessions"});
 	else
 		race->map = neap_map_create(&misuse_type, &(struct neap_map_options){.name = "sessions"});
 	pthread_t other;
@@ -120,7 +122,7 @@ static int strict_child(void *ctx)
 	struct neap_map *map = neap_map_create(&misuse_type, &options);
 	for (uint64_t key = 0; key < 100; key++)
 		(void)neap_map_put(map, &key, &key);
-	neap_map_each(it, map) {
+	neap_map_each (it, map) {
 		uint64_t key = *(const uint64_t *)it.key + 1000;
 		(void)neap_map_put(map, &key, &key);
 	}
@@ -131,8 +133,8 @@ static int strict_child(void *ctx)
 static bool is_one_clear_line(const char *lines, const char *rule, const char *operation)
 {
 	const char *end = strchr(lines, '\n');
-	return end != NULL && end[1] == '\0' && strstr(lines, rule) != NULL && strstr(lines, "\"sessions\"") != NULL &&
-	       strstr(lines, operation) != NULL;
+	return end != NULL && end[1] == '\0' && strstr(lines, rule) != NULL &&
+	       strstr(lines, "\"sessions\"") != NULL && strstr(lines, operation) != NULL;
 }
 
 /* Either thread may be the one that notices, so the line may name either operation. */
@@ -160,15 +162,17 @@ static void try_race(struct result *result, const struct accident *accident, boo
 	}
 	line[strcspn(line, "\n")] = '\0';
 	result_say(result, "  %s, %s", accident->what, classic ? "classic map" : "Neap's map");
-	result_say(result, "    caught %d, ended otherwise %d, not caught in %d s: %d", caught, crashed, RACE_SECONDS,
-		   missed);
+	result_say(result, "    caught %d, ended otherwise %d, not caught in %d s: %d", caught, crashed,
+		   RACE_SECONDS, missed);
 	result_say(result, "    %.76s", line);
 	if (strlen(line) > 76)
 		result_say(result, "      %.74s", line + 76);
 	result_figure(result, caught, "count", "%s_%s_caught", classic ? "classic" : "neap",
 		      accident->figure);
-	result_check(result, caught >= CAUGHT_LEAST, "%s, %s: stopped with one line that names map and operation, %d of %d times",
-		     accident->what, classic ? "classic map" : "Neap's map", caught, caught + crashed + missed);
+	result_check(result, caught >= CAUGHT_LEAST,
+		     "%s, %s: stopped with one line that names map and operation, %d of %d times",
+		     accident->what, classic ? "classic map" : "Neap's map", caught,
+		     caught + crashed + missed);
 }
 
 static void try_nil(struct result *result)
@@ -183,11 +187,13 @@ static void try_nil(struct result *result)
 static void try_strict(struct result *result)
 {
 	struct child_end end = child_run(strict_child, NULL, RACE_SECONDS, true);
-	bool clear = end.signal == SIGABRT && is_one_clear_line(end.lines, "strict iteration", "neap_map_iter_next");
+	bool clear = end.signal == SIGABRT &&
+		     is_one_clear_line(end.lines, "strict iteration", "neap_map_iter_next");
 	end.lines[strcspn(end.lines, "\n")] = '\0';
 	result_say(result, "  an insert in a loop over a map made with strict_iteration");
 	result_say(result, "    %.76s", end.lines);
-	result_check(result, clear, "strict iteration: an insert inside the loop stops the program with one line (%s)",
+	result_check(result, clear,
+		     "strict iteration: an insert inside the loop stops the program with one line (%s)",
 		     child_end_text(&end));
 }
 
@@ -208,8 +214,9 @@ static void try_stale_pointer(struct result *result)
 	bool moved = (uintptr_t)fresh != before;
 	result_say(result, "  a value pointer kept over %s deletes: the value %s", thousands(N - 1),
 		   moved ? "has moved; a store through the old pointer would be lost" : "is where it was");
-	result_check(result, fresh != NULL && *fresh == wanted && moved,
-		     "a value moves when segments merge, so a pointer to it ends with the next change of the map");
+	result_check(
+		result, fresh != NULL && *fresh == wanted && moved,
+		"a value moves when segments merge, so a pointer to it ends with the next change of the map");
 	neap_map_destroy(map);
 }
 
@@ -232,7 +239,8 @@ static void run_map_misuse(struct lab *lab)
 		{"a writer beside an iterator", "writer_iterator", SECOND_ITERATES},
 	};
 	if (THREADS_ARE_CHECKED) {
-		result_skip(&lab->result, "built with ThreadSanitizer, which stops the races before the maps can");
+		result_skip(&lab->result,
+			    "built with ThreadSanitizer, which stops the races before the maps can");
 		return;
 	}
 	enum { ACCIDENTS = sizeof accidents / sizeof *accidents };
@@ -248,8 +256,10 @@ static void run_map_misuse(struct lab *lab)
 
 const struct experiment experiment_map_misuse = {
 	.name = "map-misuse",
-	.claim = "Two threads that write one map, or write it beside a reader or an iterator, are stopped with one line "
-		 "that names the map and the operation; so is an insert under strict iteration; a nil map refuses.",
+	.claim = "Two threads that write one map, or write it beside a reader or an iterator, are stopped "
+		 "with one line "
+		 "that names the map and the operation; so is an insert under strict iteration; a nil map "
+		 "refuses.",
 	.method = "Each accident is made for real in child processes, five times where it is a race.",
 	.run = run_map_misuse,
 };

@@ -55,14 +55,14 @@ static void share(struct result *result)
 	struct neap_map *first = neap_map_create(&sharing_type, NULL);
 	struct neap_map *second = first;
 	write_in_callee(second, 1, 10);
-	result_say(result, "  b := a; b[1] = 10        a[1] is %llu, len(a) is %zu", (unsigned long long)value_at(first, 1),
-		   neap_map_len(first));
+	result_say(result, "  b := a; b[1] = 10        a[1] is %llu, len(a) is %zu",
+		   (unsigned long long)value_at(first, 1), neap_map_len(first));
 	result_check(result, value_at(first, 1) == 10 && neap_map_len(first) == 1,
 		     "a copied handle shares: a write through one is read through the other");
 	for (uint64_t key = 0; key < 100000; key++)
 		write_in_callee(second, key, key + 1);
-	result_say(result, "  100,000 writes to b      len(a) is %s, a[99999] is %llu", thousands(neap_map_len(first)),
-		   (unsigned long long)value_at(first, 99999));
+	result_say(result, "  100,000 writes to b      len(a) is %s, a[99999] is %llu",
+		   thousands(neap_map_len(first)), (unsigned long long)value_at(first, 99999));
 	result_check(result, neap_map_len(first) == 100000 && value_at(first, 99999) == 100000,
 		     "it still shares after the map has grown many times");
 	size_t inside = reassign_in_callee(first);
@@ -79,7 +79,7 @@ static void nil_map(struct result *result)
 	struct neap_map *nil = NULL;
 	struct neap_hmap *classic_nil = NULL;
 	size_t produced = 0;
-	neap_map_each(it, nil) {
+	neap_map_each (it, nil) {
 		produced++;
 	}
 	int error = neap_map_put(nil, &key, &key), classic_error = neap_hmap_put(classic_nil, &key, &key);
@@ -123,8 +123,8 @@ static void clones(struct result *result)
 	(void)neap_map_delete(map, &key);
 	result_say(result, "  *a[1] = 200              the shallow copy reads %llu, the deep clone %llu",
 		   (unsigned long long)by_shallow, (unsigned long long)by_deep);
-	result_say(result, "  delete(a, 1)             len(a) %zu, shallow copy %zu, deep clone %zu", neap_map_len(map),
-		   neap_map_len(shallow), neap_map_len(deep));
+	result_say(result, "  delete(a, 1)             len(a) %zu, shallow copy %zu, deep clone %zu",
+		   neap_map_len(map), neap_map_len(shallow), neap_map_len(deep));
 	result_check(result, by_shallow == 200 && by_deep == 2,
 		     "a shallow copy's values share what they point to, a deep clone's do not: %llu and %llu",
 		     (unsigned long long)by_shallow, (unsigned long long)by_deep);
@@ -140,7 +140,8 @@ static void classic_shares(struct result *result)
 	struct neap_hmap *first = neap_hmap_create(&sharing_hmap_type, NULL), *second = first;
 	for (uint64_t key = 0; key < 1000; key++)
 		(void)neap_hmap_put(second, &key, &key);
-	result_say(result, "  the classic map          len(a) is %zu after 1,000 writes to b", neap_hmap_len(first));
+	result_say(result, "  the classic map          len(a) is %zu after 1,000 writes to b",
+		   neap_hmap_len(first));
 	result_check(result, neap_hmap_len(first) == 1000 && classic_value_at(first, 999) == 999,
 		     "the classic map shares likewise");
 	neap_hmap_destroy(first);
@@ -156,7 +157,8 @@ static void run_map_sharing(struct lab *lab)
 
 const struct experiment experiment_map_sharing = {
 	.name = "map-sharing",
-	.claim = "A map handle is copied by value and shares; a nil map reads as empty and refuses writes with a clear "
+	.claim = "A map handle is copied by value and shares; a nil map reads as empty and refuses writes "
+		 "with a clear "
 		 "error; reassignment in a callee does not reach the caller; a clone can be shallow or deep.",
 	.method = "Each is done here, and what the other side of the handle sees is read back.",
 	.run = run_map_sharing,

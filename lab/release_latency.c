@@ -36,7 +36,7 @@ struct latency_run {
 	enum table_kind kind;
 	size_t n;
 	uint64_t seed;
-	uint64_t base, loaded, at_end;		/* RSS, bytes */
+	uint64_t base, loaded, at_end;		  /* RSS, bytes */
 	uint64_t load_ns, delete_from, delete_to; /* ns on the curve */
 	struct rss_curve curve;
 };
@@ -131,9 +131,11 @@ static int latency_child(void *ctx)
 	const struct neap_allocator allocator = neap_meter_allocator(&maps.meter);
 	struct rss_sampler *sampler = rss_start(&run->curve);
 	if (run->kind == TABLE_NEAP)
-		maps.map = neap_map_create(&latency_type, &(struct neap_map_options){.allocator = &allocator});
+		maps.map =
+			neap_map_create(&latency_type, &(struct neap_map_options){.allocator = &allocator});
 	else
-		maps.hmap = neap_hmap_create(&latency_hmap_type, &(struct neap_hmap_options){.allocator = &allocator});
+		maps.hmap = neap_hmap_create(&latency_hmap_type,
+					     &(struct neap_hmap_options){.allocator = &allocator});
 	if (sampler == NULL || (maps.map == NULL && maps.hmap == NULL))
 		return 1;
 	rss_calibrate(&run->curve, "start");
@@ -174,9 +176,11 @@ static void latency_lines(struct result *result, const struct latency_run *run)
 			at++;
 		const struct rss_sample *sample = &run->curve.samples[at];
 		int bar = run->loaded == 0 ? 0 : (int)(40 * sample->bytes / run->loaded);
-		result_say(result, "  %8.1f %8s %8s  %.*s%s", ((double)sample->at - (double)run->delete_from) / 1e6,
-			   megabytes((double)sample->bytes), megabytes((double)sample->heap), bar > 40 ? 40 : bar,
-			   "########################################", sample->at > run->delete_to ? "  (resting)" : "");
+		result_say(result, "  %8.1f %8s %8s  %.*s%s",
+			   ((double)sample->at - (double)run->delete_from) / 1e6,
+			   megabytes((double)sample->bytes), megabytes((double)sample->heap),
+			   bar > 40 ? 40 : bar, "########################################",
+			   sample->at > run->delete_to ? "  (resting)" : "");
 	}
 }
 
@@ -187,15 +191,19 @@ static void latency_checks(struct result *result, const struct latency_run runs[
 	uint64_t back = rss_settled_at(&neap->curve, neap->delete_from, back_level(neap));
 	uint64_t allowed = SOON_MS * UINT64_C(1000000);
 	allowed = 3 * got.worst > allowed ? 3 * got.worst : allowed;
-	double after = back == UINT64_MAX ? (double)REST_MS * 1e6
-					  : back > neap->delete_to ? (double)(back - neap->delete_to) : 0;
+	double after = back == UINT64_MAX	? (double)REST_MS * 1e6
+		       : back > neap->delete_to ? (double)(back - neap->delete_to)
+						: 0;
 	result_figure(result, back == UINT64_MAX ? -1 : after, "ns", "neap_back_after_last_delete");
-	result_say(result, "  sampling: every %.2f ms at the median, %.2f at p99, %.2f at worst; %zu of %zu late;",
-		   (double)got.p50 / 1e6, (double)got.p99 / 1e6, (double)got.worst / 1e6, got.late, got.samples);
+	result_say(result,
+		   "  sampling: every %.2f ms at the median, %.2f at p99, %.2f at worst; %zu of %zu late;",
+		   (double)got.p50 / 1e6, (double)got.p99 / 1e6, (double)got.worst / 1e6, got.late,
+		   got.samples);
 	result_say(result, "  statm differs from smaps_rollup by at most %s KB at %zu marks",
 		   thousands(got.statm_off / 1024), neap->curve.marks_n);
 	result_check(result, back != UINT64_MAX && after <= (double)allowed,
-		     "Neap's map: %d %% of the memory is back %s after the last delete, at most %s (three times the worst "
+		     "Neap's map: %d %% of the memory is back %s after the last delete, at most %s (three "
+		     "times the worst "
 		     "sample distance counts when that is more)",
 		     BACK_PERCENT, back == UINT64_MAX ? "never" : duration(after), duration((double)allowed));
 	double grown = (double)classic->loaded - (double)classic->base;
@@ -206,7 +214,8 @@ static void latency_checks(struct result *result, const struct latency_run runs[
 		     "the classic map: %s of %s MB are still resident %d ms after the last delete",
 		     megabytes(stays), megabytes(grown), REST_MS);
 	result_check(result, got.p50 <= RESOLUTION_US * UINT64_C(1000),
-		     "the sampler keeps up: half of its samples are within %.2f ms of each other", (double)got.p50 / 1e6);
+		     "the sampler keeps up: half of its samples are within %.2f ms of each other",
+		     (double)got.p50 / 1e6);
 }
 
 static void run_release_latency(struct lab *lab)
@@ -236,7 +245,8 @@ static void run_release_latency(struct lab *lab)
 			   duration((double)(run->delete_to - run->delete_from) / (double)n));
 		struct rss_resolution got = rss_resolution_of(&run->curve, run->delete_from, UINT64_MAX);
 		const char *name = table_names[kind];
-		result_figure(result, (double)(run->delete_to - run->delete_from) / (double)n, "ns", "%s_delete", name);
+		result_figure(result, (double)(run->delete_to - run->delete_from) / (double)n, "ns",
+			      "%s_delete", name);
 		result_figure(result, (double)got.p50, "ns", "%s_resolution_p50", name);
 		result_figure(result, (double)got.p99, "ns", "%s_resolution_p99", name);
 		result_figure(result, (double)got.worst, "ns", "%s_resolution_worst", name);
@@ -250,9 +260,11 @@ static void run_release_latency(struct lab *lab)
 
 const struct experiment experiment_release_latency = {
 	.name = "release-latency",
-	.claim = "Deleting every entry of Neap's map has given 95 % of the memory back to the system within 10 ms of the "
+	.claim = "Deleting every entry of Neap's map has given 95 % of the memory back to the system within "
+		 "10 ms of the "
 		 "last delete; the classic map has given back nothing 200 ms later.",
-	.method = "RSS every 0.5 ms from a thread of its own (statm, compared with smaps_rollup at each step) while all "
+	.method = "RSS every 0.5 ms from a thread of its own (statm, compared with smaps_rollup at each "
+		  "step) while all "
 		  "entries are deleted in no order.",
 	.run = run_release_latency,
 };

@@ -17,7 +17,7 @@
 enum verdict { VERDICT_HOLDS, VERDICT_FAILS, VERDICT_SKIPPED };
 
 struct figure {
-	char *name;	  /* snake_case, unique in the result */
+	char *name; /* snake_case, unique in the result */
 	double value;
 	const char *unit; /* "bytes", "ns", "s", "count", "ratio"; static */
 };

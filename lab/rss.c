@@ -14,6 +14,9 @@
 
 enum {
 	SAMPLER_STACK = 64 << 10, /* bytes: one page of it is used */
+	TOUCHED_FIRST =
+		RSS_SAMPLES / 4, /* samples, 16 seconds: written to before the start, so that the curve
+					  * does not show its own growth */
 };
 
 struct rss_sampler {
@@ -96,6 +99,8 @@ struct rss_sampler *rss_start(struct rss_curve *curve)
 		return NULL;
 	sampler->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	sampler->curve = curve;
+	for (size_t i = 0; i < TOUCHED_FIRST; i++)
+		*(volatile uint64_t *)&curve->samples[i].at = 0;
 	curve->start = clock_now();
 	pthread_attr_t small;
 	pthread_attr_init(&small);
@@ -143,7 +148,8 @@ struct rss_resolution rss_resolution_of(const struct rss_curve *curve, uint64_t 
 	struct rss_resolution ret = {0};
 	for (size_t i = 0; i < curve->marks_n; i++) {
 		const struct rss_mark *mark = &curve->marks[i];
-		uint64_t off = mark->statm > mark->rollup ? mark->statm - mark->rollup : mark->rollup - mark->statm;
+		uint64_t off =
+			mark->statm > mark->rollup ? mark->statm - mark->rollup : mark->rollup - mark->statm;
 		ret.statm_off = off > ret.statm_off ? off : ret.statm_off;
 	}
 	uint64_t *distances = calloc(curve->n + 1, sizeof *distances);

@@ -30,7 +30,7 @@ struct rss_sample {
 /* A step of the experiment, and what both of the kernel's books said there. */
 struct rss_mark {
 	char label[RSS_LABEL];
-	uint64_t at;		 /* ns since the start */
+	uint64_t at;		/* ns since the start */
 	uint64_t statm, rollup; /* bytes */
 };
 

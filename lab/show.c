@@ -10,7 +10,7 @@ enum {
 	LABEL = 10,	/* columns of "  method  " */
 	BAR_LABEL = 22, /* columns before a bar */
 	BAR_WIDTH = 46,
-	SCHEMA = 1,	/* of the JSON: raised when a member changes its meaning or goes */
+	SCHEMA = 1, /* of the JSON: raised when a member changes its meaning or goes */
 };
 
 /* Adds `string` wrapped at spaces to WIDTH, behind `label` and then under its end. */
@@ -86,8 +86,8 @@ void result_print(const struct result *result, bool colour)
 	if (result->skip_reason != NULL)
 		add_wrapped(&text, "skip", result->skip_reason);
 	text_printf(&text, "%s%s%s%s: %zu of %zu checks hold, %.1f s\n", result->checks_n > 0 ? "\n" : "",
-		    colour ? verdict_colour(verdict) : "", verdict_text(verdict), colour ? "\033[0m" : "", held,
-		    result->checks_n, result->seconds);
+		    colour ? verdict_colour(verdict) : "", verdict_text(verdict), colour ? "\033[0m" : "",
+		    held, result->checks_n, result->seconds);
 	fwrite(text.at, 1, text.len, stdout);
 	text_free(&text);
 }

@@ -181,7 +181,7 @@ static void rebuild_neap(struct table *table)
 {
 	struct neap_map *old = table->map;
 	create_map(table, neap_map_len(old));
-	neap_map_each(it, old) {
+	neap_map_each (it, old) {
 		must_have(neap_map_put(table->map, it.key, it.value) == 0 ? it.value : NULL);
 	}
 	neap_map_destroy(old);

@@ -27,8 +27,8 @@ struct json {
 	bool needs_comma;
 };
 
-void json_open(struct json *json, const char *name, char bracket);  /* '{' or '[' */
-void json_close(struct json *json, char bracket);		    /* '}' or ']' */
+void json_open(struct json *json, const char *name, char bracket); /* '{' or '[' */
+void json_close(struct json *json, char bracket);		   /* '}' or ']' */
 void json_string(struct json *json, const char *name, const char *value);
 /* Finite numbers as %.15g without a needless point; others as null. */
 void json_number(struct json *json, const char *name, double value);

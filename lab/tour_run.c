@@ -16,7 +16,8 @@ enum {
 	PROGRESS_EVERY = 1 << 12, /* operations between looks at the clock */
 	WATCH_MS = 250,		  /* RSS is watched for this long after the last delete */
 	CURE_SECONDS = 60,
-	SETTLED_SHARE = 50, /* within 1/50 of what came back counts as settled: a sampler's noise is less */
+	SETTLED_SHARE = 20,	/* within 1/20 of what came back counts as settled: the rest is statm's lag */
+	LEAST_BACK = 256 << 10, /* bytes: less than this coming back is noise of the process itself */
 };
 
 static const char *const load_names[TABLE_KINDS] = {"classic map: loading", "Neap's map: loading"};
@@ -96,7 +97,8 @@ static void load(struct tour_run *run, struct table *table, struct key_cursor *c
 }
 
 /* Deletes the keys that are not kept, then the kept ones: the same order in every table. */
-static void delete_to(struct tour_run *run, enum tour_stop stop, struct table *table, struct key_cursor *cursor)
+static void delete_to(struct tour_run *run, enum tour_stop stop, struct table *table,
+		      struct key_cursor *cursor)
 {
 	struct neap_str key;
 	key_cursor_rewind(cursor);
@@ -105,7 +107,7 @@ static void delete_to(struct tour_run *run, enum tour_stop stop, struct table *t
 		if (key_is_kept(key, run->seed, KEPT_ONE_IN) == (stop == STOP_EMPTY)) {
 			uint64_t start = clock_now();
 			run->operations[stop] += table_delete(table, key);
-			run->delete_ns[stop] += clock_now() - start;
+			run->delete_ns += stop == STOP_ONE_PERCENT ? clock_now() - start : 0;
 		}
 		if (i % PROGRESS_EVERY == 0)
 			progress_step(delete_names[run->kind], i, run->keys->n);
@@ -135,9 +137,9 @@ int tour_run_child(void *ctx)
 
 uint64_t tour_settle_time(const struct tour_run *run, enum tour_stop stop)
 {
-	/* The curve up to the next stop's work; what follows is another story. */
+	/* The curve until the account was taken; what follows is another story. */
 	const struct rss_curve *curve = &run->curve;
-	uint64_t until = stop + 1 < TOUR_STOPS ? run->started[stop + 1] : UINT64_MAX;
+	uint64_t until = run->ended[stop] + WATCH_MS * UINT64_C(1000000);
 	uint64_t first = 0, low = UINT64_MAX;
 	size_t from = 0, to = curve->n;
 	for (size_t i = 0; i < curve->n; i++) {
@@ -151,7 +153,7 @@ uint64_t tour_settle_time(const struct tour_run *run, enum tour_stop stop)
 	for (size_t i = from; i < to; i++)
 		low = curve->samples[i].bytes < low ? curve->samples[i].bytes : low;
 	uint64_t back = first > low ? first - low : 0;
-	if (back <= run->keys->n / KEPT_ONE_IN)
+	if (back < LEAST_BACK)
 		return UINT64_MAX;
 	uint64_t settled = 0;
 	for (size_t i = from; i < to; i++)

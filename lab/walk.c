@@ -21,9 +21,9 @@ enum {
 
 static bool invents_files(const char *path)
 {
-	static const long magics[] = {PROC_SUPER_MAGIC,	  SYSFS_MAGIC,	 CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
-				      DEBUGFS_MAGIC,	  TRACEFS_MAGIC, SECURITYFS_MAGIC,   BPF_FS_MAGIC,
-				      DEVPTS_SUPER_MAGIC, PSTOREFS_MAGIC};
+	static const long magics[] = {
+		PROC_SUPER_MAGIC, SYSFS_MAGIC,	    CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,
+		TRACEFS_MAGIC,	  SECURITYFS_MAGIC, BPF_FS_MAGIC,	DEVPTS_SUPER_MAGIC,  PSTOREFS_MAGIC};
 	struct statfs fs;
 	if (statfs(path, &fs) != 0)
 		return true;
@@ -44,7 +44,8 @@ static struct file_facts facts_of(const struct stat *stat_now)
 /* True when the directory is the root of another file system, one that invents its files. */
 static bool is_invented(const FTSENT *entry)
 {
-	bool crossed = entry->fts_level <= 0 || entry->fts_parent->fts_statp->st_dev != entry->fts_statp->st_dev;
+	bool crossed =
+		entry->fts_level <= 0 || entry->fts_parent->fts_statp->st_dev != entry->fts_statp->st_dev;
 	return crossed && invents_files(entry->fts_accpath);
 }
 

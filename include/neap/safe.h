@@ -85,7 +85,7 @@ NEAP_CHECKED static inline int neap_copy_string(char *to, size_t room, const cha
  */
 #	define NEAP_SCOPED(release) __attribute__((cleanup(neap__scope_##release)))
 /* Makes NEAP_SCOPED(release) usable for variables of `type *`; once per file that uses it, at file scope. */
-#	define NEAP_SCOPED_DEFINE(type, release)                       \
+#	define NEAP_SCOPED_DEFINE(type, release)                         \
 		static inline void neap__scope_##release(type **variable) \
 		{                                                         \
 			release(*variable);                               \
@@ -102,11 +102,11 @@ static inline void neap__scope_free(void *variable)
 /* Hands a scoped pointer on: the value of `pointer`, which becomes NULL, so that its scope releases nothing.
  *     return neap_move(session);
  */
-#	define neap_move(pointer)                       \
-		__extension__({                          \
+#	define neap_move(pointer)                             \
+		__extension__({                                \
 			__typeof__(pointer) moved = (pointer); \
-			(pointer) = NULL;                \
-			moved;                           \
+			(pointer) = NULL;                      \
+			moved;                                 \
 		})
 #endif
 
