@@ -76,7 +76,9 @@ static int impact_child(void *ctx)
 static void impact_lines(struct result *result, const struct impact_run *run)
 {
 	const char *name = table_names[run->kind];
-	result_say(result, "  %s%-20s%9s%8s%8s%8s%8s%8s%9s", run->kind == TABLE_NEAP ? "\n  " : "",
+	if (run->kind != 0)
+		result_say(result, "%s", "");
+	result_say(result, "  %-20s%9s%8s%8s%8s%8s%8s%9s",
 		   run->kind == TABLE_NEAP ? "NEAP'S MAP" : "CLASSIC MAP", "objects", "live", "tomb", "empty",
 		   "free", "RSS", "spans");
 	for (int i = 0; i < OPERATIONS; i++) {

@@ -8,8 +8,8 @@
 enum {
 	WIDTH = 80,
 	LABEL = 10,	/* columns of "  method  " */
-	BAR_LABEL = 22, /* columns before a bar */
-	BAR_WIDTH = 46,
+	BAR_LABEL = 26, /* columns before a bar */
+	BAR_WIDTH = 42,
 	SCHEMA = 1, /* of the JSON: raised when a member changes its meaning or goes */
 };
 
