@@ -396,6 +396,12 @@ NEAP__INLINE struct neap__place neap__find_home(const struct neap_map *map, stru
 	const uint32_t unit = begin + neap__home_unit(map, hash);
 	uint8_t *ctrl = neap__unit_ctrl(map, unit);
 	struct neap__place place = {NULL, ctrl, 0, begin >> (shape.group_bits + 1)};
+	/* The two cache misses of a hit would follow each other. The slots of a group begin at a known place before
+	 * its control word has arrived, and the first slots are taken first: fetching the line of the fifth took a
+	 * quarter off hits at 1e6 entries of 16 bytes and cost misses nothing measurable.
+	 */
+	if (shape.slot_size <= 32)
+		__builtin_prefetch(neap__unit_slots(map, shape, unit) + 4 * shape.slot_size);
 	uint32_t hits = neap__match(ctrl, neap__tag_word(hash));
 	*ret_more = false;
 	for (; hits != 0; hits &= hits - 1) {
@@ -527,6 +533,54 @@ NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__place place, ui
 	seg->room = (uint16_t)(seg->room + !neap__overflowed(place.ctrl, (uint32_t)hash));
 	if (NEAP__UNLIKELY(live <= map->shrink_at && (live & map->shrink_step) == 0))
 		neap__map_sparse(map, hash);
+}
+
+/* ---- Iteration: the step that most steps are, see src/map/iterate.c ------------------------------------- */
+
+/* Stands for a key of up to 16 bytes while its unit is iterated over. */
+NEAP__INLINE uint64_t neap__fingerprint(const uint8_t *slot, size_t key_size)
+{
+	uint64_t word = neap__load_word(slot, key_size);
+	if (key_size <= 8)
+		return word;
+	return neap__fold(word ^ UINT64_C(0xa0761d6478bd642f),
+			  neap__load_word(slot + 8, key_size - 8) ^ UINT64_C(0xe7037ed1a0b428db));
+}
+
+/* The lowest index of the mask from `offset` on, else the lowest: the order within a group starts at random. */
+NEAP__INLINE uint32_t neap__pick(uint32_t mask, uint32_t offset)
+{
+	uint32_t from = mask & (UINT32_MAX << offset);
+	return neap__first(from != 0 ? from : mask);
+}
+
+/* Produces the next entry of a group that is walked in place; false: neap_map_iter_next has to look. */
+NEAP__INLINE bool neap__iter_step(struct neap_map_iter *it, uint32_t slot_size, uint32_t group_bytes,
+				  uint32_t value_offset, uint32_t key_size)
+{
+	const struct neap_map *map = it->neap__map;
+	uint32_t live = it->neap__live;
+	if (!it->neap__common || it->neap__epoch != map->epoch || neap__guard(map) != 0 ||
+	    *it->neap__before != 0)
+		return false;
+	while (live == 0) {
+		if (it->neap__groups_left == 0)
+			return false;
+		it->neap__groups_left--;
+		it->neap__group++;
+		it->neap__ctrl += NEAP__CONTROL_BYTES;
+		it->neap__slots += group_bytes;
+		live = it->neap__live = ~neap__empty(it->neap__ctrl) & NEAP__GROUP_MASK;
+	}
+	const uint32_t index = neap__pick(live, it->neap__offset);
+	if (it->neap__ctrl[index] == 0)
+		return false;
+	uint8_t *slot = it->neap__slots + (size_t)index * slot_size;
+	it->neap__live = live & ~(1u << index);
+	it->neap__seen[it->neap__seen_len++] = neap__fingerprint(slot, key_size);
+	it->key = slot;
+	it->value = slot + value_offset;
+	return true;
 }
 
 /* ---- Many look-ups at once ---------------------------------------------------------------------------- */

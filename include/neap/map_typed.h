@@ -250,7 +250,9 @@ static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_ma
 static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NEAP_MAP_KEY key,
 							NEAP_MAP_VALUE value)
 {
-	if (!NEAP__DIRECT || map == NULL)
+	if (map == NULL)
+		return NEAP_ENIL;
+	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, &value);
 	bool inserted;
 	neap__write_begin(map, "neap_map_put");
@@ -266,7 +268,9 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 #else
 static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NEAP_MAP_KEY key)
 {
-	if (!NEAP__DIRECT || map == NULL)
+	if (map == NULL)
+		return NEAP_ENIL;
+	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, NULL);
 	bool inserted;
 	neap__write_begin(map, "neap_map_put");
@@ -278,7 +282,9 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 
 static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map, NEAP_MAP_KEY key)
 {
-	if (!NEAP__DIRECT || !NEAP__PLAIN || map == NULL)
+	if (map == NULL)
+		return false;
+	if (!NEAP__DIRECT || !NEAP__PLAIN)
 		return neap_map_delete(map, &key);
 	neap__write_begin(map, "neap_map_delete");
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
@@ -297,6 +303,17 @@ static inline __attribute__((unused)) bool NEAP__M(_take)(struct neap_map *map, 
 							  NEAP_MAP_KEY *ret_key, NEAP__VALUE *ret_value)
 {
 	return neap_map_take(map, &key, ret_key, ret_value);
+}
+
+/* neap_map_iter_next, with the common step inlined. */
+NEAP__INLINE bool NEAP__M(_next)(struct neap_map_iter *it)
+{
+	const struct neap__shape shape = NEAP__M(_shape)();
+	if (NEAP__DIRECT && sizeof(NEAP_MAP_KEY) <= 16 &&
+	    NEAP__LIKELY(neap__iter_step(it, shape.slot_size, shape.group_bytes, shape.value_offset,
+					 sizeof(NEAP_MAP_KEY))))
+		return true;
+	return neap_map_iter_next(it);
 }
 
 #undef NEAP_MAP_NAME

@@ -114,6 +114,13 @@ static inline uint32_t neap__limit(const struct neap_map *map)
 	return NEAP__LIMIT(1u << map->group_bits);
 }
 
+/* Most segments: their units must fit into 32 bits, their paths into NEAP__MAX_DEPTH. 2^23 of 3360 entries each. */
+static inline uint32_t neap__segments_most(const struct neap_map *map)
+{
+	uint32_t bits = 31u - map->group_bits;
+	return UINT32_C(1) << (bits < NEAP__MAX_DEPTH ? bits : NEAP__MAX_DEPTH);
+}
+
 /* Turns an empty or small map, whose entries the caller has saved, into a pool of `segments` empty segments of
  * equal depth, a power of two. 0 or NEAP_ENOMEM, nothing changed.
  */

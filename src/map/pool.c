@@ -106,7 +106,7 @@ static int grow_areas(struct neap_map *map)
 	bool grown = false;
 	for (uint32_t factor = RESERVATION_GROWTH; factor >= 2 && !grown; factor /= 2) {
 		uint64_t want = (uint64_t)pool->reserved * factor;
-		if (want > UINT32_C(1) << NEAP__MAX_DEPTH)
+		if (want > neap__segments_most(map))
 			continue;
 		grown = grow_area(&pool->ctrl, (uint32_t)want) && grow_area(&pool->slots, (uint32_t)want) &&
 			grow_area(&pool->segs, (uint32_t)want);
