@@ -185,7 +185,7 @@ static void million_line(struct result *result, const struct million_run *run, b
 {
 	double n = (double)run->keys->n;
 	const char *name = million_peers[run->peer], *figure = million_figures[run->way];
-	result_say(result, "  %-8s %-20s%10s%12s%10s%10s", first ? name : "", million_names[run->way],
+	result_say(result, "  %-8s %-18s%10s%10s%10s%10s", first ? name : "", million_names[run->way],
 		   duration((double)run->load_ns / n), duration((double)run->delete_ns / n),
 		   megabytes((double)run->loaded), megabytes((double)run->kept));
 	result_figure(result, (double)run->load_ns / n, "ns", "%s_%s_insert", name, figure);
@@ -198,7 +198,7 @@ static void million_line(struct result *result, const struct million_run *run, b
 static void run_million_go(struct lab *lab)
 {
 	static const char *const ways[] = {"plain", "reserved", "shared"};
-	static const char *const names[] = {"plain", "preallocated", "2 goroutines, 1 lock"};
+	static const char *const names[] = {"plain", "preallocated", "2 threads, 1 lock"};
 	struct go_peer go;
 	struct text why = {0};
 	double n = (double)lab->keys.n;
@@ -216,7 +216,7 @@ static void run_million_go(struct lab *lab)
 			break;
 		}
 		double delete_ns = go_peer_number(output, "delete_ns") / n;
-		result_say(&lab->result, "  %-8s %-20s%10s%12s%10s%10s  %.0f collections",
+		result_say(&lab->result, "  %-8s %-18s%10s%10s%10s%10s  %3.0f GCs",
 			   i == 0 ? go_peer_text(output, "version") : "", names[i],
 			   duration(go_peer_number(output, "load_ns") / n), duration(delete_ns),
 			   megabytes(go_peer_number(output, "peak")),
@@ -234,8 +234,8 @@ static void run_million_go(struct lab *lab)
 
 static bool run_million_ours(struct lab *lab, struct million_run runs[MILLION_PEERS][MILLION_WAYS])
 {
-	result_say(&lab->result, "                                 INSERT      DELETE    LOADED      KEPT");
-	result_say(&lab->result, "  TABLE    WAY                     each        each        MB        MB");
+	result_say(&lab->result, "                               INSERT    DELETE    LOADED      KEPT");
+	result_say(&lab->result, "  TABLE    WAY                   each      each        MB        MB");
 	for (enum million_peer peer = 0; peer < MILLION_PEERS; peer++)
 		for (enum million_way way = 0; way < MILLION_WAYS; way++) {
 			struct million_run *run = &runs[peer][way];

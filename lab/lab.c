@@ -59,6 +59,14 @@ int lab_write_report(const char *command, const struct result *result, const cha
 	return EXIT_PARTIAL;
 }
 
+int lab_flush(const char *command, int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "neap %s: standard output could not be written: %s\n", command, strerror(errno));
+	return EXIT_PARTIAL;
+}
+
 bool parse_count(const char *text, unsigned long long least, unsigned long long most, unsigned long long *ret)
 {
 	char *end;
@@ -275,5 +283,5 @@ int command_lab(int argc, char **argv)
 		}
 	struct request request;
 	int status = parse_request(argc - 1, argv + 1, &request);
-	return status != 0 ? status : run_request(&request);
+	return status != 0 ? status : lab_flush("lab", run_request(&request));
 }

@@ -47,6 +47,11 @@ bool lab_child(struct lab *lab, const char *what, int (*work)(void *ctx), void *
 /* Writes the result's page to `path`. 0 or an exit code, after a message. */
 int lab_write_report(const char *command, const struct result *result, const char *path);
 
+/* After the last line on standard output: EXIT_PARTIAL with a message when it could not be written, else
+ * `status`.
+ */
+int lab_flush(const char *command, int status);
+
 /* Command lines of lab and tour. */
 bool parse_count(const char *text, unsigned long long least, unsigned long long most,
 		 unsigned long long *ret);

@@ -213,7 +213,9 @@ static void try_stale_pointer(struct result *result)
 	const uint64_t *fresh = neap_map_get(map, &wanted);
 	bool moved = (uintptr_t)fresh != before;
 	result_say(result, "  a value pointer kept over %s deletes: the value %s", thousands(N - 1),
-		   moved ? "has moved; a store through the old pointer would be lost" : "is where it was");
+		   moved ? "has moved," : "is where it was");
+	result_say(result, "    %s",
+		   moved ? "a store through the old pointer would be lost or hit another entry" : "");
 	result_check(
 		result, fresh != NULL && *fresh == wanted && moved,
 		"a value moves when segments merge, so a pointer to it ends with the next change of the map");

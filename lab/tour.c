@@ -131,8 +131,7 @@ static void screen_back(struct text *out, const struct tour *tour)
 				    megabytes((double)run->rebuild_gives[stop]));
 		}
 	}
-	text_puts(out,
-		  "+trim, +copy: what malloc_trim(0), or a copy into a new map, would give back besides.\n");
+	text_puts(out, "+trim, +copy: what malloc_trim(0), or a copy to a new map, would give back too.\n");
 }
 
 static void screen_notes(struct text *out, const struct tour *tour)
@@ -415,7 +414,7 @@ int command_tour(int argc, char **argv)
 	struct tour tour = {0};
 	int status = parse_tour(argc, argv, &tour.options);
 	if (status == 0)
-		status = run_tour(&tour);
+		status = lab_flush("tour", run_tour(&tour));
 	result_free(&tour.result);
 	keys_close(&tour.keys);
 	for (int kind = 0; kind < TABLE_KINDS; kind++)

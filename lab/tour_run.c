@@ -154,7 +154,7 @@ uint64_t tour_settle_time(const struct tour_run *run, enum tour_stop stop)
 		low = curve->samples[i].bytes < low ? curve->samples[i].bytes : low;
 	uint64_t back = first > low ? first - low : 0;
 	if (back < LEAST_BACK)
-		return UINT64_MAX;
+		return run->stops[STOP_LOADED].rss >= run->stops[stop].rss + LEAST_BACK ? 0 : UINT64_MAX;
 	uint64_t settled = 0;
 	for (size_t i = from; i < to; i++)
 		if (curve->samples[i].bytes > low + back / SETTLED_SHARE)
