@@ -191,8 +191,7 @@ static void show_growth(struct result *result)
 			grew_at[growths++] = neap_hmap_len(map);
 		if (neap_hmap_len(map) == 27) {
 			draw(result, map,
-			     "the 27th entry is more than 6.5 for each of 4 buckets: 8 buckets, moved one by "
-			     "one");
+			     "the 27th entry is more than 6.5 per bucket: 8 buckets now, moved one by one");
 			struct peek peek = peek_at(map, 0);
 			marks = peek.evacuated[0] + peek.evacuated[1] + peek.evacuated[2];
 			result_figure(result, (double)peek.evacuated[0], "count", "evacuated_x");
@@ -235,8 +234,7 @@ static void show_same_size(struct result *result)
 	unsigned noverflow = neap_hmap_header(map)->noverflow, B = neap_hmap_header(map)->B;
 	layout_put(map, 3, 60);
 	unsigned flags = neap_hmap_header(map)->flags;
-	draw(result, map,
-	     "one more write: as many overflow buckets as buckets, so it grows to the same size");
+	draw(result, map, "one more write: as many overflow buckets as buckets, so a same-size growth");
 	unsigned writes = 0;
 	for (; neap_hmap_header(map)->oldbuckets != NULL && writes < 2 * BUCKETS; writes++)
 		layout_put(map, 3, 60);

@@ -238,16 +238,16 @@ static bool run_go_way(struct lab *lab, const struct go_peer *go, enum way way, 
 	if (way == 0) {
 		result_say(&lab->result, "\n  %s, after collection, and after FreeOSMemory",
 			   go_peer_text(output, "version"));
-		result_say(&lab->result, "  %-26s%13s%14s%11s%16s", "", "SLOTS", "HEAP IN USE", "RSS",
+		result_say(&lab->result, "  %-24s%11s%14s%10s%16s", "", "SLOTS", "HEAP IN USE", "RSS",
 			   "RSS, RETURNED");
-		result_say(&lab->result, "  %-26s%13s%14s%11s", "loaded",
+		result_say(&lab->result, "  %-24s%11s%14s%10s", "loaded",
 			   thousands((uint64_t)go_peer_number(output, "loaded_slots")),
 			   megabytes(go_peer_number(output, "loaded_inuse")),
 			   megabytes(go_peer_number(output, "loaded_rss")));
 	}
 	*ret_rss = go_peer_number(output, "returned_rss");
 	*ret_loaded = go_peer_number(output, "loaded_rss");
-	result_say(&lab->result, "  %-26s%13s%14s%11s%16s", way_names[way],
+	result_say(&lab->result, "  %-24s%11s%14s%10s%16s", way_names[way],
 		   thousands((uint64_t)go_peer_number(output, "collected_slots")),
 		   megabytes(go_peer_number(output, "collected_inuse")),
 		   megabytes(go_peer_number(output, "collected_rss")), megabytes(*ret_rss));

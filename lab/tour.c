@@ -211,18 +211,21 @@ static void add_checks(struct tour *tour)
 {
 	const struct tour_run *classic = tour->runs[TABLE_CLASSIC], *neap = tour->runs[TABLE_NEAP];
 	struct result *result = &tour->result;
-	result_check(result,
-		     classic->table_bytes[STOP_ONE_PERCENT] >= classic->table_bytes[STOP_LOADED] / 10 * 9,
-		     "the classic map keeps its table: %s of %s MB after deleting 99 %%",
-		     megabytes((double)classic->table_bytes[STOP_ONE_PERCENT]),
-		     megabytes((double)classic->table_bytes[STOP_LOADED]));
-	if (neap->entries[STOP_LOADED] >= FEW_KEYS)
+	/* Fewer keys fill a few buckets and segments, whose steps are larger than what is measured. */
+	if (neap->entries[STOP_LOADED] >= FEW_KEYS) {
+		result_check(result,
+			     classic->table_bytes[STOP_ONE_PERCENT] * 10 >=
+				     classic->table_bytes[STOP_LOADED] * 9,
+			     "the classic map keeps its table: %s of %s MB after deleting 99 %%",
+			     megabytes((double)classic->table_bytes[STOP_ONE_PERCENT]),
+			     megabytes((double)classic->table_bytes[STOP_LOADED]));
 		result_check(result,
 			     neap->table_bytes[STOP_ONE_PERCENT] * 100 <=
 				     neap->table_bytes[STOP_LOADED] * KEPT_PERCENT,
 			     "Neap's map keeps at most %d %% of its table: %s of %s MB after deleting 99 %%",
 			     KEPT_PERCENT, megabytes((double)neap->table_bytes[STOP_ONE_PERCENT]),
 			     megabytes((double)neap->table_bytes[STOP_LOADED]));
+	}
 	result_check(result, neap->entries[STOP_EMPTY] == 0 && classic->entries[STOP_EMPTY] == 0,
 		     "every key was found and deleted: %zu and %zu left", classic->entries[STOP_EMPTY],
 		     neap->entries[STOP_EMPTY]);
