@@ -258,12 +258,12 @@ static void show_same_size(struct result *result)
 static void run_hmap_layout(struct lab *lab)
 {
 	result_say(&lab->result,
-		   "  a3 entry (its tophash)   () emptyOne   -- emptyRest   x> y> o> moved, see below\n");
+		   "  a3 entry (its tophash)   () emptyOne   -- emptyRest   x> y> o> moved: below\n");
 	show_tombstones(&lab->result);
 	show_growth(&lab->result);
 	show_same_size(&lab->result);
 	result_say(&lab->result,
-		   "  x> moved to the same bucket of the new array, y> to the upper half, o> was empty");
+		   "  x> moved to the same bucket of the new array, y> to the upper half, o> empty");
 }
 
 const struct experiment experiment_hmap_layout = {
