@@ -62,7 +62,7 @@ struct million_work {
 	pthread_mutex_t *lock; /* NULL: alone */
 };
 
-/* Never freed: the child ends. */
+/* The bytes are never freed: the child ends. */
 static bool make_ready(const struct keys *keys, struct ready_keys *ret)
 {
 	struct key_cursor cursor;
@@ -150,10 +150,9 @@ static int million_child(void *ctx)
 {
 	struct million_run *run = ctx;
 	struct ready_keys keys = {0};
-	if (!make_ready(run->keys, &keys))
-		return 1;
+	bool ready = make_ready(run->keys, &keys);
 	struct million_work work = {.keys = &keys, .to = keys.n};
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = 0; ready && round < ROUNDS; round++) {
 		size_t room = run->way == MILLION_RESERVED ? keys.n : 0;
 		if (run->peer == MILLION_UTHASH)
 			work.uthash = uthash_create();
@@ -178,7 +177,9 @@ static int million_child(void *ctx)
 		else
 			table_destroy(work.table);
 	}
-	return 0;
+	free(keys.at);
+	free(keys.facts);
+	return ready ? 0 : 1;
 }
 
 static void million_line(struct result *result, const struct million_run *run, bool first)

@@ -17,12 +17,18 @@ enum {
 };
 
 static const struct experiment *const experiments[] = {
-	&experiment_hmap_layout,     &experiment_map_shrinks,	 &experiment_map_sharing,
-	&experiment_map_misuse,	     &experiment_release_ways,	 &experiment_key_types,
-	&experiment_nested_values,   &experiment_delete_million, &experiment_delete_impact,
+	&experiment_hmap_layout,
+	&experiment_map_shrinks,
+	&experiment_map_sharing,
+	&experiment_map_misuse,
+	&experiment_release_ways,
+	&experiment_key_types,
+	&experiment_nested_values,
+	&experiment_delete_million,
+	&experiment_delete_impact,
 	&experiment_release_latency,
+	NULL,
 };
-enum { EXPERIMENTS = sizeof experiments / sizeof *experiments };
 
 void *lab_share(struct lab *lab, size_t size)
 {
@@ -80,7 +86,7 @@ bool parse_count(const char *text, unsigned long long least, unsigned long long 
 
 static const struct experiment *find_experiment(const char *name)
 {
-	for (size_t i = 0; i < EXPERIMENTS; i++)
+	for (size_t i = 0; name != NULL && experiments[i] != NULL; i++)
 		if (strcmp(experiments[i]->name, name) == 0)
 			return experiments[i];
 	return NULL;
@@ -153,7 +159,7 @@ static int run_all(const struct request *request, struct json *json)
 {
 	int worst = EXIT_CLEAN;
 	json_open(json, NULL, '[');
-	for (size_t i = 0; i < EXPERIMENTS; i++) {
+	for (size_t i = 0; experiments[i] != NULL; i++) {
 		if (!request->json && i > 0)
 			printf("\n%s\n\n", "-----------------------------------------------------------------"
 					   "---------------");
@@ -168,7 +174,7 @@ static int run_all(const struct request *request, struct json *json)
 
 static int list_experiments(void)
 {
-	for (size_t i = 0; i < EXPERIMENTS; i++) {
+	for (size_t i = 0; experiments[i] != NULL; i++) {
 		printf("%-16s", experiments[i]->name);
 		int column = 16;
 		for (const char *word = experiments[i]->claim; *word != '\0';) {

@@ -195,9 +195,9 @@ static void latency_checks(struct result *result, const struct latency_run runs[
 		       : back > neap->delete_to ? (double)(back - neap->delete_to)
 						: 0;
 	result_figure(result, back == UINT64_MAX ? -1 : after, "ns", "neap_back_after_last_delete");
-	result_say(
-		result, "  samples every %.2f ms (p50), %.2f (p99), %.2f at worst; %zu of %zu late",
-		(double)got.p50 / 1e6, (double)got.p99 / 1e6, (double)got.worst / 1e6, got.late, got.samples);
+	result_say(result, "  samples every %.2f ms (p50), %.2f (p99), %.2f at worst; %zu of %zu late",
+		   (double)got.p50 / 1e6, (double)got.p99 / 1e6, (double)got.worst / 1e6, got.late,
+		   got.samples);
 	result_say(result, "  statm and smaps_rollup differ by at most %s KB at %zu marks",
 		   thousands(got.statm_off / 1024), neap->curve.marks_n);
 	result_check(result, back != UINT64_MAX && after <= (double)allowed,

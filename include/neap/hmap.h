@@ -67,7 +67,7 @@ struct neap_hmap_type {
 	uint32_t size; /* sizeof(struct neap_hmap_type), so that the struct may grow */
 	uint32_t kind; /* enum neap_hmap_kind */
 	uint32_t flags;
-	uint32_t key_size, key_align;	  /* bytes; key_size 1 to 2^20, alignment up to 8 as in Go */
+	uint32_t key_size, key_align;	  /* bytes; up to 2^20, alignment up to 8 as in Go */
 	uint32_t value_size, value_align; /* bytes; value_size 0 and value_align 1 make a set */
 
 	/* Needed for NEAP_HMAP_USER; for the other kinds NULL means the library's hash. Equal keys must hash

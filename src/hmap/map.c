@@ -36,9 +36,9 @@ static bool hmap_type_valid(const struct neap_hmap_type *type)
 		break;
 	default: return false;
 	}
-	return (exact == 0 || type->key_size == exact) && type->key_size > 0 &&
-	       type->key_size <= HMAP_SIZE_MAX && type->value_size <= HMAP_SIZE_MAX &&
-	       type->key_align <= HMAP_ALIGN && type->value_align <= HMAP_ALIGN;
+	return (exact == 0 || type->key_size == exact) && type->key_size <= HMAP_SIZE_MAX &&
+	       type->value_size <= HMAP_SIZE_MAX && type->key_align <= HMAP_ALIGN &&
+	       type->value_align <= HMAP_ALIGN;
 }
 
 /* Go's compiler picks a variant for keys that compare as plain memory and values that lie in the bucket. */

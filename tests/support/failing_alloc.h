@@ -72,7 +72,8 @@ static inline void failing_alloc_put(void *ctx, void *block, size_t size)
 	memcpy(&asked, start, sizeof asked);
 	memcpy(&owner, start + sizeof asked, sizeof owner);
 	if (asked != size || owner != memory) {
-		fprintf(stderr, "failing_alloc: free of %zu bytes at %p, which was given %zu\n", size, block, asked);
+		fprintf(stderr, "failing_alloc: free of %zu bytes at %p, which was given %zu\n", size, block,
+			asked);
 		abort();
 	}
 	memset(start, 0xdd, FAILING_ALLOC_HEADER + size);
