@@ -22,7 +22,8 @@ enum {
 
 static const char *const load_names[TABLE_KINDS] = {"classic map: loading", "Neap's map: loading"};
 static const char *const delete_names[TABLE_KINDS] = {"classic map: deleting", "Neap's map: deleting"};
-static const char *const mark_names[TOUR_STOPS] = {"loaded", "99 % deleted", "all deleted"};
+static const char *const mark_names[TOUR_STOPS] = {"from here, 99 % is deleted", "from here, the rest",
+						   "end"};
 
 /* The account of the process; what malloc held before the table was made is "other". */
 static void take_stop(struct tour_run *run, enum tour_stop stop, const struct table *table)
