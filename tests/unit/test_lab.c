@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -421,6 +422,28 @@ static void file_is_whole_or_not_there(void **state)
 	assert_int_equal(files_in_folder(), files);
 }
 
+/* A limit on the size of files stands in for a full disk. */
+static void failed_write_leaves_the_old_file_alone(void **state)
+{
+	(void)state;
+	char path[256], text[8] = "", big[5000] = "";
+	snprintf(path, sizeof path, "%s/limited", folder);
+	assert_int_equal(atomic_file_write(path, "old", 3), 0);
+	size_t files = files_in_folder();
+	struct rlimit before, small = {1000, RLIM_INFINITY};
+	getrlimit(RLIMIT_FSIZE, &before);
+	small.rlim_max = before.rlim_max;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	int error = atomic_file_write(path, big, sizeof big);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(error, EFBIG);
+	assert_int_equal(files_in_folder(), files);
+	int fd = open(path, O_RDONLY);
+	assert_int_equal(read(fd, text, sizeof text), 3);
+	close(fd);
+}
+
 static int says_and_returns(void *ctx)
 {
 	fprintf(stderr, "hello\n");
@@ -501,6 +524,7 @@ int main(void)
 		cmocka_unit_test(bar_never_overflows),
 		cmocka_unit_test(bar_is_padded_and_plain_without_colour),
 		cmocka_unit_test(file_is_whole_or_not_there),
+		cmocka_unit_test(failed_write_leaves_the_old_file_alone),
 		cmocka_unit_test(child_ends_are_told_apart),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
