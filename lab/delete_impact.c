@@ -140,7 +140,7 @@ static void run_delete_impact(struct lab *lab)
 	}
 	result_say(&lab->result,
 		   "  changes, in MB; spans are buckets of the classic map, segments of Neap's");
-	for (int kind = 0; kind < TABLE_KINDS; kind++) {
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++) {
 		struct impact_run *run = &runs[kind];
 		run->keys = &lab->keys;
 		run->seed = lab->seed;
@@ -153,7 +153,7 @@ static void run_delete_impact(struct lab *lab)
 		result_bar(&lab->result, &run->loaded, "%s, loaded", map);
 		result_bar(&lab->result, &run->end, "%s, all deleted", map);
 	}
-	for (int kind = 0; kind < TABLE_KINDS; kind++)
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++)
 		impact_checks(&lab->result, &runs[kind]);
 }
 

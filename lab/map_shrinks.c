@@ -91,11 +91,11 @@ static void shrink_evidence(struct result *result, const struct shrink_run runs[
 			   100.0 * (double)classic->bytes[step] / (double)classic->bytes[0],
 			   thousands(neap->bytes[step]),
 			   100.0 * (double)neap->bytes[step] / (double)neap->bytes[0]);
-		for (int kind = 0; kind < TABLE_KINDS; kind++)
+		for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++)
 			result_figure(result, (double)runs[kind].bytes[step], "bytes",
 				      "%s_bytes_at_%g_percent", table_names[kind], steps[step] * 100);
 	}
-	for (int kind = 0; kind < TABLE_KINDS; kind++) {
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++) {
 		double per = runs[kind].deletes == 0
 				     ? 0
 				     : (double)runs[kind].delete_ns / (double)runs[kind].deletes;
@@ -113,7 +113,7 @@ static void run_map_shrinks(struct lab *lab)
 	struct shrink_run *runs = lab_share(lab, TABLE_KINDS * sizeof *runs);
 	if (runs == NULL)
 		return;
-	for (int kind = 0; kind < TABLE_KINDS; kind++) {
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++) {
 		runs[kind].keys = &lab->keys;
 		runs[kind].seed = lab->seed;
 		runs[kind].kind = kind;

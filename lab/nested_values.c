@@ -202,7 +202,7 @@ static void show_nested(struct result *result, const struct nested_run *run)
 	result_say(result, "  %-15s%-10s%15s%14s%14s", run->callback ? "" : nested_names[run->which],
 		   run->callback ? "release" : "none", thousands(run->nested_loaded),
 		   thousands(run->nested_left[TABLE_CLASSIC]), thousands(run->nested_left[TABLE_NEAP]));
-	for (int kind = 0; kind < TABLE_KINDS; kind++)
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++)
 		result_figure(result, (double)run->nested_left[kind], "bytes", "%s_%s_%s_left",
 			      table_names[kind], nested_figures[run->which],
 			      run->callback ? "release" : "none");

@@ -230,7 +230,7 @@ static void run_release_latency(struct lab *lab)
 		result_skip(result, "%zu entries are too few to see in RSS; --n %d or more", n, FEW);
 		return;
 	}
-	for (int kind = 0; kind < TABLE_KINDS; kind++) {
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++) {
 		struct latency_run *run = &runs[kind];
 		run->kind = kind;
 		run->n = n;

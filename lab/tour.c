@@ -51,8 +51,8 @@ static const char *const stop_keys[TOUR_STOPS] = {"loaded", "one_percent", "all_
 static size_t largest_rss(const struct tour *tour)
 {
 	size_t most = 0;
-	for (int kind = 0; kind < TABLE_KINDS; kind++)
-		for (int stop = 0; stop < TOUR_STOPS; stop++)
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++)
+		for (enum tour_stop stop = 0; stop < TOUR_STOPS; stop++)
 			if (tour->runs[kind]->stops[stop].rss > most)
 				most = tour->runs[kind]->stops[stop].rss;
 	return most;
@@ -62,9 +62,9 @@ static void screen_bars(struct text *out, const struct tour *tour, struct bar_st
 {
 	size_t scale = largest_rss(tour);
 	text_printf(out, "%*s%-*s%s\n", LEFT, "", BAR_WIDTH + 12, titles[0], titles[1]);
-	for (int stop = 0; stop < TOUR_STOPS; stop++) {
+	for (enum tour_stop stop = 0; stop < TOUR_STOPS; stop++) {
 		text_printf(out, "%-*s", LEFT, stop_names[stop]);
-		for (int kind = 0; kind < TABLE_KINDS; kind++) {
+		for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++) {
 			const struct neap_account *account = &tour->runs[kind]->stops[stop];
 			bar_draw(out, account, scale, BAR_WIDTH, style);
 			text_printf(out, " %6s MB", megabytes((double)account->rss));
@@ -83,8 +83,8 @@ static void screen_table(struct text *out, const struct tour *tour)
 {
 	text_printf(out, "%-23s%6s%10s%6s%10s%6s%12s%7s\n", "MB", "live", "tombstone", "empty", "free-held",
 		    "other", "unexplained", "RSS");
-	for (int kind = 0; kind < TABLE_KINDS; kind++) {
-		for (int stop = 0; stop < TOUR_STOPS; stop++) {
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++) {
+		for (enum tour_stop stop = 0; stop < TOUR_STOPS; stop++) {
 			const struct neap_account *account = &tour->runs[kind]->stops[stop];
 			text_printf(out, "%-8s%-15s%6s%10s%6s%10s%6s%12s%7s\n",
 				    stop == 0 ? table_names[kind] : "", stop_names[stop],
@@ -112,7 +112,7 @@ static void screen_back(struct text *out, const struct tour *tour)
 {
 	text_printf(out, "%-23s%12s%14s%9s%10s%6s%6s\n", "CAME BACK (MB)", "of RSS", "of the table", "after",
 		    "a delete", "+trim", "+copy");
-	for (int kind = 0; kind < TABLE_KINDS; kind++) {
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++) {
 		const struct tour_run *run = tour->runs[kind];
 		for (enum tour_stop stop = STOP_ONE_PERCENT; stop < TOUR_STOPS; stop++) {
 			uint64_t settled = tour_settle_time(run, stop);
@@ -175,7 +175,7 @@ static void print_screen(const struct tour *tour, bool colour)
 static void add_figures(struct tour *tour)
 {
 	struct result *result = &tour->result;
-	for (int kind = 0; kind < TABLE_KINDS; kind++) {
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++) {
 		const struct tour_run *run = tour->runs[kind];
 		for (enum tour_stop stop = 0; stop < TOUR_STOPS; stop++) {
 			const char *name = table_names[kind], *at = stop_keys[stop];
@@ -231,8 +231,8 @@ static void add_checks(struct tour *tour)
 		     neap->entries[STOP_EMPTY]);
 	ptrdiff_t worst = 0;
 	size_t of = 1;
-	for (int kind = 0; kind < TABLE_KINDS; kind++)
-		for (int stop = 0; stop < TOUR_STOPS; stop++) {
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++)
+		for (enum tour_stop stop = 0; stop < TOUR_STOPS; stop++) {
 			const struct neap_account *account = &tour->runs[kind]->stops[stop];
 			ptrdiff_t off =
 				account->unexplained < 0 ? -account->unexplained : account->unexplained;
@@ -258,7 +258,7 @@ static int collect_keys(struct tour *tour, struct text *error)
 
 static bool run_tables(struct tour *tour)
 {
-	for (int kind = 0; kind < TABLE_KINDS; kind++) {
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++) {
 		struct tour_run *run = shared_create(sizeof *run);
 		tour->runs[kind] = run;
 		if (run == NULL) {
@@ -420,7 +420,7 @@ int command_tour(int argc, char **argv)
 		status = lab_flush("tour", run_tour(&tour));
 	result_free(&tour.result);
 	keys_close(&tour.keys);
-	for (int kind = 0; kind < TABLE_KINDS; kind++)
+	for (enum table_kind kind = 0; kind < TABLE_KINDS; kind++)
 		shared_destroy(tour.runs[kind], sizeof *tour.runs[kind]);
 	return status;
 }
