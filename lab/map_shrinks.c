@@ -24,6 +24,7 @@ struct shrink_run {
 	size_t len[STEPS], bytes[STEPS];
 	size_t moved_most, move_bound;
 	uint64_t delete_ns, worst_delete_ns, deletes;
+	size_t worst_at; /* entries left after the worst delete */
 };
 
 static void shrink_load(struct shrink_run *run, struct table *table)
@@ -57,7 +58,10 @@ static void shrink_delete(struct shrink_run *run, struct table *table, double sh
 			continue;
 		run->deletes++;
 		run->delete_ns += took;
-		run->worst_delete_ns = took > run->worst_delete_ns ? took : run->worst_delete_ns;
+		if (took > run->worst_delete_ns) {
+			run->worst_delete_ns = took;
+			run->worst_at = table_len(table);
+		}
 		if (i % 4096 == 0)
 			progress_step("map-shrinks: deleting", i, run->keys->n);
 	}
@@ -99,10 +103,12 @@ static void shrink_evidence(struct result *result, const struct shrink_run runs[
 		double per = runs[kind].deletes == 0
 				     ? 0
 				     : (double)runs[kind].delete_ns / (double)runs[kind].deletes;
-		result_say(result, "%s  %-7s  a delete: %s of CPU on average, %s at worst",
+		result_say(result, "%s  %-7s  a delete: %s of CPU on average, %s at worst (%s left)",
 			   kind == 0 ? "\n" : "", table_names[kind], duration(per),
-			   duration((double)runs[kind].worst_delete_ns));
+			   duration((double)runs[kind].worst_delete_ns), thousands(runs[kind].worst_at));
 		result_figure(result, per, "ns", "%s_delete_mean", table_names[kind]);
+		result_figure(result, (double)runs[kind].worst_at, "count", "%s_delete_worst_at",
+			      table_names[kind]);
 		result_figure(result, (double)runs[kind].worst_delete_ns, "ns", "%s_delete_worst",
 			      table_names[kind]);
 	}

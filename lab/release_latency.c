@@ -26,6 +26,7 @@ enum {
 	BOOK_EVERY = 256,     /* deletes between updates of the byte count that the sampler reads */
 	FEW = 20000,	      /* below this the table is smaller than the noise of RSS */
 	SHOWN = 14,	      /* lines of evidence from the curve */
+	SHOWN_WIDTH = 36,     /* columns of a bar in them */
 };
 
 struct latency_value {
@@ -175,11 +176,11 @@ static void latency_lines(struct result *result, const struct latency_run *run)
 		while (at + 1 < run->curve.n && run->curve.samples[at].at < when)
 			at++;
 		const struct rss_sample *sample = &run->curve.samples[at];
-		int bar = run->loaded == 0 ? 0 : (int)(40 * sample->bytes / run->loaded);
+		int bar = run->loaded == 0 ? 0 : (int)(SHOWN_WIDTH * sample->bytes / run->loaded);
 		result_say(result, "  %8.1f %8s %8s  %.*s%s",
 			   ((double)sample->at - (double)run->delete_from) / 1e6,
 			   megabytes((double)sample->bytes), megabytes((double)sample->heap),
-			   bar > 40 ? 40 : bar, "########################################",
+			   bar > SHOWN_WIDTH ? SHOWN_WIDTH : bar, "####################################",
 			   sample->at > run->delete_to ? "  (resting)" : "");
 	}
 }
