@@ -146,7 +146,7 @@ struct neap_map {
 
 enum neap__map_flags {
 	NEAP__STRICT = 1u << 0,	    /* iterators refuse a map that was changed */
-	NEAP__DEGENERATE = 1u << 1, /* something has spilled since the map was last cleared */
+	NEAP__DEGENERATE = 1u << 1, /* something has spilled since the map was last empty */
 	NEAP__OUTSIDE = 1u << 2,    /* entries have blocks outside their slots */
 	NEAP__RELEASE = 1u << 3,    /* leaving entries are handed to the type's release callback */
 };
@@ -524,6 +524,7 @@ NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__place place, ui
 		map->version++;
 	if (NEAP__UNLIKELY(place.ctrl == NULL)) {
 		neap__spill_remove(map, place.slot);
+		neap__map_sparse(map, hash);
 		return;
 	}
 	place.ctrl[place.index] = 0;

@@ -55,7 +55,8 @@ NEAP_CHECKED static inline int neap_copy(void *to, size_t room, const void *from
 	if (n != 0 && (a < b ? b - a : a - b) < n)
 		return NEAP_EINVAL;
 	if (n != 0)
-		memmove(to, from, n); /* memcpy would do; GCC warns of overlaps that the line above excludes */
+		memmove(to, from,
+			n); /* memcpy would do; GCC warns of overlaps that the line above excludes */
 	return NEAP_OK;
 }
 

@@ -99,7 +99,9 @@ static bool grow_area(struct neap__area *area, uint32_t segments)
 	return true;
 }
 
-/* More address space. An area that grew while another could not is simply larger than it needs to be. */
+/* More address space. An area that grew while another could not is simply larger than it needs to be; but it has
+ * moved, as an iterator must know although nothing was inserted.
+ */
 static int grow_areas(struct neap_map *map)
 {
 	struct neap__pool *pool = map->pool;
@@ -114,6 +116,7 @@ static int grow_areas(struct neap_map *map)
 			pool->reserved = (uint32_t)want;
 	}
 	publish(map);
+	map->epoch++;
 	return grown ? NEAP_OK : NEAP_ENOMEM;
 }
 
