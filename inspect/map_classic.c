@@ -76,11 +76,16 @@ static uint64_t array_bytes(struct go_process *process, const struct go_map_type
 			     type->pointers);
 }
 
+/* Twice the entries a bucket above which a map grows: 6.5, but 6 in Go 1.21, whose constant was rounded. */
+static unsigned load_factor(const struct go_process *process)
+{
+	return process->version.minor == 21 ? 12 : 13;
+}
+
 uint64_t go_classic_rebuilt(struct go_process *process, const struct go_map_type *type, uint64_t count)
 {
 	unsigned log_buckets = 0;
-	while (count > GO_GROUP_SLOTS && count > 13 * ((1ull << log_buckets) / 2) &&
-	       2 * count > 13 * (1ull << log_buckets))
+	while (count > GO_GROUP_SLOTS && 2 * count > load_factor(process) * (1ull << log_buckets))
 		log_buckets++;
 	uint64_t header = go_heap_round(process, process->layout.hmap_size, true);
 	return header + (count == 0 ? 0 : array_bytes(process, type, log_buckets));
