@@ -25,8 +25,7 @@ static int load(struct go_process *process, struct problem *problem)
 	process->image = image_create(process->target);
 	if (go_module_find(process, problem) != 0 || go_heap_load(process, problem) != 0)
 		return -1;
-	go_stacks_load(process);
-	return 0;
+	return go_stacks_load(process, problem);
 }
 
 struct go_process *go_process_open(const char *name, const char *program, struct problem *problem)

@@ -19,11 +19,13 @@ enum {
 	STATUS_RUNNING = 2,
 	STATUS_SYSCALL = 3,
 	STATUS_DEAD = 6,
+	STATUS_LAST = 11,
 	STATUS_SCAN = 0x1000, /* or-ed in while the collector scans the stack */
 	FRAME_LIMIT = 10000,
 };
 
 #define GOROUTINE_LIMIT	 (1ull << 24)
+#define ID_LIMIT	 (1ull << 38) /* fewer than were ever started, and less than any heap address */
 #define STACK_SIZE_LIMIT (1ull << 30) /* the runtime's own limit on 64-bit machines */
 
 static uint64_t field(const uint8_t *bytes, uint32_t offset)
@@ -95,7 +97,8 @@ static void take_registers(const struct target *target, struct go_stack *stack)
 		}
 }
 
-static void take_stack(struct go_process *process, const uint8_t *record)
+/* Takes a goroutine's stack if it has one; false when the record can't be a goroutine's. */
+static bool take_stack(struct go_process *process, const uint8_t *record)
 {
 	const struct go_layout *layout = &process->layout;
 	struct go_stacks *stacks = &process->stacks;
@@ -107,9 +110,11 @@ static void take_stack(struct go_process *process, const uint8_t *record)
 				 .high = field(record, layout->g_stack + 8),
 				 .sp = field(record, layout->g_sched),
 				 .pc = field(record, layout->g_sched + 8)};
+	if (status > STATUS_LAST || stack.id >= ID_LIMIT)
+		return false;
 	if (status == STATUS_IDLE || status == STATUS_DEAD || stack.low == 0 || stack.low >= stack.high ||
 	    stack.high - stack.low > STACK_SIZE_LIMIT)
-		return;
+		return true;
 	if (status == STATUS_SYSCALL && field(record, layout->g_syscall_sp) != 0) {
 		stack.sp = field(record, layout->g_syscall_sp);
 		stack.pc = field(record, layout->g_syscall_pc);
@@ -122,10 +127,11 @@ static void take_stack(struct go_process *process, const uint8_t *record)
 	stack.memory = image_at(process->image, stack.sp, stack.high - stack.sp);
 	if (stack.memory == NULL) {
 		process->torn++;
-		return;
+		return true;
 	}
 	stacks->list = make_room(stacks->list, stacks->count, &stacks->capacity, sizeof *stacks->list);
 	stacks->list[stacks->count++] = stack;
+	return true;
 }
 
 static int compare_stacks(const void *left, const void *right)
@@ -134,26 +140,34 @@ static int compare_stacks(const void *left, const void *right)
 	return a->low < b->low ? -1 : a->low > b->low;
 }
 
-void go_stacks_load(struct go_process *process)
+int go_stacks_load(struct go_process *process, struct problem *problem)
 {
-	uint64_t table = find_table(process), slice[3];
+	uint64_t table = find_table(process), slice[3], misfits = 0;
 	const void *bytes = table == 0 ? NULL : image_at(process->image, table, sizeof slice);
 	if (bytes == NULL) {
 		process->stacks.found_by = NULL;
-		return;
+		return problem_set(problem, PROBLEM_FEATURE, "%s: the table of goroutines was not found",
+				   process->version.text);
 	}
 	memcpy(slice, bytes, sizeof slice);
 	for (uint64_t i = 0; i < slice[1] && slice[1] <= GOROUTINE_LIMIT; i++) {
 		uint64_t g;
 		const uint8_t *record = g_record(process, slice[0], i, &g);
-		if (record == NULL || !is_g(&process->layout, record, g))
-			process->torn++;
-		else
-			take_stack(process, record);
+		if (record == NULL || !is_g(&process->layout, record, g) || !take_stack(process, record))
+			misfits++;
 	}
+	process->torn += misfits;
+	/* a few change while they are read; a wrong layout fails on nearly all */
+	if (misfits > slice[1] / 20 + 2)
+		return problem_set(
+			problem, PROBLEM_FEATURE,
+			"%s: the goroutines do not have the layout that this version is believed to have: "
+			"%llu of %llu contradict it",
+			process->version.text, (unsigned long long)misfits, (unsigned long long)slice[1]);
 	if (process->stacks.count > 0)
 		qsort(process->stacks.list, process->stacks.count, sizeof *process->stacks.list,
 		      compare_stacks);
+	return 0;
 }
 
 void go_stacks_free(struct go_stacks *stacks)

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "problem.h"
+
 struct go_process;
 
 struct go_stack {
@@ -21,7 +23,8 @@ struct go_stacks {
 	const char *found_by; /* "symbol", "scan", or NULL when the table was not found */
 };
 
-void go_stacks_load(struct go_process *process);
+/* -1 and a problem when the goroutines contradict the layout. */
+int go_stacks_load(struct go_process *process, struct problem *problem);
 void go_stacks_free(struct go_stacks *stacks);
 
 /* The stack in whose used part `address` lies, or NULL. */
