@@ -16,6 +16,12 @@ enum {
 	DEPTH_LIMIT = 6,
 	FIELDS_LIMIT = 200,
 	ELEMENTS_LIMIT = 16,
+	STEPS_LIMIT = 2000, /* a type that nests in itself would never end */
+};
+
+struct judgement {
+	int score;
+	unsigned left; /* values that may still be looked at */
 };
 
 #define LENGTH_LIMIT (1ull << 40)
@@ -51,7 +57,7 @@ static struct go_span *object_with(struct go_process *process, uint64_t address,
 	return size <= left ? span : NULL;
 }
 
-static bool string_fits(struct go_process *process, const uint8_t *bytes, int *score)
+static bool string_fits(struct go_process *process, const uint8_t *bytes, struct judgement *judgement)
 {
 	uint64_t address = word(bytes, 0), length = word(bytes, 1);
 	uint32_t index;
@@ -60,11 +66,11 @@ static bool string_fits(struct go_process *process, const uint8_t *bytes, int *s
 	if (address == 0 || length > LENGTH_LIMIT)
 		return false;
 	if (go_heap_span(&process->heap, address) == NULL) {
-		*score += SCORE_LIKELY;
+		judgement->score += SCORE_LIKELY;
 		return is_elsewhere(process, address);
 	}
 	const struct go_span *span = object_with(process, address, length, &index);
-	*score += span != NULL && span->noscan ? SCORE_EXACT : 0;
+	judgement->score += span != NULL && span->noscan ? SCORE_EXACT : 0;
 	return span != NULL;
 }
 
@@ -89,7 +95,8 @@ static int judge_object(struct go_process *process, struct go_span *span, uint32
 	return SCORE_MASK;
 }
 
-static bool pointer_fits(struct go_process *process, uint64_t type, uint64_t address, int *score)
+static bool pointer_fits(struct go_process *process, uint64_t type, uint64_t address,
+			 struct judgement *judgement)
 {
 	uint64_t elem = go_type_elem(process, type);
 	uint32_t index;
@@ -107,13 +114,13 @@ static bool pointer_fits(struct go_process *process, uint64_t type, uint64_t add
 	if (go_heap_data(process, address, &exact, &stored) == 0)
 		return true; /* into the middle of an object */
 	if (stored != 0)
-		*score += stored == elem ? SCORE_TYPE_WORD : 0;
+		judgement->score += stored == elem ? SCORE_TYPE_WORD : 0;
 	else
-		*score += judge_object(process, span, index, elem);
+		judgement->score += judge_object(process, span, index, elem);
 	return true;
 }
 
-static bool map_fits(struct go_process *process, uint64_t address, int *score)
+static bool map_fits(struct go_process *process, uint64_t address, struct judgement *judgement)
 {
 	uint32_t index;
 	if (address == 0)
@@ -121,7 +128,7 @@ static bool map_fits(struct go_process *process, uint64_t address, int *score)
 	const struct go_span *span = go_heap_object(&process->heap, address, &index);
 	if (span == NULL)
 		return is_elsewhere(process, address);
-	*score += SCORE_EXACT;
+	judgement->score += SCORE_EXACT;
 	return address == go_span_object(span, index) && !span->noscan &&
 	       span->elem_size == go_heap_round(process,
 						process->layout.maps == GO_MAP_CLASSIC
@@ -130,7 +137,8 @@ static bool map_fits(struct go_process *process, uint64_t address, int *score)
 						true);
 }
 
-static bool slice_fits(struct go_process *process, uint64_t type, const uint8_t *bytes, int *score)
+static bool slice_fits(struct go_process *process, uint64_t type, const uint8_t *bytes,
+		       struct judgement *judgement)
 {
 	uint64_t address = word(bytes, 0), length = word(bytes, 1), capacity = word(bytes, 2);
 	uint64_t elem = go_type_elem(process, type);
@@ -148,35 +156,37 @@ static bool slice_fits(struct go_process *process, uint64_t type, const uint8_t 
 	bool pointers = go_type_pointer_bytes(process, elem) != 0;
 	if (span == NULL || (pointers && span->noscan))
 		return false;
-	*score += span->noscan == !pointers ? SCORE_LIKELY : 0;
+	judgement->score += span->noscan == !pointers ? SCORE_LIKELY : 0;
 	return true;
 }
 
-static bool interface_fits(struct go_process *process, uint64_t type, const uint8_t *bytes, int *score)
+static bool interface_fits(struct go_process *process, uint64_t type, const uint8_t *bytes,
+			   struct judgement *judgement)
 {
 	uint64_t first = word(bytes, 0);
 	if (first == 0)
 		return word(bytes, 1) == 0;
 	bool fits = go_type_methods(process, type) == 0 ? go_type_valid(process, first)
 							: go_itab_type(process, first) != 0;
-	*score += fits ? SCORE_EXACT : 0;
+	judgement->score += fits ? SCORE_EXACT : 0;
 	return fits;
 }
 
-static bool fits_within(struct go_process *process, uint64_t type, const uint8_t *bytes, int *score,
-			int depth);
+static bool fits_within(struct go_process *process, uint64_t type, const uint8_t *bytes,
+			struct judgement *judgement, int depth);
 
-static bool struct_fits(struct go_process *process, uint64_t type, const uint8_t *bytes, int *score,
-			int depth)
+static bool struct_fits(struct go_process *process, uint64_t type, const uint8_t *bytes,
+			struct judgement *judgement, int depth)
 {
 	struct go_field field;
 	for (size_t i = 0; i < FIELDS_LIMIT && go_type_field(process, type, i, &field); i++)
-		if (!fits_within(process, field.type, bytes + field.offset, score, depth + 1))
+		if (!fits_within(process, field.type, bytes + field.offset, judgement, depth + 1))
 			return false;
 	return true;
 }
 
-static bool array_fits(struct go_process *process, uint64_t type, const uint8_t *bytes, int *score, int depth)
+static bool array_fits(struct go_process *process, uint64_t type, const uint8_t *bytes,
+		       struct judgement *judgement, int depth)
 {
 	uint64_t elem = go_type_elem(process, type), length = go_type_length(process, type);
 	if (elem == 0)
@@ -184,25 +194,26 @@ static bool array_fits(struct go_process *process, uint64_t type, const uint8_t 
 	uint64_t size = go_type_size(process, elem);
 	for (uint64_t i = 0;
 	     i < length && i < ELEMENTS_LIMIT && (i + 1) * size <= go_type_size(process, type); i++)
-		if (!fits_within(process, elem, bytes + i * size, score, depth + 1))
+		if (!fits_within(process, elem, bytes + i * size, judgement, depth + 1))
 			return false;
 	return true;
 }
 
-static bool fits_within(struct go_process *process, uint64_t type, const uint8_t *bytes, int *score,
-			int depth)
+static bool fits_within(struct go_process *process, uint64_t type, const uint8_t *bytes,
+			struct judgement *judgement, int depth)
 {
-	if (depth > DEPTH_LIMIT)
+	if (depth > DEPTH_LIMIT || judgement->left == 0)
 		return true;
+	judgement->left--;
 	switch (go_type_kind(process, type)) {
 	case GO_KIND_BOOL: return bytes[0] <= 1;
-	case GO_KIND_STRING: return string_fits(process, bytes, score);
-	case GO_KIND_POINTER: return pointer_fits(process, type, word(bytes, 0), score);
-	case GO_KIND_MAP: return map_fits(process, word(bytes, 0), score);
-	case GO_KIND_SLICE: return slice_fits(process, type, bytes, score);
-	case GO_KIND_INTERFACE: return interface_fits(process, type, bytes, score);
-	case GO_KIND_STRUCT: return struct_fits(process, type, bytes, score, depth);
-	case GO_KIND_ARRAY: return array_fits(process, type, bytes, score, depth);
+	case GO_KIND_STRING: return string_fits(process, bytes, judgement);
+	case GO_KIND_POINTER: return pointer_fits(process, type, word(bytes, 0), judgement);
+	case GO_KIND_MAP: return map_fits(process, word(bytes, 0), judgement);
+	case GO_KIND_SLICE: return slice_fits(process, type, bytes, judgement);
+	case GO_KIND_INTERFACE: return interface_fits(process, type, bytes, judgement);
+	case GO_KIND_STRUCT: return struct_fits(process, type, bytes, judgement, depth);
+	case GO_KIND_ARRAY: return array_fits(process, type, bytes, judgement, depth);
 	case GO_KIND_CHAN:
 	case GO_KIND_FUNC: {
 		uint64_t address = word(bytes, 0);
@@ -216,5 +227,8 @@ static bool fits_within(struct go_process *process, uint64_t type, const uint8_t
 
 bool go_content_fits(struct go_process *process, uint64_t type, const uint8_t *bytes, int *score)
 {
-	return fits_within(process, type, bytes, score, 0);
+	struct judgement judgement = {0, STEPS_LIMIT};
+	bool fits = fits_within(process, type, bytes, &judgement, 0);
+	*score += judgement.score;
+	return fits;
 }

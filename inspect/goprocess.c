@@ -28,18 +28,24 @@ static int load(struct go_process *process, struct problem *problem)
 	return go_stacks_load(process, problem);
 }
 
-struct go_process *go_process_open(const char *name, const char *program, struct problem *problem)
+struct go_process *go_process_from(struct target *target, struct problem *problem)
 {
 	struct go_process *process = take(1, sizeof *process);
-	process->target = open_target(name, program, problem);
-	if (process->target != NULL && load(process, problem) == 0)
+	process->target = target;
+	if (load(process, problem) == 0)
 		return process;
-	if (process->target != NULL && process->target->gone) {
+	if (target->gone) {
 		problem->kind = 0;
-		problem_set(problem, PROBLEM_NO_TARGET, "process %s ended while it was read", name);
+		problem_set(problem, PROBLEM_NO_TARGET, "process %d ended while it was read", target->pid);
 	}
 	go_process_close(process);
 	return NULL;
+}
+
+struct go_process *go_process_open(const char *name, const char *program, struct problem *problem)
+{
+	struct target *target = open_target(name, program, problem);
+	return target == NULL ? NULL : go_process_from(target, problem);
 }
 
 void go_process_close(struct go_process *process)

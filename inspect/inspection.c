@@ -39,24 +39,34 @@ static void put_in_order(struct inspection *inspection)
 	qsort_r(inspection->order, maps->count, sizeof *inspection->order, compare_orders, maps);
 }
 
-struct inspection *inspection_make(const char *name, const char *program, struct problem *problem)
+/* Takes over the process, which may be NULL after a problem. */
+static struct inspection *inspect(struct go_process *process, double start, struct problem *problem)
 {
+	if (process == NULL)
+		return NULL;
 	struct inspection *inspection = take(1, sizeof *inspection);
-	double start = now();
-	inspection->process = go_process_open(name, program, problem);
-	if (inspection->process == NULL) {
+	inspection->process = process;
+	maps_find(process, &inspection->maps);
+	if (graph_build(process, &inspection->maps, &inspection->graph, problem) != 0) {
 		inspection_free(inspection);
 		return NULL;
 	}
-	maps_find(inspection->process, &inspection->maps);
-	if (graph_build(inspection->process, &inspection->maps, &inspection->graph, problem) != 0) {
-		inspection_free(inspection);
-		return NULL;
-	}
-	account_make(inspection->process, &inspection->maps, &inspection->account);
+	account_make(process, &inspection->maps, &inspection->account);
 	put_in_order(inspection);
 	inspection->seconds = now() - start;
 	return inspection;
+}
+
+struct inspection *inspection_from(struct target *target, struct problem *problem)
+{
+	double start = now();
+	return inspect(go_process_from(target, problem), start, problem);
+}
+
+struct inspection *inspection_make(const char *name, const char *program, struct problem *problem)
+{
+	double start = now();
+	return inspect(go_process_open(name, program, problem), start, problem);
 }
 
 void inspection_free(struct inspection *inspection)

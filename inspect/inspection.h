@@ -19,6 +19,8 @@ struct inspection {
 
 /* NULL and a problem on failure. */
 struct inspection *inspection_make(const char *name, const char *program, struct problem *problem);
+/* The same for a target that is already open; the inspection owns it, also on failure. */
+struct inspection *inspection_from(struct target *target, struct problem *problem);
 void inspection_free(struct inspection *inspection);
 
 /* Maps of one type together. */

@@ -35,6 +35,7 @@ struct typing {
 	struct task *tasks;
 	size_t count, capacity;
 	uint8_t *static_seen; /* a bit per word of the global variables */
+	uint64_t left;	      /* values that may still be looked at */
 };
 
 static void push(struct typing *typing, struct task task)
@@ -211,8 +212,9 @@ static void walk_array(struct typing *typing, uint64_t type, const uint8_t *byte
 static void walk_value(struct typing *typing, uint64_t type, const uint8_t *bytes, int depth)
 {
 	struct go_process *process = typing->process;
-	if (depth > DEPTH_LIMIT || go_type_pointer_bytes(process, type) == 0)
+	if (depth > DEPTH_LIMIT || typing->left == 0 || go_type_pointer_bytes(process, type) == 0)
 		return;
+	typing->left--;
 	switch (go_type_kind(process, type)) {
 	case GO_KIND_POINTER:
 		type_target(typing, word(bytes, 0), go_type_elem(process, type), 1, false);
@@ -402,7 +404,9 @@ static void seed_maps(struct typing *typing)
 void maps_propagate_types(struct go_process *process, struct maps *maps)
 {
 	const struct go_module *module = &process->module;
-	struct typing typing = {.process = process, .maps = maps};
+	/* every word of the heap a few times; descriptors that nest in themselves would never end */
+	struct typing typing = {
+		.process = process, .maps = maps, .left = process->heap.in_use_bytes * 2 + (1 << 24)};
 	typing.static_seen = take((module->enoptrbss - module->noptrdata) / 64 + 1, 1);
 	maps->object_types = take(process->heap.object_count, sizeof *maps->object_types);
 	seed_variables(&typing);

@@ -232,6 +232,19 @@ func holdOnStack(started, done chan bool) {
 	fmt.Fprintln(os.Stderr, sum)
 }
 
+// What the two sides of a diff differ by: 300 of the 2000 numbers deleted, 40 points added, one map dropped.
+func change() {
+	for i := 0; i < 30000; i += 100 {
+		delete(numbers, uint64(i)*0x9E3779B97F4A7C15|1)
+	}
+	for i := 0; i < 40; i++ {
+		points[Point{int32(i), 1}] = "new"
+	}
+	wideKeys = nil
+	runtime.GC()
+	runtime.GC()
+}
+
 func churn() {
 	for i := uint64(0); ; i++ {
 		churned[i] = i
@@ -265,6 +278,9 @@ func main() {
 	fmt.Println("ready")
 	input := bufio.NewScanner(os.Stdin)
 	for input.Scan() {
+		if input.Text() == "change" {
+			change()
+		}
 		fmt.Println("pong")
 	}
 	close(done)

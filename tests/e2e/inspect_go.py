@@ -26,6 +26,7 @@ BUILDS = {
     "core": [],
     "churn": [],
     "harmless": [],
+    "diff": [],
 }
 SKIP = 77
 failures = []
@@ -70,8 +71,8 @@ class Sample:
     def pid(self):
         return self.process.pid
 
-    def answers(self):
-        self.process.stdin.write("ping\n")
+    def answers(self, line="ping"):
+        self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         return self.process.stdout.readline().strip() == "pong"
 
@@ -190,6 +191,49 @@ def run_churn(options, program):
         sample.end()
 
 
+def run_diff(options, program):
+    """Two snapshots around a known change; then damaged files, which are refused by name."""
+    sample = Sample(program)
+    folder = os.path.dirname(program)
+    before, after = os.path.join(folder, "before.snap"), os.path.join(folder, "after.snap")
+    try:
+        for file, line in ((before, "change"), (after, "ping")):
+            done = subprocess.run([options.neap, "snapshot", str(sample.pid), "-o", file], check=False)
+            check(done.returncode == 0, f"snapshot: exit code {done.returncode}")
+            check(sample.answers(line), "the program no longer answers")
+    finally:
+        sample.end()
+    done = subprocess.run([options.neap, "diff", before, after, "--json"], capture_output=True, text=True, check=False)
+    check(done.returncode == 1, f"diff: exit code {done.returncode}: {done.stderr}")
+    changes = {change["address"]: change for change in json.loads(done.stdout)["maps"]}
+    expect = {"numbers": ("deleted", 300), "points": ("inserted", 40), "wideKeys": ("fate", "gone")}
+    for label, (what, value) in expect.items():
+        found = changes.get(sample.truth[label]["address"], {}).get(what)
+        check(found == value, f"diff: {label}: {what} is {found}, not {value}")
+    check(changes[sample.truth["numbers"]["address"]]["inserted"] == 0, "diff: nothing was inserted in numbers")
+    same = subprocess.run([options.neap, "diff", before, before], capture_output=True, check=False)
+    check(same.returncode == 0, f"diff of a snapshot with itself: exit code {same.returncode}")
+    damage(options.neap, before, os.path.join(folder, "damaged.snap"))
+
+
+def damage(neap, good, bad):
+    """Cut anywhere, or with any byte changed, a snapshot is refused: exit code 2 and one line."""
+    random.seed(2)
+    with open(good, "rb") as file:
+        content = file.read()
+    for round_number in range(60):
+        changed = bytearray(content)
+        if round_number % 2:
+            changed[random.randrange(len(changed) if round_number > 20 else 128)] ^= 1 << random.randrange(8)
+        else:
+            del changed[random.randrange(len(changed) if round_number > 20 else 128):]
+        with open(bad, "wb") as file:
+            file.write(changed)
+        done = subprocess.run([neap, "diff", bad, good], capture_output=True, text=True, check=False)
+        check(done.returncode == 2 and bad in done.stderr,
+              f"damaged snapshot: exit code {done.returncode}: {done.stderr}")
+
+
 def run_harmless(options, program):
     """The inspector dies at any moment, then the program does: neither harms the other."""
     random.seed(1)
@@ -229,6 +273,8 @@ def main():
             run_churn(options, program)
         elif options.case == "harmless":
             run_harmless(options, program)
+        elif options.case == "diff":
+            run_diff(options, program)
         else:
             run_static(options, program, options.case)
     sys.exit(1 if failures else 0)
