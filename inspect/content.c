@@ -29,7 +29,7 @@ struct judgement {
 static bool in_program(const struct go_process *process, uint64_t address)
 {
 	const struct go_module *module = &process->module;
-	return (address >= module->text && address < module->enoptrbss) ||
+	return (address >= module->text && address < module->globals_end) ||
 	       (address >= module->types && address < module->etypes);
 }
 

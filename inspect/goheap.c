@@ -90,12 +90,12 @@ static uint64_t find_mheap(struct go_process *process)
 	heap->found_by = "scan";
 	const struct go_module *module = &process->module;
 	const uint8_t *globals =
-		image_at(process->image, module->noptrdata, module->enoptrbss - module->noptrdata);
-	for (uint64_t at = 0; globals != NULL && at + 24 <= module->enoptrbss - module->noptrdata; at += 8) {
+		image_at(process->image, module->globals, module->globals_end - module->globals);
+	for (uint64_t at = 0; globals != NULL && at + 24 <= module->globals_end - module->globals; at += 8) {
 		uint64_t slice[3];
 		memcpy(slice, globals + at, sizeof slice);
 		if (is_span_table(process, slice[0], slice[1], slice[2]))
-			return module->noptrdata + at - process->layout.mheap_allspans;
+			return module->globals + at - process->layout.mheap_allspans;
 	}
 	return 0;
 }

@@ -116,12 +116,14 @@ static void take_module(struct go_module *module, const struct go_layout *layout
 	module->maxpc = word_at(bytes, layout->module_maxpc);
 	module->text = word_at(bytes, layout->module_text);
 	module->etext = word_at(bytes, layout->module_etext);
-	module->noptrdata = word_at(bytes, layout->module_noptrdata);
 	module->data = word_at(bytes, layout->module_data);
 	module->edata = word_at(bytes, layout->module_edata);
 	module->bss = word_at(bytes, layout->module_bss);
 	module->ebss = word_at(bytes, layout->module_ebss);
-	module->enoptrbss = word_at(bytes, layout->module_enoptrbss);
+	uint64_t noptrdata = word_at(bytes, layout->module_noptrdata);
+	uint64_t enoptrbss = word_at(bytes, layout->module_enoptrbss);
+	module->globals = (noptrdata < module->data ? noptrdata : module->data) & ~7ull;
+	module->globals_end = enoptrbss > module->ebss ? enoptrbss : module->ebss;
 	module->types = word_at(bytes, layout->module_types);
 	module->etypes = word_at(bytes, layout->module_etypes);
 	module->func_names = table_at(bytes, layout->module_func_names);
@@ -138,10 +140,9 @@ static void take_module(struct go_module *module, const struct go_layout *layout
 static bool module_fits(const struct go_process *process)
 {
 	const struct go_module *module = &process->module;
-	return module->noptrdata <= module->data && module->data <= module->edata &&
-	       module->edata <= module->bss && module->bss <= module->ebss &&
-	       module->ebss <= module->enoptrbss &&
-	       image_covers(process->image, module->noptrdata, module->enoptrbss - module->noptrdata) &&
+	return module->data <= module->edata && module->bss <= module->ebss &&
+	       module->edata <= module->globals_end && module->globals <= module->bss &&
+	       image_covers(process->image, module->globals, module->globals_end - module->globals) &&
 	       module->types < module->etypes &&
 	       image_covers(process->image, module->types, module->etypes - module->types) &&
 	       module->ftab.count > 1 && module->ftab.count < 1u << 24 &&

@@ -21,9 +21,9 @@ struct go_module {
 	const char *found_by; /* "symbol", ".go.module", "scan" */
 	uint64_t pc_header;
 	uint64_t minpc, maxpc, text, etext;
-	uint64_t noptrdata; /* [noptrdata, enoptrbss) holds every global variable */
-	uint64_t data, edata, bss, ebss, enoptrbss;
-	uint64_t types, etypes;		     /* type descriptors */
+	uint64_t data, edata, bss, ebss;
+	uint64_t globals, globals_end; /* every global variable; linkers order the sections differently */
+	uint64_t types, etypes;	       /* type descriptors */
 	struct go_table data_mask, bss_mask; /* one bit a word of data and of bss: is it a pointer */
 	struct go_table func_names, pc_tab, pcln, ftab;
 };

@@ -72,13 +72,13 @@ static uint64_t find_table(struct go_process *process)
 		return symbol;
 	process->stacks.found_by = "scan";
 	const struct go_module *module = &process->module;
-	uint64_t size = module->enoptrbss - module->noptrdata;
-	const uint8_t *globals = image_at(process->image, module->noptrdata, size);
+	uint64_t size = module->globals_end - module->globals;
+	const uint8_t *globals = image_at(process->image, module->globals, size);
 	for (uint64_t at = 0; globals != NULL && at + 24 <= size; at += 8) {
 		uint64_t slice[3];
 		memcpy(slice, globals + at, sizeof slice);
 		if (slice[1] > most && is_g_table(process, slice)) { /* allgs is the longest of its kind */
-			best = module->noptrdata + at;
+			best = module->globals + at;
 			most = slice[1];
 		}
 	}

@@ -21,15 +21,14 @@ enum {
 static const char *pointer_to(struct go_process *process, uint64_t slot, uint64_t *distance)
 {
 	const struct go_module *module = &process->module;
-	uint64_t best = 0, holder = 0, offset, size = module->enoptrbss - module->noptrdata;
-	const uint8_t *globals = image_at(process->image, module->noptrdata, size);
+	uint64_t best = 0, holder = 0, offset, size = module->globals_end - module->globals;
+	const uint8_t *globals = image_at(process->image, module->globals, size);
 	for (uint64_t at = 0; globals != NULL && at + 8 <= size; at += 8) {
 		uint64_t value;
 		memcpy(&value, globals + at, sizeof value);
-		if (value >= module->noptrdata && value <= slot && value > best &&
-		    slot - value < STATIC_MAX) {
+		if (value >= module->globals && value <= slot && value > best && slot - value < STATIC_MAX) {
 			best = value;
-			holder = module->noptrdata + at;
+			holder = module->globals + at;
 		}
 	}
 	*distance = slot - best;

@@ -63,8 +63,8 @@ static void store_type(struct typing *typing, uint64_t object, uint64_t type, bo
 static bool is_static(const struct go_process *process, uint64_t address, uint64_t size)
 {
 	const struct go_module *module = &process->module;
-	return address >= module->noptrdata && address < module->enoptrbss &&
-	       size <= module->enoptrbss - address;
+	return address >= module->globals && address < module->globals_end &&
+	       size <= module->globals_end - address;
 }
 
 static void type_static(struct typing *typing, uint64_t address, uint64_t type, uint64_t count)
@@ -73,7 +73,7 @@ static void type_static(struct typing *typing, uint64_t address, uint64_t type, 
 	if (size == 0 || go_type_pointer_bytes(typing->process, type) == 0 || (address & 7) != 0 ||
 	    count > ELEMENTS_LIMIT || size > UINT32_MAX || !is_static(typing->process, address, size * count))
 		return;
-	uint64_t bit = (address - typing->process->module.noptrdata) / 8;
+	uint64_t bit = (address - typing->process->module.globals) / 8;
 	if ((typing->static_seen[bit / 8] >> (bit % 8) & 1) != 0)
 		return;
 	typing->static_seen[bit / 8] |= (uint8_t)(1u << (bit % 8));
@@ -382,8 +382,8 @@ static void seed_interfaces(struct typing *typing)
 					   span->elem_size);
 	}
 	const struct go_module *module = &process->module;
-	uint64_t size = module->enoptrbss - module->noptrdata;
-	seed_pairs(typing, image_at(process->image, module->noptrdata, size), size);
+	uint64_t size = module->globals_end - module->globals;
+	seed_pairs(typing, image_at(process->image, module->globals, size), size);
 	for (size_t i = 0; i < process->stacks.count; i++) {
 		const struct go_stack *stack = &process->stacks.list[i];
 		seed_pairs(typing, stack->memory, stack->high - stack->sp);
@@ -407,7 +407,7 @@ void maps_propagate_types(struct go_process *process, struct maps *maps)
 	/* every word of the heap a few times; descriptors that nest in themselves would never end */
 	struct typing typing = {
 		.process = process, .maps = maps, .left = process->heap.in_use_bytes * 2 + (1 << 24)};
-	typing.static_seen = take((module->enoptrbss - module->noptrdata) / 64 + 1, 1);
+	typing.static_seen = take((module->globals_end - module->globals) / 64 + 1, 1);
 	maps->object_types = take(process->heap.object_count, sizeof *maps->object_types);
 	seed_variables(&typing);
 	seed_typed_objects(&typing);
