@@ -147,12 +147,10 @@ size_t snapshot_diff(const struct snapshot *before, const struct snapshot *after
 		const struct snapshot_map *old = i < old_count ? &before->maps[i] : NULL;
 		const struct snapshot_map *new = j < new_count ? &after->maps[j] : NULL;
 		struct map_change change = {old, new, 0, 0, 0, 0, false};
-		if (new == NULL || (old != NULL && (old->address < new->address)))
-			change.after = NULL;
-		else if (old == NULL || new->address < old->address)
+		if (old == NULL || (new != NULL &&new->address < old->address))
 			change.before = NULL;
-		else if (!same_map(old, new))
-			change.after = NULL; /* the new one comes next, alone */
+		else if (new == NULL || !same_map(old, new)) /* the new one comes next, alone */
+			change.after = NULL;
 		i += change.before != NULL;
 		j += change.after != NULL;
 		if (!compare_map(before, after, &change))

@@ -189,7 +189,7 @@ static struct trial try_types(struct go_process *process, const struct go_map_ty
 	uint64_t groups = go_map_first_groups(process, header), stored = 0;
 	(void)go_heap_data(process, groups, &span, &stored);
 	const struct go_map_type *walked = NULL;
-	struct map_counts counts;
+	struct map_counts counts = {0};
 	bool fits = false;
 	for (size_t i = 0; i < types->count; i++) {
 		const struct go_map_type *type = &types->list[i];

@@ -255,7 +255,7 @@ int go_heap_load(struct go_process *process, struct problem *problem)
 		return problem_set(problem, PROBLEM_FEATURE,
 				   "%s: no span table at 0x%llx, where the layout says",
 				   process->version.text,
-				   (unsigned long long)(heap->mheap + process->layout.mheap_allspans));
+				   (unsigned long long)heap->mheap + process->layout.mheap_allspans);
 	if (read_spans(process, slice[0], slice[1], problem) != 0)
 		return -1;
 	qsort(heap->spans, heap->span_count, sizeof *heap->spans, compare_spans);

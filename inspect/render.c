@@ -5,7 +5,7 @@
 
 #include "inspection.h"
 
-enum { BAR_CELLS = 72, TABLE_ROWS = 15, TYPE_ROWS = 5, NAME_BYTES = 512, FILL_STEPS = 10, TYPE_COLUMN = 30 };
+enum { BAR_CELLS = 72, TABLE_ROWS = 15, TYPE_ROWS = 5, NAME_BYTES = 512, FILL_STEPS = 10, TYPE_COLUMN = 34 };
 
 char *format_bytes(char *text, uint64_t bytes)
 {
@@ -116,6 +116,14 @@ static void print_head(FILE *out, const struct inspection *inspection)
 		process->target->live ? "RSS" : "dumped", format_bytes(rss, inspection->account.rss));
 }
 
+/* A type's name, cut to its column. */
+static void type_column(struct go_process *process, const struct go_map_type *type, char *name)
+{
+	go_type_name(process, type->type, name, NAME_BYTES);
+	if (strlen(name) > TYPE_COLUMN)
+		strcpy(name + TYPE_COLUMN - 3, "...");
+}
+
 static unsigned percent(uint64_t part, uint64_t whole)
 {
 	return whole == 0 ? 0 : (unsigned)(part * 100 / whole);
@@ -125,7 +133,7 @@ static void print_row(FILE *out, const struct inspection *inspection, const stru
 {
 	struct go_process *process = inspection->process;
 	char type[NAME_BYTES], holder[NAME_BYTES], live[32], slots[32], held[32], gain[32], note[48] = "";
-	go_type_name(process, map->type->type, type, sizeof type);
+	type_column(process, map->type, type);
 	inspection_holder(inspection, map, holder, sizeof holder);
 	if (map->confidence == MAP_AMBIGUOUS)
 		snprintf(note, sizeof note, " (or %u more types)", map->candidates - 1);
@@ -178,7 +186,7 @@ static void print_types(FILE *out, const struct inspection *inspection)
 	for (size_t i = 0; i < count && i < TYPE_ROWS && inspection->maps.count > TABLE_ROWS; i++) {
 		const struct type_group *group = &groups[i];
 		char name[NAME_BYTES], maps[32], live[32], slots[32], held[32], gain[32];
-		go_type_name(inspection->process, group->type->type, name, sizeof name);
+		type_column(inspection->process, group->type, name);
 		fprintf(out, "  %8s x %-*s %10s %11s %9s %10s\n", format_count(maps, group->maps),
 			TYPE_COLUMN, name, format_count(live, group->live), format_count(slots, group->slots),
 			format_bytes(held, group->held), format_bytes(gain, group->reclaimable));

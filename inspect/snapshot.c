@@ -253,7 +253,8 @@ static void *read_file(const char *path, uint64_t *size, struct problem *problem
 		return NULL;
 	}
 	*size = (uint64_t)status.st_size;
-	char *bytes = *size > FILE_LIMIT ? NULL : malloc(*size + 8);
+	/* zeroed and never smaller than a header, whatever the file is */
+	char *bytes = *size > FILE_LIMIT ? NULL : calloc(1, *size + sizeof(struct snapshot_header));
 	size_t done = 0;
 	for (ssize_t got = 1; bytes != NULL && done < *size && got > 0; done += got > 0 ? (size_t)got : 0)
 		got = read(file, bytes + done, *size - done);
@@ -345,7 +346,7 @@ static int check_parts(const struct snapshot *snapshot, const char *path, struct
 
 struct snapshot *snapshot_open(const char *path, struct problem *problem)
 {
-	uint64_t size;
+	uint64_t size = 0;
 	void *bytes = read_file(path, &size, problem);
 	if (bytes == NULL)
 		return NULL;

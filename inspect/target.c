@@ -36,7 +36,7 @@ struct target_range *target_range_add(struct target *target, uint64_t start, uin
 				   sizeof *target->ranges);
 	struct target_range *range = &target->ranges[target->range_count++];
 	char *copy = take(strlen(path) + 1, 1);
-	memcpy(copy, path, strlen(path));
+	strcpy(copy, path);
 	*range = (struct target_range){.start = start, .end = end, .path = copy};
 	return range;
 }

@@ -27,7 +27,9 @@ BUILDS = {
     "churn": [],
     "harmless": [],
     "diff": [],
+    "fuzz": [],
 }
+FUZZ_ROUNDS = 25
 SKIP = 77
 failures = []
 
@@ -144,7 +146,15 @@ def compare_rss(rss):
     check(abs(rss["unexplained"]) <= rss["bytes"] / 50, f"{rss['unexplained']} of {rss['bytes']} unexplained")
 
 
+def check_layout(tool, program):
+    """The table's row for this version against the DWARF of the sample."""
+    done = subprocess.run([tool, program], capture_output=True, text=True, check=False)
+    check(done.returncode == 0, f"layout: {done.stdout}{done.stderr}")
+
+
 def run_static(options, program, case):
+    if case == "full" and options.layout_check:
+        check_layout(options.layout_check, program)
     sample = Sample(program)
     try:
         target, extra = sample.pid, []
@@ -187,6 +197,18 @@ def run_churn(options, program):
             for label, fact in sample.truth.items():
                 if label not in changing and fact["len"] > 0:
                     compare_map(label, fact, maps)
+    finally:
+        sample.end()
+
+
+def run_fuzz(options, program):
+    """The program's memory, damaged on the way in many ways: the inspector ends by itself and never crashes."""
+    sample = Sample(program)
+    try:
+        done = subprocess.run([options.fuzzer, str(sample.pid), "1", str(FUZZ_ROUNDS)], capture_output=True, text=True,
+                              check=False)
+        check(done.returncode == 0, f"fuzzer: exit code {done.returncode}: {done.stderr[-200:]}")
+        print(done.stdout.strip())
     finally:
         sample.end()
 
@@ -264,6 +286,8 @@ def main():
     parser.add_argument("--source", required=True)
     parser.add_argument("--case", required=True, choices=sorted(BUILDS))
     parser.add_argument("--go", default="go")
+    parser.add_argument("--layout-check", help="the program golayout_check")
+    parser.add_argument("--fuzzer", help="the program fuzz_inspect")
     options = parser.parse_args()
     if shutil.which(options.go) is None:
         skip("no Go toolchain (Debian package golang-go)")
@@ -273,6 +297,8 @@ def main():
             run_churn(options, program)
         elif options.case == "harmless":
             run_harmless(options, program)
+        elif options.case == "fuzz":
+            run_fuzz(options, program)
         elif options.case == "diff":
             run_diff(options, program)
         else:
