@@ -191,7 +191,7 @@ static struct trial try_types(struct go_process *process, const struct go_map_ty
 	const struct go_map_type *walked = NULL;
 	struct map_counts counts = {0};
 	bool fits = false;
-	for (size_t i = 0; i < types->count; i++) {
+	for (size_t i = 0; types->list != NULL && i < types->count; i++) {
 		const struct go_map_type *type = &types->list[i];
 		if ((stored != 0 && type->group != stored) ||
 		    (span != NULL && span->noscan == type->pointers))

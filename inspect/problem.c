@@ -33,6 +33,11 @@ void *take(size_t count, size_t size)
 	return must(calloc(count == 0 ? 1 : count, size));
 }
 
+char *take_text(const char *text)
+{
+	return must(strdup(text));
+}
+
 void *make_room(void *array, size_t count, size_t *capacity, size_t size)
 {
 	if (count < *capacity)

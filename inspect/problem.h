@@ -24,6 +24,9 @@ int problem_set(struct problem *problem, enum problem_kind kind, const char *for
 /* Memory for the inspector itself: `count` zeroed elements, never NULL (running out ends the program). */
 void *take(size_t count, size_t size);
 
+/* A copy of `text`, never NULL. */
+char *take_text(const char *text);
+
 /* Makes room for one element more in a growing array: returns `array` or its new place. `*capacity` counts
    elements. The caller adds the element and counts it. */
 void *make_room(void *array, size_t count, size_t *capacity, size_t size);

@@ -121,7 +121,7 @@ static void type_column(struct go_process *process, const struct go_map_type *ty
 {
 	go_type_name(process, type->type, name, NAME_BYTES);
 	if (strlen(name) > TYPE_COLUMN)
-		strcpy(name + TYPE_COLUMN - 3, "...");
+		memcpy(name + TYPE_COLUMN - 3, "...", 4);
 }
 
 static unsigned percent(uint64_t part, uint64_t whole)

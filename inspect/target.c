@@ -35,9 +35,7 @@ struct target_range *target_range_add(struct target *target, uint64_t start, uin
 	target->ranges = make_room(target->ranges, target->range_count, &target->range_capacity,
 				   sizeof *target->ranges);
 	struct target_range *range = &target->ranges[target->range_count++];
-	char *copy = take(strlen(path) + 1, 1);
-	strcpy(copy, path);
-	*range = (struct target_range){.start = start, .end = end, .path = copy};
+	*range = (struct target_range){.start = start, .end = end, .path = take_text(path)};
 	return range;
 }
 

@@ -198,9 +198,9 @@ static void find_program(struct target *target, const struct file_line *line)
 		return;
 	const char *base = strrchr(line->path, '/');
 	if (target->name == NULL)
-		target->name = strdup(base != NULL ? base + 1 : line->path);
+		target->name = take_text(base != NULL ? base + 1 : line->path);
 	if (target->program == NULL)
-		target->program = strdup(line->path);
+		target->program = take_text(line->path);
 }
 
 /* The range that begins at `start`; new ranges stand unsorted at the end, hence no binary search. */
@@ -267,14 +267,14 @@ static int open_core(struct target *target, const char *path, const char *progra
 	if (read_core(target, core, path, problem) != 0)
 		return -1;
 	if (program != NULL)
-		target->program = strdup(program);
+		target->program = take_text(program);
 	each_file(target, find_program);
 	if (target->program == NULL)
 		return problem_set(problem, PROBLEM_INPUT,
 				   "%s does not tell which program it is of; name it with --program FILE",
 				   path);
 	if (target->name == NULL)
-		target->name = strdup(target->program);
+		target->name = take_text(target->program);
 	if (!map_file(target->program, &core->program))
 		return problem_set(
 			problem, PROBLEM_NO_TARGET,

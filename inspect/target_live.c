@@ -242,8 +242,8 @@ static void name_program(struct target *target, const char *program)
 	ssize_t length = readlink(path, link, sizeof link - 1);
 	link[length > 0 ? length : 0] = '\0';
 	const char *base = strrchr(link, '/');
-	target->name = strdup(base != NULL ? base + 1 : link);
-	target->program = strdup(program != NULL ? program : path);
+	target->name = take_text(base != NULL ? base + 1 : link);
+	target->program = take_text(program != NULL ? program : path);
 }
 
 struct target *target_live_open(int pid, const char *program, struct problem *problem)
