@@ -169,8 +169,10 @@ static void add_arena(struct go_process *process, uint64_t address)
 		(void)image_word(process->image, table + 8 * ((address + half) >> GO_ARENA_SHIFT), &record);
 	heap->arenas =
 		make_room(heap->arenas, heap->arena_count, &heap->arena_capacity, sizeof *heap->arenas);
-	heap->arenas[heap->arena_count++] = (struct go_arena){address >> GO_ARENA_SHIFT << GO_ARENA_SHIFT,
-							      record, take(GO_ARENA_PAGES, sizeof(uint32_t))};
+	heap->arenas[heap->arena_count++] =
+		(struct go_arena){.base = address >> GO_ARENA_SHIFT << GO_ARENA_SHIFT,
+				  .record = record,
+				  .page_span = take(GO_ARENA_PAGES, sizeof(uint32_t))};
 	heap->arena_index[address >> GO_ARENA_SHIFT] = (int32_t)heap->arena_count;
 }
 

@@ -60,8 +60,9 @@ struct go_heap {
 
 struct go_arena {
 	uint64_t base;
-	uint64_t record;     /* address of the runtime's heapArena */
-	uint32_t *page_span; /* by page: number of the span + 1, 0 for none, GO_PAGE_MANUAL for a stack */
+	uint64_t record;       /* address of the runtime's heapArena */
+	const uint8_t *bitmap; /* to 1.21: local copy of its pointer bits, NULL until asked for */
+	uint32_t *page_span;   /* by page: number of the span + 1, 0 for none, GO_PAGE_MANUAL for a stack */
 };
 
 /* Finds the heap and reads its spans. The layout is checked against what it finds: -1 and a problem when the

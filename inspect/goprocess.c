@@ -1,6 +1,7 @@
 /* goprocess.c: see goprocess.h. */
 #include "goprocess.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ static int load(struct go_process *process, struct problem *problem)
 			     problem) != 0)
 		return -1;
 	process->residence = residence_take(process->target);
+	process->torn += process->target->cut;
 	process->image = image_create(process->target);
 	if (go_module_find(process, problem) != 0 || go_heap_load(process, problem) != 0)
 		return -1;
@@ -37,6 +39,11 @@ struct go_process *go_process_from(struct target *target, struct problem *proble
 	if (target->gone) {
 		problem->kind = 0;
 		problem_set(problem, PROBLEM_NO_TARGET, "process %d ended while it was read", target->pid);
+	}
+	if (target->cut) {
+		size_t used = strlen(problem->text);
+		snprintf(problem->text + used, sizeof problem->text - used,
+			 "; the core is cut short, and what is missing lay behind the cut");
 	}
 	go_process_close(process);
 	return NULL;

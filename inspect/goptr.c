@@ -23,23 +23,29 @@ enum {
 	INLINE_MARKS_MIN = 16, /* smaller objects have no inline marks */
 };
 
-static const uint8_t *arena_bitmap(struct go_process *process, uint64_t address, size_t at, size_t bytes)
+/* The bits of the whole arena, read once. NULL when they can't be. */
+static const uint8_t *arena_bitmap(struct go_process *process, uint64_t address)
 {
 	const struct go_heap *heap = &process->heap;
 	int32_t index = heap->arena_index[address >> GO_ARENA_SHIFT];
-	uint64_t record = index == 0 ? 0 : heap->arenas[index - 1].record;
-	return record == 0 ? NULL : image_at(process->image, record + at, bytes);
+	struct go_arena *arena = index == 0 ? NULL : &heap->arenas[index - 1];
+	if (arena == NULL || arena->record == 0)
+		return NULL;
+	size_t size = process->layout.pointer_bits == GO_BITS_TWO ? TWO_BIT_BYTES : ONE_BIT_BYTES;
+	if (arena->bitmap == NULL)
+		arena->bitmap = image_at(process->image, arena->record, size);
+	return arena->bitmap;
 }
 
 /* 1.19: one word's two bits. */
 static bool two_bits(struct go_process *process, uint64_t address, bool *pointer, bool *more)
 {
 	uint64_t word = address / 8 % WORDS_PER_ARENA;
-	const uint8_t *byte = arena_bitmap(process, address, word / 4, 1);
-	if (byte == NULL)
+	const uint8_t *bitmap = arena_bitmap(process, address);
+	if (bitmap == NULL)
 		return false;
-	*pointer = (*byte >> (word % 4) & 1) != 0;
-	*more = (*byte >> (4 + word % 4) & 1) != 0;
+	*pointer = (bitmap[word / 4] >> (word % 4) & 1) != 0;
+	*more = (bitmap[word / 4] >> (4 + word % 4) & 1) != 0;
 	return true;
 }
 
@@ -93,7 +99,7 @@ static uint64_t words_in_arena(uint64_t address, uint64_t words)
 
 static bool mask_one(struct go_process *process, uint64_t start, uint64_t words, uint64_t *ret)
 {
-	const uint8_t *bitmap = arena_bitmap(process, start, 0, ONE_BIT_BYTES);
+	const uint8_t *bitmap = arena_bitmap(process, start);
 	if (bitmap == NULL)
 		return false;
 	*ret = bits_from(bitmap, start / 8 % WORDS_PER_ARENA, words);

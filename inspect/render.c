@@ -323,9 +323,13 @@ void render_inspection(FILE *out, const struct inspection *inspection, const str
 	if (options->ghosts)
 		print_ghosts(out, inspection);
 	print_actions(out, inspection);
-	fprintf(out,
-		"\n  read %s in %.2f s; the process was never stopped (0 ms) and nothing was written to it\n",
-		format_bytes(read, inspection->process->target->bytes), inspection->seconds);
+	fprintf(out, "\n  read %s in %.2f s%s\n", format_bytes(read, inspection->process->target->bytes),
+		inspection->seconds,
+		inspection->process->target->live
+			? "; the process was never stopped (0 ms) and nothing was written to it"
+			: "");
+	if (inspection->process->target->cut)
+		fputs("  the core is cut short: what lay behind the cut is missing from all of this\n", out);
 	if (inspection->process->torn > 0)
 		fprintf(out,
 			"  %" PRIu64 " things changed while they were read and could not be read whole\n",

@@ -59,6 +59,7 @@ struct target {
 	uint64_t fault; /* address of the last fault */
 	uint64_t reads; /* calls and bytes so far: what the inspection cost */
 	uint64_t bytes;
+	bool cut;    /* the core ends before its last segment does */
 	bool gone;   /* the process ended while it was read */
 	void *state; /* of the implementation */
 };

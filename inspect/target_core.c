@@ -94,9 +94,11 @@ static const struct target_ops core_ops = {core_read, core_resident, core_close}
 
 static void take_segment(struct target *target, const struct core *core, const Elf64_Phdr *segment)
 {
-	if (segment->p_vaddr + segment->p_memsz < segment->p_vaddr || segment->p_offset > core->dump.size)
+	if (segment->p_vaddr + segment->p_memsz < segment->p_vaddr)
 		return;
-	uint64_t present = core->dump.size - segment->p_offset; /* a truncated core ends early */
+	/* a core that was cut short ends within a segment, or before it */
+	uint64_t at = segment->p_offset < core->dump.size ? segment->p_offset : core->dump.size;
+	uint64_t present = core->dump.size - at;
 	if (present > segment->p_filesz)
 		present = segment->p_filesz;
 	if (present > segment->p_memsz)
@@ -105,9 +107,10 @@ static void take_segment(struct target *target, const struct core *core, const E
 		target_range_add(target, segment->p_vaddr, segment->p_vaddr + segment->p_memsz, "");
 	range->readable = (segment->p_flags & PF_R) != 0;
 	range->writable = (segment->p_flags & PF_W) != 0;
-	range->bytes = core->dump.bytes + segment->p_offset;
+	range->bytes = core->dump.bytes + at;
 	range->byte_count = present;
 	target->rss += present;
+	target->cut |= present < segment->p_filesz;
 }
 
 static void take_thread(struct target *target, const uint8_t *note, size_t size)
@@ -144,8 +147,10 @@ static void take_note(struct target *target, struct core *core, uint32_t type, c
 
 static void take_notes(struct target *target, struct core *core, const Elf64_Phdr *segment)
 {
-	if (segment->p_offset > core->dump.size || segment->p_filesz > core->dump.size - segment->p_offset)
+	if (segment->p_offset > core->dump.size || segment->p_filesz > core->dump.size - segment->p_offset) {
+		target->cut = true;
 		return;
+	}
 	const uint8_t *note = core->dump.bytes + segment->p_offset;
 	size_t left = segment->p_filesz;
 	Elf64_Nhdr header;
@@ -229,6 +234,31 @@ static void lay_program(struct target *target, const struct file_line *line)
 	range->file_count = present < range->end - range->start ? present : range->end - range->start;
 }
 
+/* gcore writes the notes last, and a core that was cut short has lost them. A program that is not relocated
+   can still be laid where it was linked for. */
+static void lay_segments(struct target *target)
+{
+	const struct core *core = target->state;
+	const struct mapped_file *program = &core->program;
+	Elf64_Ehdr header;
+	if (program->size < sizeof header)
+		return;
+	memcpy(&header, program->bytes, sizeof header);
+	if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_EXEC ||
+	    header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phoff > program->size ||
+	    (program->size - header.e_phoff) / sizeof(Elf64_Phdr) < header.e_phnum)
+		return;
+	for (unsigned i = 0; i < header.e_phnum; i++) {
+		Elf64_Phdr segment;
+		memcpy(&segment, program->bytes + header.e_phoff + i * sizeof segment, sizeof segment);
+		uint64_t lead = segment.p_vaddr % TARGET_PAGE;
+		if (segment.p_type == PT_LOAD && segment.p_offset >= lead && segment.p_filesz < program->size)
+			lay_program(target, &(struct file_line){segment.p_vaddr - lead,
+								segment.p_vaddr + segment.p_filesz,
+								segment.p_offset - lead, target->name});
+	}
+}
+
 static int read_core(struct target *target, struct core *core, const char *path, struct problem *problem)
 {
 	Elf64_Ehdr header;
@@ -273,14 +303,19 @@ static int open_core(struct target *target, const char *path, const char *progra
 		return problem_set(problem, PROBLEM_INPUT,
 				   "%s does not tell which program it is of; name it with --program FILE",
 				   path);
-	if (target->name == NULL)
-		target->name = take_text(target->program);
+	if (target->name == NULL) {
+		const char *base = strrchr(target->program, '/');
+		target->name = take_text(base != NULL ? base + 1 : target->program);
+	}
 	if (!map_file(target->program, &core->program))
 		return problem_set(
 			problem, PROBLEM_NO_TARGET,
 			"can't open %s, the program that the core is of; name it with --program FILE",
 			target->program);
-	each_file(target, lay_program);
+	if (core->file_note != NULL)
+		each_file(target, lay_program);
+	else
+		lay_segments(target);
 	target_ranges_finish(target);
 	return 0;
 }

@@ -77,7 +77,8 @@ static struct go_process *fake_process(int minor)
 	heap->arena_index[BASE >> GO_ARENA_SHIFT] = 1;
 	heap->arenas = take(1, sizeof *heap->arenas);
 	heap->arena_count = 1;
-	heap->arenas[0] = (struct go_arena){BASE, 0, take(GO_ARENA_PAGES, sizeof(uint32_t))};
+	heap->arenas[0] =
+		(struct go_arena){.base = BASE, .page_span = take(GO_ARENA_PAGES, sizeof(uint32_t))};
 	heap->arenas[0].page_span[HEAP_AT / GO_PAGE] = 1;
 	return process;
 }
