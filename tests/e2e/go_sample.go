@@ -214,7 +214,18 @@ func makeStale() {
 }
 
 //go:noinline
+func makeKept() map[int]*Node {
+	kept := map[int]*Node{}
+	for i := 0; i < 300; i++ {
+		kept[i] = &Node{id: i}
+	}
+	return kept
+}
+
+//go:noinline
 func holdOnStack(started, done chan bool) {
+	kept := makeKept() // held by nothing but this frame
+	truth("kept", "map[int]*main.Node", unsafe.Pointer(&kept), len(kept), 300)
 	local := make(map[uint32]string)
 	for i := 0; i < 3000; i++ {
 		local[uint32(i)] = "v"
@@ -225,17 +236,21 @@ func holdOnStack(started, done chan bool) {
 	truth("local", "map[uint32]string", unsafe.Pointer(&local), len(local), 3000)
 	started <- true
 	<-done
-	sum := 0
+	sum := len(kept)
 	for k, v := range local {
 		sum += int(k) + len(v)
 	}
 	fmt.Fprintln(os.Stderr, sum)
 }
 
-// What the two sides of a diff differ by: 300 of the 2000 numbers deleted, 40 points added, one map dropped.
+// What the two sides of a diff differ by: 300 of the 2000 numbers deleted and 50 others added, 40 points added, one
+// map dropped.
 func change() {
 	for i := 0; i < 30000; i += 100 {
 		delete(numbers, uint64(i)*0x9E3779B97F4A7C15|1)
+	}
+	for i := 0; i < 50; i++ {
+		numbers[uint64(i)*2] = 1
 	}
 	for i := 0; i < 40; i++ {
 		points[Point{int32(i), 1}] = "new"
