@@ -92,6 +92,17 @@ uint64_t go_map_rebuilt_bytes(struct go_process *process, const struct go_map_ty
 /* The first group array of a map with contents, and where its entries begin; 0 for an empty map. */
 uint64_t go_map_first_groups(struct go_process *process, const struct go_map_header *header);
 
+/* Where the bytes of a slot's key and value are in a copy of its group. */
+static inline const uint8_t *go_slot_key(const struct go_map_type *type, const uint8_t *group, unsigned slot)
+{
+	return group + type->keys_at + slot * type->key_stride;
+}
+
+static inline const uint8_t *go_slot_elem(const struct go_map_type *type, const uint8_t *group, unsigned slot)
+{
+	return group + type->elems_at + slot * type->elem_stride;
+}
+
 /* The two readers behind these (map_classic.c, map_swiss.c). */
 bool go_classic_header(struct go_process *process, const uint8_t *bytes, struct go_map_header *ret);
 bool go_classic_walk(struct go_process *process, const struct go_map_header *header,

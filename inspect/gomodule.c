@@ -215,6 +215,20 @@ const char *go_function_name(struct go_process *process, uint64_t pc)
 	return name != NULL && memchr(name, '\0', limit) != NULL ? name : NULL;
 }
 
+uint64_t go_function_entry(struct go_process *process, const char *name)
+{
+	const struct go_module *module = &process->module;
+	const uint8_t *table = image_at(process->image, module->ftab.address, module->ftab.count * 8);
+	for (uint64_t i = 0; table != NULL && i + 1 < module->ftab.count; i++) {
+		uint32_t offset;
+		memcpy(&offset, table + i * 8, sizeof offset);
+		const char *found = go_function_name(process, module->text + offset);
+		if (found != NULL && strcmp(found, name) == 0)
+			return module->text + offset;
+	}
+	return 0;
+}
+
 static bool read_varint(const uint8_t **at, const uint8_t *end, uint32_t *ret)
 {
 	*ret = 0;

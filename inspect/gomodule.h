@@ -33,6 +33,9 @@ int go_module_find(struct go_process *process, struct problem *problem);
 /* The name of the function that holds `pc`, or NULL. Valid until the image is destroyed. */
 const char *go_function_name(struct go_process *process, uint64_t pc);
 
+/* Where a function begins, by its name; 0 when there is none. Looks at every function. */
+uint64_t go_function_entry(struct go_process *process, const char *name);
+
 /* How far above sp the return address stands when execution is at `pc`. False when it is not known. */
 bool go_function_frame(struct go_process *process, uint64_t pc, uint64_t *ret);
 

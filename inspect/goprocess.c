@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ATTEMPTS = 4 };
+
 static struct target *open_target(const char *name, const char *program, struct problem *problem)
 {
 	char *end;
@@ -51,8 +53,17 @@ struct go_process *go_process_from(struct target *target, struct problem *proble
 
 struct go_process *go_process_open(const char *name, const char *program, struct problem *problem)
 {
-	struct target *target = open_target(name, program, problem);
-	return target == NULL ? NULL : go_process_from(target, problem);
+	for (int attempt = 1;; attempt++) {
+		struct target *target = open_target(name, program, problem);
+		if (target == NULL)
+			return NULL;
+		bool live = target->live;
+		struct go_process *process = go_process_from(target, problem);
+		if (process != NULL || !live || problem->kind != PROBLEM_FEATURE || attempt == ATTEMPTS)
+			return process;
+		/* its heap grew after its mappings were listed, or its tables moved: look again from the start */
+		*problem = (struct problem){0};
+	}
 }
 
 void go_process_close(struct go_process *process)

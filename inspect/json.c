@@ -41,13 +41,13 @@ static void json_map(FILE *out, const struct inspection *inspection, const struc
 		", \"slots\": %" PRIu64 ", \"tombstones\": %" PRIu64 ", \"empty\": %" PRIu64
 		", \"moved\": %" PRIu64 ", \"stale\": %" PRIu64 ", \"ghosts\": %" PRIu64
 		", \"growing\": %s, \"bytes\": %" PRIu64 ", \"old_bytes\": %" PRIu64 ", \"rebuilt\": %" PRIu64
-		", \"reclaimable\": %" PRIu64 ", \"longest_chain\": %" PRIu64
-		", \"torn\": %s, \"reachable\": %s, \"held_by\": ",
+		", \"reclaimable\": %" PRIu64 ", \"longest_chain\": %" PRIu64 ", \"hash_checked\": %" PRIu64
+		", \"hash_agreed\": %" PRIu64 ", \"torn\": %s, \"reachable\": %s, \"held_by\": ",
 		map_confidence_name(map->confidence), map->candidates, map->header.count, counts->live,
 		counts->slots, counts->tombstones, counts->empty, counts->moved, counts->stale,
 		counts->ghosts, map->growing ? "true" : "false", map->bytes, counts->old_bytes, map->rebuilt,
-		map_reclaimable(map), counts->longest_chain, map->torn ? "true" : "false",
-		map->reachable ? "true" : "false");
+		map_reclaimable(map), counts->longest_chain, map->hash_checked, map->hash_agreed,
+		map->torn ? "true" : "false", map->reachable ? "true" : "false");
 	inspection_holder(inspection, map, text, sizeof text);
 	json_string(out, text);
 	fputc('}', out);

@@ -15,6 +15,27 @@ static int compare_blocks(const void *left, const void *right)
 	return a->object < b->object ? -1 : a->object > b->object;
 }
 
+enum {
+	HASHED_KEYS = 64,  /* per map: enough, as each that agrees by chance is one in 128 */
+	HASH_CONFIRMS = 2, /* agreeing keys that make a tiny map of a candidate */
+};
+
+/* Recomputes the hashes of some keys of every map. A tiny candidate whose keys all agree is a map. */
+static void check_hashes(struct go_process *process, struct maps *maps)
+{
+	go_hash_key_find(process, &maps->hash_key);
+	for (size_t i = 0; i < maps->count; i++) {
+		struct found_map *map = &maps->list[i];
+		if (map->type == NULL)
+			continue;
+		go_hash_check(process, &maps->hash_key, &map->header, map->type, HASHED_KEYS,
+			      &map->hash_checked, &map->hash_agreed);
+		if (map->confidence == MAP_UNCONFIRMED && map->hash_agreed >= HASH_CONFIRMS &&
+		    map->hash_agreed == map->hash_checked)
+			map->confidence = map->candidates == 1 ? MAP_INFERRED : MAP_AMBIGUOUS;
+	}
+}
+
 /* Look-alikes go: what is empty or tiny and has no holder that says it is a map. */
 static void drop_unconfirmed(struct maps *maps)
 {
@@ -79,6 +100,7 @@ void maps_find(struct go_process *process, struct maps *ret)
 	if (ret->count > 0)
 		qsort(ret->list, ret->count, sizeof *ret->list, compare_maps);
 	maps_propagate_types(process, ret);
+	check_hashes(process, ret);
 	drop_unconfirmed(ret);
 	for (size_t i = 0; i < ret->count; i++)
 		weigh(process, &ret->list[i]);

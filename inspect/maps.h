@@ -9,11 +9,12 @@
 #ifndef NEAP_INSPECT_MAPS_H
 #define NEAP_INSPECT_MAPS_H
 
+#include "gohash.h"
 #include "gomap.h"
 #include "goprocess.h"
 
 enum map_confidence {
-	MAP_UNCONFIRMED, /* empty or tiny: other objects can look like this; never reported */
+	MAP_UNCONFIRMED, /* empty or tiny, and no hash confirms it: other objects can look so; never reported */
 	MAP_AMBIGUOUS,	 /* several types fit */
 	MAP_INFERRED,	 /* one type fits */
 	MAP_HEADER,	 /* the array names its type */
@@ -39,6 +40,8 @@ struct found_map {
 	struct map_counts counts;
 	uint64_t bytes;	  /* held: header and blocks */
 	uint64_t rebuilt; /* what a new map with the same entries would hold */
+	uint64_t hash_checked,
+		hash_agreed; /* live keys whose hash was recomputed, and agreed with what is stored */
 	bool growing;
 	bool torn;	/* changed while it was read: counts are close, not exact */
 	bool reachable; /* filled by the graph */
@@ -58,6 +61,7 @@ struct maps {
 	struct map_block *blocks; /* sorted by object */
 	size_t block_count, block_capacity;
 	uint32_t *object_types; /* by object number: see maps_object_type */
+	struct go_hash_key hash_key;
 };
 
 /* Finds every map and types it. */
@@ -85,16 +89,5 @@ void maps_propagate_types(struct go_process *process, struct maps *maps);
 
 /* True when `bytes` could be a value of `type`; *score grows with positive evidence. */
 bool go_content_fits(struct go_process *process, uint64_t type, const uint8_t *bytes, int *score);
-
-/* The next live slots of a group as keys and values: where the key's and the value's bytes are. */
-static inline const uint8_t *go_slot_key(const struct go_map_type *type, const uint8_t *group, unsigned slot)
-{
-	return group + type->keys_at + slot * type->key_stride;
-}
-
-static inline const uint8_t *go_slot_elem(const struct go_map_type *type, const uint8_t *group, unsigned slot)
-{
-	return group + type->elems_at + slot * type->elem_stride;
-}
 
 #endif

@@ -307,6 +307,20 @@ static void print_ghosts(FILE *out, const struct inspection *inspection)
 		format_count(text, ghosts));
 }
 
+/* How well the reading is confirmed: keys hash to what is stored beside them. */
+static void print_hashes(FILE *out, const struct inspection *inspection)
+{
+	uint64_t checked = 0, agreed = 0;
+	char all[32], good[32];
+	for (size_t i = 0; i < inspection->maps.count; i++) {
+		checked += inspection->maps.list[i].hash_checked;
+		agreed += inspection->maps.list[i].hash_agreed;
+	}
+	if (checked > 0)
+		fprintf(out, "  checked by recomputing the hashes of %s keys: %s agree\n",
+			format_count(all, checked), format_count(good, agreed));
+}
+
 void render_inspection(FILE *out, const struct inspection *inspection, const struct render_options *options)
 {
 	char held[32], gain[32], count[32], read[32];
@@ -328,6 +342,7 @@ void render_inspection(FILE *out, const struct inspection *inspection, const str
 		inspection->process->target->live
 			? "; the process was never stopped (0 ms) and nothing was written to it"
 			: "");
+	print_hashes(out, inspection);
 	if (inspection->process->target->cut)
 		fputs("  the core is cut short: what lay behind the cut is missing from all of this\n", out);
 	if (inspection->process->torn > 0)

@@ -108,6 +108,11 @@ def compare_map(label, fact, maps):
     sure = found["confidence"] in ("typed", "header", "inferred")
     check(not sure or found["type"] == fact["type"], f"{label}: {found['confidence']} as {found['type']}, "
           f"is {fact['type']}")
+    hashed = fact["type"].startswith(("map[uint64]", "map[int]", "map[uint32]", "map[string]", "map[*"))
+    if found["type"] == fact["type"] and hashed and not found["growing"] and fact["len"] > 0:
+        check(found["hash_checked"] > 0, f"{label}: no hash was checked")
+    check(found["type"] != fact["type"] or found["hash_agreed"] == found["hash_checked"],
+          f"{label}: {found['hash_agreed']} of {found['hash_checked']} hashes agree")
     check(not found["torn"], f"{label}: torn")
     check(found["reachable"], f"{label}: reported as garbage")
 
