@@ -307,14 +307,16 @@ static void print_ghosts(FILE *out, const struct inspection *inspection)
 		format_count(text, ghosts));
 }
 
-/* How well the reading is confirmed: keys hash to what is stored beside them. */
+/* How well the reading is confirmed: keys hash to what is stored beside them. Not so in garbage, whose keys may
+   have been freed. */
 static void print_hashes(FILE *out, const struct inspection *inspection)
 {
 	uint64_t checked = 0, agreed = 0;
 	char all[32], good[32];
 	for (size_t i = 0; i < inspection->maps.count; i++) {
-		checked += inspection->maps.list[i].hash_checked;
-		agreed += inspection->maps.list[i].hash_agreed;
+		const struct found_map *map = &inspection->maps.list[i];
+		checked += map->reachable ? map->hash_checked : 0;
+		agreed += map->reachable ? map->hash_agreed : 0;
 	}
 	if (checked > 0)
 		fprintf(out, "  checked by recomputing the hashes of %s keys: %s agree\n",
