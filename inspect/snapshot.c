@@ -202,9 +202,11 @@ static bool write_parts(int file, const struct snapshot_header *header, const st
 static int write_file(const char *path, const struct snapshot_header *header, const struct parts *parts,
 		      struct problem *problem)
 {
-	char *beside = take(strlen(path) + 8, 1);
-	sprintf(beside, "%s.XXXXXX", path);
-	int file = mkstemp(beside);
+	enum { SUFFIX = 16 }; /* a dot and a process id */
+	size_t size = strlen(path) + SUFFIX;
+	char *beside = take(size, 1);
+	snprintf(beside, size, "%s.%d", path, (int)getpid());
+	int file = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	bool wrote = file >= 0 && write_parts(file, header, parts);
 	int error = errno;
 	if (file >= 0)
