@@ -3,6 +3,10 @@
 
 #include <stddef.h>
 
+#ifdef NEAP_HAVE_INSPECT
+#	include "inspect.h"
+#endif
+
 int command_lab(int argc, char **argv);
 int command_tour(int argc, char **argv);
 
@@ -11,5 +15,12 @@ const struct command commands[] = {
 	 command_tour},
 	{"lab", "See it", "list | run NAME", "experiments: a claim, measured here, and a verdict",
 	 command_lab},
+#ifdef NEAP_HAVE_INSPECT
+	{"inspect", "Find it", "PID|CORE", "every map of a Go program, and what it would give back",
+	 run_inspect},
+	{"snapshot", "Find it", "PID|CORE -o FILE", "the maps of this moment, for diff", run_snapshot},
+	{"diff", "Find it", "BEFORE AFTER", "what happened to the maps between two snapshots", run_diff},
+	{"why", "Find it", "PID|CORE ADDRESS", "who holds an object or a map", run_why},
+#endif
 	{NULL, NULL, NULL, NULL, NULL},
 };
