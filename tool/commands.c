@@ -4,5 +4,7 @@
 #include <stddef.h>
 
 const struct command commands[] = {
+	{"escape", "Find it", "FILE... [-m | -m=2] [--json]", "where the address of every local can go",
+	 run_escape},
 	{NULL, NULL, NULL, NULL, NULL},
 };
