@@ -114,6 +114,8 @@ static void report_dead(struct engine *engine, struct frame *frame, struct trait
 static bool report_null(struct engine *engine, struct frame *frame, const struct insn *insn,
 			const struct operand *operand, const char *how)
 {
+	if (frame->caller != NULL)
+		return false; /* the call itself was looked at; deeper, the callee's tests are not known well enough */
 	const char *name = lint_value_name(engine, frame, operand);
 	if (insn->op == OP_CALL)
 		lint_report(engine, frame, CHECK_NULL_DEREFERENCE, insn,
@@ -136,11 +138,13 @@ bool lint_check_use(struct engine *engine, struct frame *frame, struct state *st
 	if (trait == NULL) {
 		if (kind != THING_LOCAL && kind != THING_GLOBAL && kind != THING_FUNCTION) {
 			trait = lint_trait(state, address.id);
-			trait->read = true;
+			trait->read = trait->always_read = true;
 			trait->null = NULLNESS_NOT;
 		}
 		return true;
 	}
+	if (trait->null == NULLNESS_NULL && !trait->checked && kind != THING_NEW && kind != THING_BORROWED)
+		return false;
 	if (trait->null == NULLNESS_NULL)
 		return report_null(engine, frame, insn, operand, how);
 	if (trait->life != LIFE_LIVE && trait->life != LIFE_BLURRED)
@@ -151,7 +155,7 @@ bool lint_check_use(struct engine *engine, struct frame *frame, struct state *st
 				    lint_value_name(engine, frame, operand));
 		lint_related(finding, trait->file, trait->line, "it came from here");
 	}
-	trait->read = true;
+	trait->read = trait->always_read = true;
 	if (kind != THING_LOCAL && kind != THING_GLOBAL)
 		trait->null = NULLNESS_NOT;
 	return true;

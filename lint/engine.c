@@ -5,10 +5,10 @@
 #include <string.h>
 
 /* Instructions for one root. Lua's main loop, the largest function among our tests, takes 30,000. */
-#define STEPS_MAX 60000
+#define STEPS_MAX 30000
 /* States that may wait at one block. Beyond STATES_STRICT they are merged more freely. */
-#define STATES_MAX    24
-#define STATES_STRICT 6
+#define STATES_MAX    12
+#define STATES_STRICT 4
 /* Rounds of a loop that are followed as they are. */
 #define ROUNDS_EXACT 2
 
@@ -74,6 +74,7 @@ uint32_t lint_thing_anew(struct engine *engine, struct state *state, enum thing_
 	uint32_t thing = lint_thing(engine, kind, key);
 	if (engine->n_things == before && state->iterated) {
 		uint32_t twin = lint_thing(engine, THING_BLURRED, key);
+		lint_cells_lose(engine, state, thing, 0, 0);
 		lint_state_rename_thing(state, thing, twin);
 		lint_trait(state, twin)->life = LIFE_BLURRED;
 	}
@@ -328,6 +329,7 @@ static void run_from(struct engine *engine, struct frame *frame, struct state *s
 {
 	for (;; at++) {
 		const struct insn *insn = &frame->body->insns[at];
+		engine->depth = frame->depth;
 		if (++engine->steps > STEPS_MAX) {
 			engine->over_steps = true;
 			lint_state_free(state);

@@ -41,9 +41,9 @@ struct engine {
 	size_t n_things, cap_things, thing_size;
 	size_t n_symbols, cap_symbols, symbol_size;
 	const struct function *root;
+	uint32_t depth; /* of the frame that runs */
 	uint32_t steps; /* instructions of this root so far */
 	bool over_steps, over_states;
-	bool quiet;	   /* explore for the summary only */
 	uint8_t **crosses; /* by function: instructions whose result other blocks need */
 	uint64_t total_steps;
 	struct sharing *sharing; /* check_sharing.c */
@@ -75,6 +75,9 @@ void lint_set_result(struct engine *engine, struct frame *frame, struct state *s
 bool lint_assume(struct engine *engine, struct state *state, struct value value, bool truth);
 /* Others can reach the thing, and what it points to, from now on. */
 void lint_escape_thing(struct engine *engine, struct state *state, uint32_t thing);
+/* Forgets cells because they may have changed; size 0: all. What they pointed to may be kept elsewhere. */
+void lint_cells_lose(struct engine *engine, struct state *state, uint32_t thing, int64_t offset,
+		     uint64_t size);
 /* Unseen code may have changed the thing and what it reaches. */
 void lint_havoc_thing(struct engine *engine, struct state *state, uint32_t thing, uint32_t depth);
 

@@ -93,6 +93,18 @@ void lint_escape_thing(struct engine *engine, struct state *state, uint32_t thin
 			lint_escape_thing(engine, state, state->cells[i].value.id);
 }
 
+/* Forgets cells because they may have changed: what they pointed to may live on elsewhere. */
+void lint_cells_lose(struct engine *engine, struct state *state, uint32_t thing, int64_t offset,
+		     uint64_t size)
+{
+	for (size_t i = 0; i < state->n_cells; i++)
+		if (state->cells[i].thing == thing && state->cells[i].value.kind == VALUE_ADDRESS &&
+		    (size == 0 ||
+		     (state->cells[i].offset >= offset && state->cells[i].offset < offset + (int64_t)size)))
+			lint_escape_thing(engine, state, state->cells[i].value.id);
+	lint_cells_forget(state, thing, offset, size);
+}
+
 static bool holds_privately(const struct engine *engine, struct state *state, uint32_t thing)
 {
 	const struct trait *trait = lint_trait_find(state, thing);
@@ -118,9 +130,12 @@ void lint_store(struct engine *engine, struct frame *frame, struct state *state,
 	if (value.kind == VALUE_ADDRESS && (blurred || !holds_privately(engine, state, address.id)) &&
 	    (blurred || engine->things[value.id].kind != THING_LOCAL))
 		lint_escape_thing(engine, state, value.id);
-	lint_cells_forget(state, address.id, blurred ? 0 : address.number, blurred ? 0 : size);
-	if (!blurred)
-		lint_cell_set(state, address.id, address.number, value);
+	if (blurred) {
+		lint_cells_lose(engine, state, address.id, 0, 0);
+		return;
+	}
+	lint_cells_forget(state, address.id, address.number, size);
+	lint_cell_set(state, address.id, address.number, value);
 }
 
 /* Copies the cells of one range to another; what cannot be told apart is forgotten. */
@@ -131,9 +146,13 @@ static void copy_cells(struct engine *engine, struct frame *frame, struct state 
 		return;
 	bool exact = to.number != OFFSET_ANY && from.kind == VALUE_ADDRESS && from.number != OFFSET_ANY &&
 		     insn->size > 0;
-	lint_cells_forget(state, to.id, exact ? to.number : 0, exact ? insn->size : 0);
-	if (!exact)
+	if (!exact) {
+		lint_cells_lose(engine, state, to.id, 0, 0);
+		if (from.kind == VALUE_ADDRESS) /* what it points to is in two places now */
+			lint_cells_lose(engine, state, from.id, 0, 0);
 		return;
+	}
+	lint_cells_forget(state, to.id, to.number, insn->size);
 	const struct thing *source = &engine->things[from.id];
 	if (source->kind == THING_GLOBAL && insn->size <= 256) {
 		const struct global *global = &engine->program->globals[source->index];
@@ -156,12 +175,16 @@ static void copy_cells(struct engine *engine, struct frame *frame, struct state 
 	free(cells);
 }
 
-static void fill_cells(struct state *state, const struct insn *insn, struct value to, struct value byte)
+static void fill_cells(struct engine *engine, struct state *state, const struct insn *insn, struct value to,
+		       struct value byte)
 {
 	if (to.kind != VALUE_ADDRESS)
 		return;
 	bool exact = to.number != OFFSET_ANY && insn->size > 0;
-	lint_cells_forget(state, to.id, exact ? to.number : 0, exact ? insn->size : 0);
+	if (exact)
+		lint_cells_forget(state, to.id, to.number, insn->size);
+	else
+		lint_cells_lose(engine, state, to.id, 0, 0);
 	/* Zeroed memory reads as zero in the words that a program looks at; larger blocks are left unknown. */
 	if (exact && byte.kind == VALUE_NUMBER && byte.number == 0 && insn->size <= 512)
 		for (uint64_t at = 0; at < insn->size; at += 4)
@@ -252,10 +275,14 @@ static bool is_concrete(const struct engine *engine, uint32_t thing)
 static struct value compare_addresses(const struct engine *engine, struct value a, struct value b,
 				      enum compare compare)
 {
+	/* A fixed place against one at an unknown distance from the same start: the latter is taken to be later. */
+	if (a.id == b.id && (compare == CMP_ULT || compare == CMP_ULE) && a.number != OFFSET_ANY &&
+	    b.number == OFFSET_ANY)
+		return number_value(1);
+	if (a.id == b.id && a.number != OFFSET_ANY && b.number != OFFSET_ANY)
+		return number_value(holds(compare, a.number, b.number));
 	if (compare != CMP_EQ && compare != CMP_NE)
 		return (struct value){0};
-	if (a.id == b.id && a.number != OFFSET_ANY && b.number != OFFSET_ANY)
-		return number_value((a.number == b.number) == (compare == CMP_EQ));
 	if (a.id != b.id && is_concrete(engine, a.id) && is_concrete(engine, b.id))
 		return number_value(compare == CMP_NE);
 	return (struct value){0};
@@ -350,7 +377,9 @@ bool lint_assume(struct engine *engine, struct state *state, struct value value,
 		return (not_null == 1) == (compare == CMP_NE);
 	struct trait *trait = lint_trait(state, value.id);
 	trait->null = compare == CMP_NE ? NULLNESS_NOT : NULLNESS_NULL;
-	trait->checked = true;
+	/* A test in a callee is caution, and no evidence that this caller passes NULL. */
+	trait->checked |= engine->depth == 0;
+	trait->tested = true;
 	if (trait->null == NULLNESS_NULL)
 		trait->owned = false;
 	return true;
@@ -392,7 +421,7 @@ static bool eval_memory(struct engine *engine, struct frame *frame, struct state
 	case OP_FILL:
 		if (!lint_check_use(engine, frame, state, insn, first, a, "written through"))
 			return false;
-		fill_cells(state, insn, a, b);
+		fill_cells(engine, state, insn, a, b);
 		return true;
 	default:
 		if (!lint_check_use(engine, frame, state, insn, first, a, "written through"))
@@ -403,8 +432,8 @@ static bool eval_memory(struct engine *engine, struct frame *frame, struct state
 				lint_escape_thing(engine, state, stored.id);
 		}
 		if (a.kind == VALUE_ADDRESS)
-			lint_cells_forget(state, a.id, a.number == OFFSET_ANY ? 0 : a.number,
-					  a.number == OFFSET_ANY ? 0 : insn->size);
+			lint_cells_lose(engine, state, a.id, a.number == OFFSET_ANY ? 0 : a.number,
+					a.number == OFFSET_ANY ? 0 : insn->size);
 		lint_set_result(engine, frame, state, insn, unknown_value(engine, frame, state, insn, 0, 1));
 		return true;
 	}
@@ -484,6 +513,9 @@ bool lint_eval(struct engine *engine, struct frame *frame, struct state *state, 
 		if (!lint_check_use(engine, frame, state, insn, operand_of(body, insn, 0), a, "read through"))
 			return false;
 		result = lint_load(engine, frame, state, a, insn);
+		if (!insn->pointer && insn->width == 0 && a.kind == VALUE_ADDRESS) /* a struct in registers */
+			lint_cells_lose(engine, state, a.id, a.number == OFFSET_ANY ? 0 : a.number,
+					a.number == OFFSET_ANY ? 0 : insn->size);
 	} else {
 		result = eval_plain(engine, frame, state, insn, a, b);
 	}

@@ -13,6 +13,8 @@
 /* A body up to this long is followed where it is called; the wrappers that people write are shorter. */
 #define INLINE_INSNS 300
 #define INLINE_DEPTH 5
+/* Past this many steps of a root, calls are no longer followed: the rest of the budget is its own. */
+#define FOLLOW_STEPS 8000
 /* Things reached from an argument are forgotten to this depth: head, node, next node. */
 #define HAVOC_DEPTH 3
 
@@ -44,7 +46,7 @@ void lint_havoc_thing(struct engine *engine, struct state *state, uint32_t thing
 		if (state->cells[i].thing == thing && state->cells[i].value.kind == VALUE_ADDRESS &&
 		    state->cells[i].value.id != thing)
 			reached[n++] = state->cells[i].value.id;
-	lint_cells_forget(state, thing, 0, 0);
+	lint_cells_lose(engine, state, thing, 0, 0);
 	for (uint32_t i = 0; i < n && depth < HAVOC_DEPTH; i++)
 		lint_havoc_thing(engine, state, reached[i], depth + 1);
 }
@@ -56,7 +58,7 @@ static void havoc_globals(struct engine *engine, struct state *state)
 			continue;
 		const struct thing *thing = &engine->things[state->cells[i].thing];
 		if (thing->kind == THING_GLOBAL && !engine->program->globals[thing->index].is_constant)
-			lint_cells_forget(state, state->cells[i].thing, 0, 0);
+			lint_cells_lose(engine, state, state->cells[i].thing, 0, 0);
 	}
 }
 
@@ -174,27 +176,34 @@ static bool is_row(const struct invocation *v)
 	return v->callee != NULL && v->callee->known != NULL;
 }
 
+/* Of variable arguments only the operand says whether a 0 is a pointer. */
+static bool is_pointer_argument(const struct invocation *v, uint32_t i)
+{
+	const struct operand *operand = argument(v, i);
+	return operand->kind == OPERAND_NULL ||
+	       (operand->kind == OPERAND_VALUE && v->frame->body->insns[operand->index].pointer);
+}
+
 /* Uses that the callee makes of its arguments; false when the path ends there. */
 static bool use_arguments(const struct invocation *v, struct state *state)
 {
 	for (uint32_t i = 0; i < v->n_args && i < ARGS_MAX; i++) {
 		const struct arg_effects *arg = v->effects != NULL ? &v->effects->args[i] : NULL;
 		struct value value = v->args[i];
-		bool null = value.kind == VALUE_NUMBER && value.number == 0;
-		if (value.kind == VALUE_ADDRESS) {
-			const struct trait *trait = lint_trait_find(state, value.id);
-			null = trait != NULL &&
-			       (trait->null == NULLNESS_NULL || trait->null == NULLNESS_MAYBE);
-		}
-		if (arg == NULL) { /* unseen code: handing over a dead pointer is a use, NULL may be meant */
-			if (value.kind != VALUE_ADDRESS || null)
-				continue;
-		} else if ((!arg->reads && !arg->writes && arg->change == CHANGE_NONE && arg->iterates < 0) ||
-			   (null && (arg->null_ok || !is_row(v)))) {
+		const struct trait *trait =
+			value.kind == VALUE_ADDRESS ? lint_trait_find(state, value.id) : NULL;
+		bool dead = trait != NULL && trait->life != LIFE_LIVE;
+		bool null = value.kind == VALUE_NUMBER && value.number == 0 && is_pointer_argument(v, i);
+		if (arg == NULL && !dead)
+			continue; /* handing a dead pointer to unseen code is a use; NULL may be meant */
+		if (arg != NULL && !arg->reads && !arg->writes && arg->change == CHANGE_NONE &&
+		    arg->iterates < 0)
 			continue;
-		}
-		if (value.kind != VALUE_ADDRESS &&
-		    !(null && arg != NULL && argument(v, i)->kind == OPERAND_NULL))
+		if (arg != NULL && arg->null_ok && (null || !dead))
+			continue; /* read only when it is not NULL */
+		if (value.kind != VALUE_ADDRESS && !null)
+			continue;
+		if (dead && trait->null == NULLNESS_NULL)
 			continue;
 		if (!lint_check_use(v->engine, v->frame, state, v->insn, argument(v, i), value, v->name))
 			return false;
@@ -334,7 +343,7 @@ static void apply_unseen(const struct invocation *v, struct state *state, struct
 	for (size_t i = 0; i < state->n_traits; i++) {
 		const struct thing *thing = &v->engine->things[state->traits[i].thing];
 		if (state->traits[i].escaped && thing->kind != THING_GLOBAL)
-			lint_cells_forget(state, state->traits[i].thing, 0, 0);
+			lint_cells_lose(v->engine, state, state->traits[i].thing, 0, 0);
 	}
 	state->result = result_of(v, state);
 	lint_list_add(ret, state);
@@ -353,7 +362,23 @@ static bool worth_following(const struct invocation *v)
 	const struct function *callee = v->callee;
 	return callee->body != NULL && callee->known == NULL && callee->body->n_insns <= INLINE_INSNS &&
 	       v->frame->depth < INLINE_DEPTH && !callee->variadic && !is_active(v->frame, callee) &&
-	       callee->n_params == v->n_args && v->engine->steps < 30000;
+	       callee->n_params == v->n_args && v->engine->steps < FOLLOW_STEPS;
+}
+
+/* NULL as one of several results of a function that makes nothing is an answer to a question that the caller may know
+ * not to arise: it decides tests, and is no evidence of a mistake.
+ */
+static void soften_null(const struct invocation *v, struct state_list *ret)
+{
+	if (!v->insn->pointer || ret->n < 2 || (v->effects != NULL && v->effects->makes != NULL))
+		return;
+	for (size_t i = 0; i < ret->n; i++) {
+		struct state *state = ret->items[i];
+		if (state->result.kind != VALUE_NUMBER || state->result.number != 0)
+			continue;
+		state->result = new_thing(v, state, THING_RESULT, NULL, 5);
+		lint_trait(state, state->result.id)->null = NULLNESS_NULL;
+	}
 }
 
 void lint_call(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
@@ -378,6 +403,7 @@ void lint_call(struct engine *engine, struct frame *frame, struct state *state, 
 			params[i] = lint_operand(engine, frame, operand_of(frame->body, insn, i));
 		lint_explore(engine, frame, insn, v.callee, params, state, ret);
 		free(params);
+		soften_null(&v, ret);
 	} else if (v.effects != NULL) {
 		apply(&v, state, ret);
 	} else {

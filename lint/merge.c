@@ -117,7 +117,9 @@ static void merge_traits(struct state *into, struct state *from)
 			trait->null = NULLNESS_UNKNOWN;
 		trait->escaped |= other != NULL && other->escaped;
 		trait->read |= other != NULL && other->read;
+		trait->always_read &= other != NULL && other->always_read;
 		trait->checked |= other != NULL && other->checked;
+		trait->tested |= other != NULL && other->tested;
 	}
 }
 

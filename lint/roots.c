@@ -23,7 +23,7 @@ static struct state *first_state(struct engine *engine, const struct function *f
 static void summarise_param(struct engine *engine, const struct state_list *ends, uint32_t i,
 			    struct arg_effects *arg)
 {
-	uint32_t thing = lint_thing(engine, THING_PARAM, i), freed = 0, null = 0, read = 0;
+	uint32_t thing = lint_thing(engine, THING_PARAM, i), freed = 0, null = 0, read = 0, always = 0;
 	bool checked = false;
 	for (size_t s = 0; s < ends->n; s++) {
 		const struct trait *trait = lint_trait_find(ends->items[s], thing);
@@ -32,14 +32,15 @@ static void summarise_param(struct engine *engine, const struct state_list *ends
 		freed += trait->life == LIFE_FREED;
 		null += trait->null == NULLNESS_NULL;
 		read += trait->read;
-		checked |= trait->checked;
+		always += trait->always_read;
+		checked |= trait->tested;
 		if (trait->life == LIFE_PUT || trait->life == LIFE_BLURRED)
 			arg->may_free = true;
 		if (trait->change > arg->change)
 			arg->change = trait->change;
 	}
 	arg->reads |= read > 0;
-	arg->null_ok |= checked || read < ends->n;
+	arg->null_ok |= checked || always < ends->n || engine->over_steps || engine->over_states;
 	if (freed > 0 && freed + null == ends->n)
 		arg->frees = true;
 	else if (freed > 0)

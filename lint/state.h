@@ -74,8 +74,10 @@ struct trait {
 	uint8_t life, null;
 	bool owned;	     /* must be released on this path */
 	bool escaped;	     /* others can reach it */
-	bool read;	     /* a load or store went through it */
-	bool checked;	     /* nullness comes from a test in the source */
+	bool read;	     /* a load or store went through it, on some way here */
+	bool always_read;    /* ... on every way */
+	bool tested;	     /* nullness comes from a test in the source */
+	bool checked;	     /* ... in the root function itself */
 	bool strict;	     /* a map that forbids changes while iterating */
 	uint8_t change;	     /* enum change: what happened to this container */
 	uint32_t iterates;   /* 1 + the container that this iterator is over */
