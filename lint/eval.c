@@ -72,9 +72,13 @@ struct value lint_load(struct engine *engine, struct frame *frame, struct state 
 	if (cell != NULL && cell->kind != VALUE_UNKNOWN)
 		return *cell;
 	struct value value;
+	/* A pointer that starts as NULL is set by somebody, in a file that is not here if need be. */
+	bool is_whole = engine->program->closed ||
+			(engine->things[address.id].kind == THING_GLOBAL &&
+			 engine->program->globals[engine->things[address.id].index].is_static);
 	if (engine->things[address.id].kind == THING_GLOBAL &&
 	    initial_value(engine, &engine->things[address.id], address.number, &value) &&
-	    (insn->pointer || insn->width))
+	    (insn->pointer || insn->width) && (!insn->pointer || value.kind != VALUE_NUMBER || is_whole))
 		return value;
 	value = unknown_value(engine, frame, state, insn, address.id, address.number);
 	lint_cell_set(state, address.id, address.number, value);
@@ -115,7 +119,6 @@ static bool holds_privately(const struct engine *engine, struct state *state, ui
 void lint_store(struct engine *engine, struct frame *frame, struct state *state, struct value address,
 		struct value value, uint64_t size, const struct insn *insn)
 {
-	(void)frame;
 	if (address.kind != VALUE_ADDRESS) {
 		if (value.kind == VALUE_ADDRESS)
 			lint_escape_thing(engine, state, value.id);
@@ -124,8 +127,11 @@ void lint_store(struct engine *engine, struct frame *frame, struct state *state,
 	bool blurred = address.number == OFFSET_ANY || engine->things[address.id].kind == THING_BLURRED;
 	if (value.kind == VALUE_ADDRESS && engine->things[value.id].kind == THING_LOCAL) {
 		struct trait *trait = lint_trait(state, value.id); /* for "its address was stored here" */
-		trait->file = insn->file;
-		trait->line = insn->line;
+		const struct insn *at = insn;
+		for (const struct frame *f = frame; f->caller != NULL; f = f->caller)
+			at = f->call;
+		trait->file = at->file;
+		trait->line = at->line;
 	}
 	if (value.kind == VALUE_ADDRESS && (blurred || !holds_privately(engine, state, address.id)) &&
 	    (blurred || engine->things[value.id].kind != THING_LOCAL))

@@ -1,4 +1,6 @@
 /* Addresses of locals and parameters: to globals, through variables, through loops and branches. */
+/* Expectations stand at the ends of lines. */
+// clang-format off
 int *keep, **keep2, ***keep3;
 void *any;
 

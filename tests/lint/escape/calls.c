@@ -1,4 +1,6 @@
 /* Calls: bodies that are visible, code that is not, callbacks, tables of functions, threads, varargs. */
+/* Expectations stand at the ends of lines. */
+// clang-format off
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,6 @@
 /* Neap's map: it copies the bytes of keys and values; what they point to is kept. */
+/* Expectations stand at the ends of lines. */
+// clang-format off
 #include "neap/map.h"
 
 struct session { int id; char *name; };

@@ -1,4 +1,6 @@
 /* Objects that calls make: who owns them, and what they hold. */
+/* Expectations stand at the ends of lines. */
+// clang-format off
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,6 @@
 /* What comes out as a result, and at which level. */
+/* Expectations stand at the ends of lines. */
+// clang-format off
 #include <stdlib.h>
 
 struct pair { int *a, *b; };

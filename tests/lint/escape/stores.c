@@ -1,4 +1,6 @@
 /* Fields, arrays, stores through parameters, and stores that are taken back before the return. */
+/* Expectations stand at the ends of lines. */
+// clang-format off
 #include <stdlib.h>
 #include <string.h>
 
