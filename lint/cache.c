@@ -81,7 +81,7 @@ static void entry_path(char *path, size_t size, const char *folder, const struct
 static bool still_true(char *list)
 {
 	unsigned lines = 0;
-	for (char *line = strtok(list, "\n"); line != NULL; line = strtok(NULL, "\n"), lines++) {
+	for (char *line; (line = strsep(&list, "\n")) != NULL && *line != '\0'; lines++) {
 		uint64_t hash = strtoull(line, &line, 16);
 		if (*line != ' ' || file_hash(line + 1) != hash)
 			return false;

@@ -111,10 +111,28 @@ static void report_dead(struct engine *engine, struct frame *frame, struct trait
 	trait->owned = false;
 }
 
+/* The variable that a value was loaded from is also written by others, through its address. */
+static bool is_shared_variable(const struct frame *frame, const struct operand *operand)
+{
+	const struct body *body = frame->body;
+	while (operand->kind == OPERAND_VALUE && body->insns[operand->index].op != OP_LOCAL &&
+	       body->insns[operand->index].n_operands > 0 && body->insns[operand->index].op != OP_CALL)
+		operand = operand_of(body, &body->insns[operand->index], 0);
+	if (operand->kind != OPERAND_VALUE)
+		return false;
+	for (uint32_t i = 0; i < body->n_insns; i++)
+		for (uint32_t o = 0; body->insns[i].op == OP_CALL && o + 1 < body->insns[i].n_operands; o++) {
+			const struct operand *argument = operand_of(body, &body->insns[i], o);
+			if (argument->kind == OPERAND_VALUE && argument->index == operand->index)
+				return true;
+		}
+	return false;
+}
+
 static bool report_null(struct engine *engine, struct frame *frame, const struct insn *insn,
 			const struct operand *operand, const char *how)
 {
-	if (frame->caller != NULL)
+	if (frame->caller != NULL || is_shared_variable(frame, operand))
 		return false; /* the call itself was looked at; deeper, the callee's tests are not known well enough */
 	const char *name = lint_value_name(engine, frame, operand);
 	if (insn->op == OP_CALL)

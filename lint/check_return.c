@@ -70,6 +70,8 @@ static void check_result(struct engine *engine, struct frame *frame, struct stat
 		lint_related(finding, trait->file, trait->line, "it was released here");
 		return;
 	}
+	if (trait != NULL && !trait->owned)
+		trait->made_line = UINT32_MAX; /* somebody else has it too: no gift to the caller */
 	lint_escape_thing(engine, state, state->result.id);
 }
 

@@ -39,7 +39,7 @@ static bool split_word(const char *at, size_t len, struct word *ret)
 	char *rest = copy, *part = strsep(&rest, ":");
 	if (strlen(part) >= sizeof ret->name)
 		return false;
-	strcpy(ret->name, part);
+	memcpy(ret->name, part, strlen(part) + 1);
 	while ((part = strsep(&rest, ":")) != NULL) {
 		char *end;
 		long number = strtol(part, &end, 10);
@@ -48,7 +48,7 @@ static bool split_word(const char *at, size_t len, struct word *ret)
 				return false;
 			ret->numbers[ret->n_numbers++] = (int)number;
 		} else if (strlen(part) < sizeof ret->text) {
-			strcpy(ret->text, part);
+			memcpy(ret->text, part, strlen(part) + 1);
 		} else {
 			return false;
 		}

@@ -23,7 +23,8 @@ uint64_t lint_key(const struct frame *frame, const struct insn *insn, uint32_t s
 {
 	uint32_t index = (uint32_t)(insn - frame->body->insns);
 	uint64_t key = frame->chain * 0x9E3779B97F4A7C15u + index;
-	return (key ^ salt) * 0xff51afd7ed558ccdu + frame->function->index;
+	key = (key ^ key >> 31) * 0xff51afd7ed558ccdu + salt;
+	return (key ^ key >> 29) * 0xc4ceb9fe1a85ec53u + frame->function->index;
 }
 
 static void table_grow(uint32_t **table, size_t *size, size_t used,
@@ -374,6 +375,23 @@ static bool run_next(struct engine *engine, struct frame *frame)
 
 /* --- Frames --------------------------------------------------------------------------------------------------------- */
 
+/* What a callee made is its caller's business when it is the result. Otherwise it was stored somewhere, or lost, which
+ * is told where the callee is the root.
+ */
+static void give_up_ownership(struct engine *engine, const struct frame *frame, struct state *state)
+{
+	for (size_t i = 0; frame->depth > 0 && i < state->n_traits; i++) {
+		struct trait *trait = &state->traits[i];
+		struct thing *thing = &engine->things[trait->thing];
+		if (thing->kind != THING_NEW || thing->depth != frame->depth)
+			continue;
+		if (state->result.kind == VALUE_ADDRESS && state->result.id == trait->thing)
+			thing->depth--;
+		else if (trait->owned)
+			lint_escape_thing(engine, state, trait->thing);
+	}
+}
+
 /* Locals of a frame that has ended are gone; a pointer to one that somebody kept is a mistake when it is used. */
 static void end_frame(struct engine *engine, const struct frame *frame, struct state *state)
 {
@@ -402,6 +420,7 @@ static void end_frame(struct engine *engine, const struct frame *frame, struct s
 			state->traits[kept++] = state->traits[i];
 	}
 	state->n_traits = kept;
+	give_up_ownership(engine, frame, state);
 	for (size_t i = 0; i <= state->n_cells; i++) {
 		const struct value *value = i < state->n_cells ? &state->cells[i].value : &state->result;
 		if (value->kind != VALUE_ADDRESS)

@@ -77,6 +77,7 @@ static struct value new_thing(const struct invocation *v, struct state *state, e
 	struct thing *thing = &v->engine->things[id];
 	thing->family = family;
 	thing->function = v->frame->function;
+	thing->depth = v->frame->depth;
 	thing->index = (uint32_t)(v->insn - v->frame->body->insns);
 	struct trait *trait = lint_trait(state, id);
 	*trait = (struct trait){.thing = id};

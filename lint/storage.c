@@ -17,7 +17,7 @@ struct region_block {
 
 static void *or_die(void *block, size_t size)
 {
-	if (block != NULL || size == 0)
+	if (block != NULL)
 		return block;
 	fprintf(stderr, "neap: out of memory (%zu more bytes were needed); analyse fewer files at once\n",
 		size);
@@ -26,7 +26,7 @@ static void *or_die(void *block, size_t size)
 
 void *lint_calloc(size_t n, size_t item)
 {
-	return or_die(calloc(n, item), n * item);
+	return or_die(calloc(n + (n == 0), item), n * item);
 }
 
 void *lint_region_alloc(struct region *region, size_t size)
