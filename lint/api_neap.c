@@ -39,5 +39,23 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_map_stats", "reads:0 null-ok:0 writes:1"},
 	{"neap_map_bytes", "reads:0 null-ok:0"},
 	{"neap_map_move_bound", "reads:0 null-ok:0"},
+
+	/* neap/hmap.h: the classic Go map, under the same rules. */
+	{"neap_hmap_create", "new:neap_hmap maybe-null into:0:1 reads:0 null-ok:1"},
+	{"neap_hmap_destroy", "free:0:neap_hmap null-ok:0"},
+	{"neap_hmap_len", "reads:0 null-ok:0"},
+	{"neap_hmap_name", "borrow:0 never-null null-ok:0"},
+	{"neap_hmap_type_of", "result:0:1 reads:0"},
+	{"neap_hmap_get", "reads:0 null-ok:0 reads:1 borrow:0 maybe-null"},
+	{"neap_hmap_put", "insert:0 null-ok:0 reads:1 reads:2 null-ok:2 into:1:0:1 into:2:0:1"},
+	{"neap_hmap_slot", "insert:0 null-ok:0 reads:1 into:1:0:1 borrow:0 maybe-null writes:2 null-ok:2"},
+	{"neap_hmap_delete", "delete:0 null-ok:0 reads:1"},
+	{"neap_hmap_clear", "clear:0 null-ok:0"},
+	{"neap_hmap_iter_init", "writes:0 iter:0:1 null-ok:1"},
+	{"neap_hmap_iter_next", "reads:0 writes:0 next:0"},
+	{"neap_hmap_iter_deinit", "writes:0"},
+	{"neap_hmap_header", "borrow:0 reads:0"},
+	{"neap_hmap_each_bucket", "reads:0 null-ok:2"},
+	{"neap_hmap_stats", "reads:0 null-ok:0 writes:1"},
 	{NULL, NULL},
 };

@@ -193,6 +193,9 @@ static void release_wrong(struct engine *engine, struct frame *frame, struct sta
 	const struct thing *thing = &engine->things[address.id];
 	const char *name = lint_value_name(engine, frame, operand),
 		   *callee = lint_callee_name(engine->program, frame->body, insn);
+	/* Where the releasing function itself is built, objects of its family are made of plain memory. */
+	const struct function *releasing = lint_callee(engine->program, frame->body, insn);
+	bool is_implementation = releasing != NULL && releasing->body != NULL;
 	if (thing->kind == THING_LOCAL || thing->kind == THING_FUNCTION)
 		lint_report(engine, frame, CHECK_BAD_FREE, insn, "%s is not on the heap and is passed to %s",
 			    name, callee);
@@ -205,7 +208,7 @@ static void release_wrong(struct engine *engine, struct frame *frame, struct sta
 	else if (thing->kind == THING_NEW && address.number != 0 && address.number != OFFSET_ANY)
 		lint_report(engine, frame, CHECK_BAD_FREE, insn,
 			    "%s does not point to the start of its object", name);
-	else if (thing->kind == THING_NEW && !families_match(thing->family, family))
+	else if (thing->kind == THING_NEW && !families_match(thing->family, family) && !is_implementation)
 		lint_related(lint_report(engine, frame, CHECK_MISMATCHED_RELEASE, insn,
 					 "%s is released by %s", name, callee),
 			     lint_trait(state, address.id)->file, lint_trait(state, address.id)->line,

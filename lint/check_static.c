@@ -54,7 +54,9 @@ void lint_check_contract(struct engine *engine, const struct function *function)
 		const char *name = function->params[i].name;
 		bool promised = row->args[i].frees,
 		     may = promised || row->args[i].may_free || row->args[i].put_pool >= 0;
-		bool broken = promised && !body->args[i].frees && !body->args[i].may_free;
+		/* Code that is not visible, an allocator behind a pointer, may release it. */
+		bool broken =
+			promised && !body->args[i].frees && !body->args[i].may_free && !body->args[i].keeps;
 		if (!broken && (may || !body->args[i].frees))
 			continue;
 		struct finding *finding = lint_finding_add(

@@ -6,7 +6,11 @@
  */
 #include "engine.h"
 #include "escape.h"
+#include "neap/hmap.h"
+#include "neap/map.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,11 +22,13 @@
 /* Things reached from an argument are forgotten to this depth: head, node, next node. */
 #define HAVOC_DEPTH 3
 
-/* Offset of strict_iteration in struct neap_map_options (neap/map.h); a test compares it with the header. */
-#define STRICT_ITERATION_OFFSET 36
-/* Offsets of key and value in struct neap_map_iter. */
-#define ITER_KEY_OFFSET	  0
-#define ITER_VALUE_OFFSET 8
+/* Where the library puts what the analysis looks at. */
+#define STRICT_ITERATION_OFFSET ((int64_t)offsetof(struct neap_map_options, strict_iteration))
+#define ITER_KEY_OFFSET		((int64_t)offsetof(struct neap_map_iter, key))
+#define ITER_VALUE_OFFSET	((int64_t)offsetof(struct neap_map_iter, value))
+static_assert(offsetof(struct neap_hmap_iter, key) == offsetof(struct neap_map_iter, key) &&
+		      offsetof(struct neap_hmap_iter, value) == offsetof(struct neap_map_iter, value),
+	      "both kinds of iterator begin with key and value");
 
 struct invocation {
 	struct engine *engine;

@@ -1,9 +1,10 @@
 #!/bin/sh
 # The commands `neap lint` and `neap escape` from outside: bad input, answers, reports, cache.
-# usage: test_lint_command.sh NEAP SOURCE-ROOT
+# usage: test_lint_command.sh NEAP SOURCE-ROOT LLVM-INCLUDE-FOLDER
 set -u
 neap=$(realpath "$1")
 root=$2
+llvm=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -109,5 +110,18 @@ expect 1 'use-after-free' "$neap" lint table.c
 } >huge.c
 expect 0 'gave up on f' timeout 60 "$neap" lint --notes huge.c
 expect 0 '' timeout 60 "$neap" escape huge.c
+
+# Every function of the public map headers has a row.
+for name in $(grep -ho 'neap_h\{0,1\}map_[a-z_]*(' "$root/include/neap/map.h" "$root/include/neap/hmap.h" | tr -d '(' | sort -u); do
+	case $name in neap_map_each | neap_hmap_each) continue ;; esac # macros
+	grep -q "\"$name\"" "$root/lint/api_neap.c" || {
+		echo "FAILED: no row for $name in lint/api_neap.c"
+		failed=1
+	}
+done
+
+# Neap's own sources hold.
+cd "$root" || exit 2
+expect 0 '' "$neap" lint --cache "$work/cache" src tool lint -Iinclude -Isrc -I. -- -D_GNU_SOURCE -DNEAP_CHECK=1 -DNEAP_STATIC -DNEAP_WITH_LLVM -isystem "$llvm"
 
 exit $failed
