@@ -97,12 +97,12 @@ expect 0 '' "$neap" lint irreducible.c
 # A table of functions: the one that is called is known.
 printf '#include <stdlib.h>\nstatic void (*const table[])(void *) = {free};\nint f(int *p)\n{\n\ttable[0](p);\n\treturn *p;\n}\n' >table.c
 expect 1 'use-after-free' "$neap" lint table.c
-# A generated function of 20,000 branches ends within its budget, and says that it was cut off.
+# A generated function of 6,000 branches ends within its budget, and says that it was cut off.
 {
 	echo 'int *g; int f(int n, int *p, int *q)'
 	echo '{'
 	i=0
-	while [ $i -lt 20000 ]; do
+	while [ $i -lt 6000 ]; do
 		echo "if (n == $i) { g = p; n += *q; }"
 		i=$((i + 1))
 	done
