@@ -22,5 +22,9 @@ const struct command commands[] = {
 	{"diff", "Find it", "BEFORE AFTER", "what happened to the maps between two snapshots", run_diff},
 	{"why", "Find it", "PID|CORE ADDRESS", "who holds an object or a map", run_why},
 #endif
+	{"escape", "Find it", "FILE... [-m | -m=2] [--json]", "where the address of every local can go",
+	 run_escape},
+	{"lint", "Find it", "PATH... [--json | --sarif]",
+	 "use after delete and its like, before the program runs", run_lint},
 	{NULL, NULL, NULL, NULL, NULL},
 };
