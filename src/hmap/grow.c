@@ -122,9 +122,9 @@ static void hmap_move_entry(struct neap_hmap *map, struct neap__hmap_bucket *b, 
 {
 	if (to->i == HMAP_SLOTS) {
 		to->b = neap__hmap_new_overflow(map, to->b);
-		neap__assert(to->b != NULL); /* it was put by */
 		to->i = 0;
 	}
+	neap__assert(to->b != NULL); /* overflow buckets were put by; a same-size growth has no second half */
 	to->b->tophash[to->i] = top;
 	memcpy(neap__hmap_key_slot(map, to->b, to->i), neap__hmap_key_slot(map, b, i), map->key_slot);
 	memcpy(neap__hmap_value_slot(map, to->b, to->i), neap__hmap_value_slot(map, b, i), map->value_slot);
