@@ -212,8 +212,10 @@ NEAP__INLINE uint64_t neap__hash_fixed(const void *key, size_t size, const uint6
 	if (size <= 8)
 		return neap__hash_word(neap__load_word(key, size), seed);
 	if (size <= 16) {
-		uint64_t low = neap__load_word(key, 8);
-		uint64_t high = neap__load_word((const uint8_t *)key + 8, size - 8);
+		/* Sizes that fit smaller keys too: gcc -O0 looks into this branch, and would warn of a read beyond. */
+		uint64_t low = neap__load_word(key, size < 8 ? size : 8);
+		uint64_t high =
+			neap__load_word((const uint8_t *)key + (size > 8 ? 8 : 0), size > 8 ? size - 8 : 0);
 		return neap__hash_word(low ^ neap__fold(high ^ seed[1], UINT64_C(0xa0761d6478bd642f)), seed);
 	}
 	return neap__hash_bytes(key, size, seed);
