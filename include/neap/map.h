@@ -137,8 +137,8 @@ NEAP_API size_t neap_map_delete_if(struct neap_map *map,
 NEAP_API void neap_map_clear_keep(struct neap_map *map);
 /* Deletes every entry and gives all memory back; what remains is the header. */
 NEAP_API void neap_map_clear(struct neap_map *map);
-/* Makes room for `n` entries in all, so that inserting up to them needs no further memory. Takes time
- * proportional to the map. 0, NEAP_ENOMEM or NEAP_ETOOBIG with the map as it was.
+/* Makes room for `n` entries in all, so that inserting up to them needs no further memory until deletes shrink
+ * the map again (see `floor`). Takes time proportional to the map. 0, NEAP_ENOMEM or NEAP_ETOOBIG with the map as it was.
  */
 NEAP_API int neap_map_reserve(struct neap_map *map, size_t n);
 /* Merges what can be merged within the load limit and returns every free page now. Takes time
@@ -148,7 +148,8 @@ NEAP_API int neap_map_compact(struct neap_map *map);
 
 /* A new map with the same type, options, keys and values. Owned string keys are copied; values are copied as
  * bytes, so a type with a `release` callback usually needs `copy_value` (may be NULL: bytes), which fills
- * the zeroed `ret_value` and returns 0 or an error. NULL when memory was refused; the source is unchanged.
+ * the zeroed `ret_value` and returns 0 or an error. NULL when memory or a value was refused: the source is
+ * unchanged, and what copy_value had filled was handed to `release`, with key NULL.
  */
 NEAP_API struct neap_map *neap_map_clone(const struct neap_map *map,
 					 int (*copy_value)(void *ret_value, const void *value, void *ctx),
@@ -174,14 +175,14 @@ struct neap_map_iter {
 	void *value;
 	/* The rest belongs to src/map/iterate.c, which explains it. */
 	struct neap_map *neap__map;
-	const uint8_t *neap__ctrl;
+	const uint8_t *neap__ctrl, *neap__before;
 	uint8_t *neap__slots;
 	uint64_t neap__epoch, neap__version;
 	uint32_t neap__live, neap__group, neap__groups_left;
 	uint32_t neap__lo, neap__hi, neap__start_lo, neap__start_hi;
 	uint16_t neap__home, neap__home_end, neap__start_home;
-	uint8_t neap__mode, neap__lap, neap__offset, neap__filter, neap__seen_len;
-	uint64_t neap__last_print, neap__last_place;
+	uint8_t neap__mode, neap__lap, neap__offset, neap__filter, neap__common, neap__seen_len;
+	uint64_t neap__last_turn, neap__last_print, neap__last_place;
 	uint64_t neap__seen[120];
 };
 

@@ -11,12 +11,15 @@
  *   segment    2^group_bits groups, at most 60 KB of slots: what one insert or delete can split or merge
  *   directory  segment numbers indexed by the leading bits of the hash (extendible hashing, Fagin 1979)
  *
- *     63 ............... 40 39 ........ 32 31 .... 24 23 ..... 0
- *    |  directory, <= 24   |  home group  |   tag    |  unused  |
+ *     63 ............... 40 39 ........ 32 31 ....... 8 7 ..... 0
+ *    |  directory, <= 24   |  home group  |   unused   |   tag   |
  *
  * The upper 32 bits place an entry; they are what a slot keeps when it keeps a hash. The home group is taken
  * from the top of its 8 bits when a segment has fewer than 256 groups, so that the order of home groups is
  * the same in tables of every size: iteration depends on it.
+ *
+ * Groups are addressed in units of 8 bytes of control words, two to a group, because a processor can scale an
+ * index by 8 but not by 16: a directory entry is the unit where the segment's first control word begins.
  *
  * Probing starts in the home group and goes on to the next one. Bit (tag & 7) of a group's overflow byte is
  * set when an entry of that tag class had to go further; a look-up stops at the first group where it is
@@ -78,6 +81,9 @@ extern "C" {
 	 : NEAP__FITS(slot, 2) ? 2u \
 			       : 1u)
 
+/* Bytes of the slots of a group; even, so that half of them stand against a unit of control words. */
+#define NEAP__GROUP_BYTES(slot) ((NEAP__GROUP_SLOTS * (slot) + 1u) & ~1u)
+
 /* Entries that `groups` groups may hold before something must be done: 7/8, all of them in a single group. */
 #define NEAP__LIMIT(groups) \
 	((groups) == 1 ? NEAP__GROUP_SLOTS : (uint32_t)(groups)*NEAP__GROUP_SLOTS * 7u / 8u)
@@ -95,17 +101,18 @@ struct neap__pool;
 
 struct neap_map {
 	/* One cache line: everything that a look-up reads. */
-	const uint32_t *dir; /* segment number by hash >> dir_shift; in a small map two zeroes */
-	uint8_t *ctrl;	/* control word of group q at 16 * q; of segment s the groups from s << group_bits */
-	uint8_t *slots; /* slots of group q at group_bytes * q */
-	uint64_t seed[2];   /* seed[1] is odd and has its top bit set */
-	uintptr_t guard;    /* 0, or the thread that is writing; relaxed atomic, only to catch misuse */
-	size_t len;	    /* sum of live over all segments, and of the spilled entries */
+	const uint32_t
+		*dir;	  /* unit where a segment begins, by hash >> dir_shift; in a small map two zeroes */
+	uint8_t *ctrl;	  /* control words: unit u at 8 * u; segment s begins at unit 2 * (s << group_bits) */
+	uint8_t *slots;	  /* slots of group q at group_bytes * q */
+	uint64_t seed[2]; /* seed[1] is odd and has its top bit set */
+	uintptr_t guard;  /* 0, or the thread that is writing; relaxed atomic, only to catch misuse */
+	size_t len;	  /* sum of live over all segments, and of the spilled entries */
 	uint8_t dir_shift;  /* 64 - depth of the directory, 40 to 63 */
-	uint8_t home_shift; /* 40 - log2(groups of a segment) */
-	uint8_t home_mask;  /* groups of a segment - 1 */
+	uint8_t home_shift; /* 39 - log2(groups of a segment) */
 	uint8_t flags;	    /* enum neap__map_flags */
-	uint32_t spilled;   /* entries in the spill list: their hash found no room in its segment */
+	uint8_t group_bits; /* log2 groups of a full segment */
+	uint32_t home_mask; /* 2 * (groups of a segment - 1) */
 
 	/* What writes use too. */
 	struct neap__segment *segs; /* by segment number */
@@ -116,14 +123,14 @@ struct neap_map {
 
 	/* Shape of a slot, see struct neap__shape. */
 	uint32_t slot_size, value_offset, hash_offset, group_bytes;
-	uint8_t group_bits;  /* log2 groups of a full segment */
 	uint8_t key_path;    /* enum neap__key_path */
 	uint8_t small_slots; /* slots of a one-group table that has fewer than a whole group, else 0 */
 	uint8_t shrink;	     /* enum neap_map_shrink */
 
 	struct neap__segment one; /* the only segment of a small map */
 	struct neap__pool *pool;  /* NULL in a small map */
-	uint8_t *spill; /* spill_room slots, then as many tags; the first `spilled` of each are in use */
+	uint8_t *spill;	  /* spill_room slots, then as many tags; the first `spilled` of each are in use */
+	uint32_t spilled; /* entries in the spill list: their hash found no room in its segment */
 	uint32_t spill_room;
 	uint32_t name_len;
 	const struct neap_map_type *type;
@@ -229,20 +236,31 @@ NEAP__INLINE bool neap__str_equal(const struct neap_str *stored, const void *key
 
 /* ---- Control words ------------------------------------------------------------------------------------ */
 
+/* The tag of a hash four times over: its low byte, with 8 in place of 0, which means an empty slot. */
+#define NEAP__TAG1(n)  (((n) == 0 ? 8u : (uint32_t)(n)) * 0x01010101u)
+#define NEAP__TAG4(n)  NEAP__TAG1(n), NEAP__TAG1((n) + 1), NEAP__TAG1((n) + 2), NEAP__TAG1((n) + 3)
+#define NEAP__TAG16(n) NEAP__TAG4(n), NEAP__TAG4((n) + 4), NEAP__TAG4((n) + 8), NEAP__TAG4((n) + 12)
+#define NEAP__TAG64(n) NEAP__TAG16(n), NEAP__TAG16((n) + 16), NEAP__TAG16((n) + 32), NEAP__TAG16((n) + 48)
+static const uint32_t neap__tag_words[256]
+	__attribute__((unused)) = {NEAP__TAG64(0), NEAP__TAG64(64), NEAP__TAG64(128), NEAP__TAG64(192)};
+
+NEAP__INLINE uint32_t neap__tag_word(uint64_t hash)
+{
+	return neap__tag_words[hash & 0xff];
+}
+
 /* The tag of a hash, 1 to 255. */
 NEAP__INLINE uint32_t neap__tag(uint64_t hash)
 {
-	uint32_t tag = (uint32_t)(hash >> 24) & 0xff;
-	return tag + (tag == 0);
+	return neap__tag_word(hash) & 0xff;
 }
 
 #if NEAP__SSE2
-/* Slots of a control word whose tag is `tag`, one bit each. */
-NEAP__INLINE uint32_t neap__match(const uint8_t *ctrl, uint32_t tag)
+/* Slots of a control word whose tag is the one that `tag_word` repeats, one bit each. */
+NEAP__INLINE uint32_t neap__match(const uint8_t *ctrl, uint32_t tag_word)
 {
 	__m128i word = _mm_load_si128((const __m128i *)(const void *)ctrl);
-	__m128i equal =
-		_mm_cmpeq_epi8(word, _mm_shuffle_epi32(_mm_cvtsi32_si128((int)(tag * 0x01010101u)), 0));
+	__m128i equal = _mm_cmpeq_epi8(word, _mm_shuffle_epi32(_mm_cvtsi32_si128((int)tag_word), 0));
 	return (uint32_t)_mm_movemask_epi8(equal) & NEAP__GROUP_MASK;
 }
 #else
@@ -254,9 +272,9 @@ NEAP__INLINE uint32_t neap__zero_bytes(uint64_t word)
 	return (uint32_t)(((high >> 7) * UINT64_C(0x0102040810204080)) >> 56);
 }
 
-NEAP__INLINE uint32_t neap__match(const uint8_t *ctrl, uint32_t tag)
+NEAP__INLINE uint32_t neap__match(const uint8_t *ctrl, uint32_t tag_word)
 {
-	uint64_t low, high, same = tag * UINT64_C(0x0101010101010101);
+	uint64_t low, high, same = tag_word | (uint64_t)tag_word << 32;
 	memcpy(&low, ctrl, 8);
 	memcpy(&high, ctrl + 8, 8);
 #	if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -291,69 +309,111 @@ NEAP__INLINE void neap__mark_overflow(uint8_t *ctrl, uint32_t tag)
 
 /* ---- Places ------------------------------------------------------------------------------------------- */
 
-/* A slot, or none: ctrl NULL. Spilled entries have no control word: index is NEAP__SPILLED. */
+/* Where an entry is: slot NULL when it is nowhere. Spilled entries have no control word: ctrl is NULL. */
 struct neap__place {
 	uint8_t *slot;
 	uint8_t *ctrl;
-	uint32_t index;
-	uint32_t segment;
+	uint32_t index;	  /* of the slot in its group */
+	uint32_t segment; /* number */
 };
-#define NEAP__SPILLED UINT32_MAX
 
-NEAP__INLINE uint32_t neap__segment_of(const struct neap_map *map, uint64_t hash)
+/* Unit of the segment of a hash, and of its home group within the segment. */
+NEAP__INLINE uint32_t neap__segment_unit(const struct neap_map *map, uint64_t hash)
 {
 	return map->dir[hash >> map->dir_shift];
 }
 
-NEAP__INLINE uint32_t neap__home(const struct neap_map *map, uint64_t hash)
+NEAP__INLINE uint32_t neap__home_unit(const struct neap_map *map, uint64_t hash)
 {
 	return (uint32_t)(hash >> map->home_shift) & map->home_mask;
+}
+
+NEAP__INLINE uint8_t *neap__unit_ctrl(const struct neap_map *map, uint32_t unit)
+{
+	return map->ctrl + (size_t)unit * 8;
+}
+
+NEAP__INLINE uint8_t *neap__unit_slots(const struct neap_map *map, struct neap__shape shape, uint32_t unit)
+{
+	return map->slots + (size_t)unit * (shape.group_bytes / 2);
+}
+
+/* Slot `index` of the group at `unit`. Where the sizes allow it the sum is in words, which an address can scale. */
+NEAP__INLINE uint8_t *neap__slot_at(const struct neap_map *map, struct neap__shape shape, uint32_t unit,
+				    uint32_t index)
+{
+	if (shape.slot_size % 8 == 0 && shape.group_bytes % 16 == 0)
+		return map->slots +
+		       ((size_t)unit * (shape.group_bytes / 16) + (size_t)index * (shape.slot_size / 8)) * 8;
+	return neap__unit_slots(map, shape, unit) + (size_t)index * shape.slot_size;
 }
 
 /* Compares the key in a slot with the one that is sought; `hash` is of the latter. */
 typedef bool neap__equal_fn(const struct neap_map *map, const uint8_t *slot, const void *key, uint64_t hash);
 
-/* The spill list is searched only when every group of a segment has overflowed. */
-NEAP_API uint8_t *neap__spill_find(const struct neap_map *map, const void *key, uint64_t hash,
-				   neap__equal_fn *equal);
+/* Looks beyond the home group: at further groups, then in the spill list. For keys of any type. */
+NEAP_API struct neap__place neap__find_rest(const struct neap_map *map, const void *key, uint64_t hash);
+/* The entry of the spill list with this key, or NULL. */
+__attribute__((pure)) NEAP_API uint8_t *neap__spill_find(const struct neap_map *map, const void *key,
+							 uint64_t hash);
 
-/* The place of `key`; slot NULL when it is absent. */
-NEAP__INLINE struct neap__place neap__find(const struct neap_map *map, struct neap__shape shape,
-					   const void *key, uint64_t hash, neap__equal_fn *equal)
+/* The same for one type; each instantiates it once, out of line. */
+NEAP__INLINE struct neap__place neap__find_beyond(const struct neap_map *map, struct neap__shape shape,
+						  const void *key, uint64_t hash, neap__equal_fn *equal)
 {
-	const uint32_t segment = neap__segment_of(map, hash);
-	const uint32_t base = segment << shape.group_bits;
-	const uint32_t tag = neap__tag(hash);
-	uint32_t group = neap__home(map, hash);
-	uint32_t left = map->home_mask;
-	struct neap__place place = {NULL, NULL, 0, segment};
-	for (;;) {
-		uint8_t *ctrl = map->ctrl + (size_t)(base + group) * NEAP__CONTROL_BYTES;
-		uint32_t hits = neap__match(ctrl, tag);
-		if (NEAP__LIKELY(hits != 0)) {
-			uint8_t *slots = map->slots + (size_t)(base + group) * shape.group_bytes;
-			do {
-				uint32_t index = neap__first(hits);
-				uint8_t *slot = slots + (size_t)index * shape.slot_size;
-				if (NEAP__LIKELY(equal(map, slot, key, hash))) {
-					place.slot = slot;
-					place.ctrl = ctrl;
-					place.index = index;
-					return place;
-				}
-				hits &= hits - 1;
-			} while (hits != 0);
+	const uint32_t begin = neap__segment_unit(map, hash), tag_word = neap__tag_word(hash);
+	const uint32_t first = neap__home_unit(map, hash);
+	struct neap__place place = {NULL, NULL, 0, begin >> (shape.group_bits + 1)};
+	for (uint32_t home = (first + 2) & map->home_mask; home != first;
+	     home = (home + 2) & map->home_mask) {
+		uint8_t *ctrl = neap__unit_ctrl(map, begin + home);
+		for (uint32_t hits = neap__match(ctrl, tag_word); hits != 0; hits &= hits - 1) {
+			uint32_t index = neap__first(hits);
+			uint8_t *slot = neap__slot_at(map, shape, begin + home, index);
+			if (equal(map, slot, key, hash)) {
+				place.slot = slot;
+				place.ctrl = ctrl;
+				place.index = index;
+				return place;
+			}
 		}
-		if (NEAP__LIKELY(!neap__overflowed(ctrl, tag)))
+		if (NEAP__LIKELY(!neap__overflowed(ctrl, (uint32_t)hash)))
 			return place;
-		if (NEAP__UNLIKELY(left-- == 0))
-			break;
-		group = (group + 1) & map->home_mask;
 	}
-	if (NEAP__UNLIKELY(map->spilled != 0)) {
-		place.slot = neap__spill_find(map, key, hash, equal);
-		place.index = NEAP__SPILLED;
+	place.slot = map->spilled != 0 ? neap__spill_find(map, key, hash) : NULL;
+	return place;
+}
+
+/* Looks in the home group. When *ret_more is set the key may be further on. Looking there is the caller's,
+ * in a function that is not inlined, so that the common path neither spills registers nor puts the key into
+ * memory for it.
+ */
+NEAP__INLINE struct neap__place neap__find_home(const struct neap_map *map, struct neap__shape shape,
+						const void *key, uint64_t hash, neap__equal_fn *equal,
+						bool *ret_more)
+{
+	const uint32_t begin = neap__segment_unit(map, hash);
+	const uint32_t unit = begin + neap__home_unit(map, hash);
+	uint8_t *ctrl = neap__unit_ctrl(map, unit);
+	struct neap__place place = {NULL, ctrl, 0, begin >> (shape.group_bits + 1)};
+	/* The two cache misses of a hit would follow each other. The slots of a group begin at a known place before
+	 * its control word has arrived, and the first slots are taken first: fetching the line of the fifth took a
+	 * quarter off hits at 1e6 entries of 16 bytes and cost misses nothing measurable.
+	 */
+	if (shape.slot_size <= 32)
+		__builtin_prefetch(neap__unit_slots(map, shape, unit) + 4 * shape.slot_size);
+	uint32_t hits = neap__match(ctrl, neap__tag_word(hash));
+	*ret_more = false;
+	for (; hits != 0; hits &= hits - 1) {
+		uint32_t index = neap__first(hits);
+		uint8_t *slot = neap__slot_at(map, shape, unit, index);
+		if (NEAP__LIKELY(equal(map, slot, key, hash))) {
+			place.slot = slot;
+			place.index = index;
+			return place;
+		}
 	}
+	*ret_more = neap__overflowed(ctrl, (uint32_t)hash);
 	return place;
 }
 
@@ -371,15 +431,27 @@ NEAP__INLINE uintptr_t neap__thread(void)
 #endif
 }
 
-__attribute__((noreturn)) NEAP_API void
-neap__map_read_fault(const struct neap_map *map, const char *operation);
-__attribute__((noreturn)) NEAP_API void
-neap__map_write_fault(const struct neap_map *map, const char *operation);
+__attribute__((noreturn)) NEAP_API void neap__map_read_fault(const struct neap_map *map,
+							     const char *operation);
+__attribute__((noreturn)) NEAP_API void neap__map_write_fault(const struct neap_map *map,
+							      const char *operation);
 
-/* Before a look-up: nobody may be writing. Relaxed: this is a detector, not a lock. */
+/* The writer, as far as this thread can see. A volatile load and not an atomic one, around which compilers move
+ * nothing: a loop of look-ups then keeps the map's fields in registers.
+ */
+NEAP__INLINE uintptr_t neap__guard(const struct neap_map *map)
+{
+#ifdef __SANITIZE_THREAD__
+	return __atomic_load_n(&map->guard, __ATOMIC_RELAXED);
+#else
+	return *(const volatile uintptr_t *)&map->guard;
+#endif
+}
+
+/* Before a look-up: nobody may be writing. This is a detector, not a lock. */
 NEAP__INLINE void neap__reading(const struct neap_map *map, const char *operation)
 {
-	if (NEAP__UNLIKELY(__atomic_load_n(&map->guard, __ATOMIC_RELAXED) != 0))
+	if (NEAP__UNLIKELY(neap__guard(map) != 0))
 		neap__map_read_fault(map, operation);
 }
 
@@ -410,93 +482,146 @@ NEAP_API void neap__map_sparse(struct neap_map *map, uint64_t hash);
 /* Removes an entry from the spill list. */
 NEAP_API void neap__spill_remove(struct neap_map *map, uint8_t *slot);
 
-/* Puts `tag` into the first empty slot from the home group on and returns that slot. There must be one. */
-NEAP__INLINE uint8_t *neap__occupy(struct neap_map *map, struct neap__shape shape, uint32_t segment,
-				   uint32_t group, uint32_t tag)
+/* Puts `tag` into the first empty slot from a home group on and returns that slot. There must be one. `begin` is
+ * the first unit of the segment, `home` the home group's unit within it.
+ */
+NEAP__INLINE uint8_t *neap__occupy(struct neap_map *map, struct neap__shape shape, uint32_t begin,
+				   uint32_t home, uint32_t tag)
 {
-	const uint32_t base = segment << shape.group_bits;
 	for (;;) {
-		uint8_t *ctrl = map->ctrl + (size_t)(base + group) * NEAP__CONTROL_BYTES;
+		uint8_t *ctrl = neap__unit_ctrl(map, begin + home);
 		uint32_t empty = neap__empty(ctrl);
 		if (NEAP__LIKELY(empty != 0)) {
 			uint32_t index = neap__first(empty);
 			ctrl[index] = (uint8_t)tag;
-			return map->slots + (size_t)(base + group) * shape.group_bytes +
-			       (size_t)index * shape.slot_size;
+			return neap__unit_slots(map, shape, begin + home) + (size_t)index * shape.slot_size;
 		}
 		neap__mark_overflow(ctrl, tag);
-		group = (group + 1) & map->home_mask;
+		home = (home + 2) & map->home_mask;
 	}
 }
 
 /* Claims a slot for a new entry; the caller fills in key, value and kept hash. NULL: out of memory. */
 NEAP__INLINE uint8_t *neap__claim(struct neap_map *map, struct neap__shape shape, uint64_t hash)
 {
-	const uint32_t segment = neap__segment_of(map, hash);
-	struct neap__segment *seg = &map->segs[segment];
+	const uint32_t begin = neap__segment_unit(map, hash);
+	struct neap__segment *seg = &map->segs[begin >> (shape.group_bits + 1)];
 	if (NEAP__UNLIKELY(seg->room == 0))
 		return neap__map_claim_slow(map, hash);
 	seg->room--;
 	seg->live++;
 	map->len++;
-	map->version++;
-	return neap__occupy(map, shape, segment, neap__home(map, hash), neap__tag(hash));
+	if (NEAP__UNLIKELY(map->flags & NEAP__STRICT))
+		map->version++;
+	return neap__occupy(map, shape, begin, neap__home_unit(map, hash), neap__tag(hash));
 }
 
 /* Frees a place whose key and value are already gone, and lets the map shrink. */
 NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__place place, uint64_t hash)
 {
 	map->len--;
-	map->version++;
-	if (NEAP__UNLIKELY(place.index == NEAP__SPILLED)) {
+	if (NEAP__UNLIKELY(map->flags & NEAP__STRICT))
+		map->version++;
+	if (NEAP__UNLIKELY(place.ctrl == NULL)) {
 		neap__spill_remove(map, place.slot);
 		return;
 	}
-	const uint32_t tag = place.ctrl[place.index];
 	place.ctrl[place.index] = 0;
 	struct neap__segment *seg = &map->segs[place.segment];
 	const uint32_t live = (uint32_t)seg->live - 1;
 	seg->live = (uint16_t)live;
-	seg->room = (uint16_t)(seg->room + !neap__overflowed(place.ctrl, tag));
+	seg->room = (uint16_t)(seg->room + !neap__overflowed(place.ctrl, (uint32_t)hash));
 	if (NEAP__UNLIKELY(live <= map->shrink_at && (live & map->shrink_step) == 0))
 		neap__map_sparse(map, hash);
+}
+
+/* ---- Iteration: the step that most steps are, see src/map/iterate.c ------------------------------------- */
+
+/* Stands for a key of up to 16 bytes while its unit is iterated over. */
+NEAP__INLINE uint64_t neap__fingerprint(const uint8_t *slot, size_t key_size)
+{
+	uint64_t word = neap__load_word(slot, key_size);
+	if (key_size <= 8)
+		return word;
+	return neap__fold(word ^ UINT64_C(0xa0761d6478bd642f),
+			  neap__load_word(slot + 8, key_size - 8) ^ UINT64_C(0xe7037ed1a0b428db));
+}
+
+/* The lowest index of the mask from `offset` on, else the lowest: the order within a group starts at random. */
+NEAP__INLINE uint32_t neap__pick(uint32_t mask, uint32_t offset)
+{
+	uint32_t from = mask & (UINT32_MAX << offset);
+	return neap__first(from != 0 ? from : mask);
+}
+
+/* Produces the next entry of a group that is walked in place; false: neap_map_iter_next has to look. */
+NEAP__INLINE bool neap__iter_step(struct neap_map_iter *it, uint32_t slot_size, uint32_t group_bytes,
+				  uint32_t value_offset, uint32_t key_size)
+{
+	const struct neap_map *map = it->neap__map;
+	uint32_t live = it->neap__live;
+	if (!it->neap__common || it->neap__epoch != map->epoch || neap__guard(map) != 0 ||
+	    *it->neap__before != 0)
+		return false;
+	while (live == 0) {
+		if (it->neap__groups_left == 0)
+			return false;
+		it->neap__groups_left--;
+		it->neap__group++;
+		it->neap__ctrl += NEAP__CONTROL_BYTES;
+		it->neap__slots += group_bytes;
+		live = it->neap__live = ~neap__empty(it->neap__ctrl) & NEAP__GROUP_MASK;
+	}
+	const uint32_t index = neap__pick(live, it->neap__offset);
+	if (it->neap__ctrl[index] == 0)
+		return false;
+	uint8_t *slot = it->neap__slots + (size_t)index * slot_size;
+	it->neap__live = live & ~(1u << index);
+	it->neap__seen[it->neap__seen_len++] = neap__fingerprint(slot, key_size);
+	it->key = slot;
+	it->value = slot + value_offset;
+	return true;
 }
 
 /* ---- Many look-ups at once ---------------------------------------------------------------------------- */
 
 typedef uint64_t neap__hash_fn(const struct neap_map *map, const void *key);
+typedef uint8_t *neap__rest_fn(const struct neap_map *map, const void *key, uint64_t hash);
 
 /* ret_values[i] = the value of key i, or NULL. Three stages run over a ring: hash and fetch the control word,
  * match and fetch the slot, compare. The distances are what hid a memory access best at 1e7 entries here.
  */
 NEAP__INLINE void neap__find_many(const struct neap_map *map, struct neap__shape shape, const uint8_t *keys,
 				  size_t stride, size_t n, void **ret_values, neap__hash_fn *hash_of,
-				  neap__equal_fn *equal)
+				  neap__equal_fn *equal, neap__rest_fn *rest)
 {
 	enum { RING = 64, CONTROL_AHEAD = 32, SLOT_AHEAD = 16 };
 	uint64_t hashes[RING];
-	uint32_t groups[RING];
+	uint32_t units[RING];
 	for (size_t step = 0; step < n + CONTROL_AHEAD; step++) {
 		if (step < n) {
 			uint64_t hash = hash_of(map, keys + step * stride);
-			uint32_t group =
-				(neap__segment_of(map, hash) << shape.group_bits) + neap__home(map, hash);
+			uint32_t unit = neap__segment_unit(map, hash) + neap__home_unit(map, hash);
 			hashes[step % RING] = hash;
-			groups[step % RING] = group;
-			__builtin_prefetch(map->ctrl + (size_t)group * NEAP__CONTROL_BYTES);
+			units[step % RING] = unit;
+			__builtin_prefetch(neap__unit_ctrl(map, unit));
 		}
 		if (step >= SLOT_AHEAD && step - SLOT_AHEAD < n) {
 			size_t at = (step - SLOT_AHEAD) % RING;
-			const uint8_t *ctrl = map->ctrl + (size_t)groups[at] * NEAP__CONTROL_BYTES;
-			uint32_t hits = neap__match(ctrl, neap__tag(hashes[at]));
+			uint32_t hits =
+				neap__match(neap__unit_ctrl(map, units[at]), neap__tag_word(hashes[at]));
 			if (hits != 0)
-				__builtin_prefetch(map->slots + (size_t)groups[at] * shape.group_bytes +
+				__builtin_prefetch(neap__unit_slots(map, shape, units[at]) +
 						   (size_t)neap__first(hits) * shape.slot_size);
 		}
 		if (step >= CONTROL_AHEAD) {
 			size_t i = step - CONTROL_AHEAD;
+			const uint8_t *key = keys + i * stride;
+			bool more;
 			struct neap__place place =
-				neap__find(map, shape, keys + i * stride, hashes[i % RING], equal);
+				neap__find_home(map, shape, key, hashes[i % RING], equal, &more);
+			if (NEAP__UNLIKELY(more))
+				place.slot = rest(map, key, hashes[i % RING]);
 			ret_values[i] = place.slot == NULL ? NULL : place.slot + shape.value_offset;
 		}
 	}

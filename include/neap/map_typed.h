@@ -110,7 +110,7 @@ NEAP__INLINE struct neap__shape NEAP__M(_shape)(void)
 #endif
 				    NEAP_MAP_KIND == NEAP_KEY_STR ? (uint32_t)offsetof(struct neap_str, hash)
 								  : 0u,
-				    slot * NEAP__GROUP_SLOTS, NEAP__GROUP_BITS(slot)};
+				    NEAP__GROUP_BYTES(slot), NEAP__GROUP_BITS(slot)};
 	return shape;
 }
 
@@ -151,16 +151,48 @@ static inline __attribute__((unused)) size_t NEAP__M(_len)(const struct neap_map
 	return neap_map_len(map);
 }
 
-static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_get)(const struct neap_map *map, NEAP_MAP_KEY key)
+/* The rare continuations of a look-up, out of line, with the key by value. */
+static __attribute__((noinline, unused)) struct neap__place
+NEAP__M(_find_beyond)(const struct neap_map *map, NEAP_MAP_KEY key, uint64_t hash)
 {
-	if (!NEAP__DIRECT || map == NULL)
+	return neap__find_beyond(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal));
+}
+
+static __attribute__((noinline, unused, pure)) uint8_t *NEAP__M(_slot_beyond)(const struct neap_map *map,
+									      NEAP_MAP_KEY key, uint64_t hash)
+{
+	return neap__find_beyond(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal)).slot;
+}
+
+static inline __attribute__((unused)) uint8_t *NEAP__M(_slot_at_rest)(const struct neap_map *map,
+								      const void *key, uint64_t hash)
+{
+	NEAP_MAP_KEY copy;
+	memcpy(&copy, key, sizeof copy);
+	return NEAP__M(_slot_beyond)(map, copy, hash);
+}
+
+NEAP__INLINE struct neap__place NEAP__M(_find)(const struct neap_map *map, NEAP_MAP_KEY key, uint64_t hash)
+{
+	bool more;
+	struct neap__place place =
+		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more);
+	return NEAP__UNLIKELY(more) ? NEAP__M(_find_beyond)(map, key, hash) : place;
+}
+
+NEAP__INLINE NEAP__VALUE *NEAP__M(_get)(const struct neap_map *map, NEAP_MAP_KEY key)
+{
+	if (map == NULL)
+		return NULL;
+	if (!NEAP__DIRECT)
 		return (NEAP__VALUE *)neap_map_get(map, &key);
 	neap__reading(map, "neap_map_get");
-	struct neap__place place =
-		neap__find(map, NEAP__M(_shape)(), &key, NEAP__M(_hash)(map, &key), NEAP__M(_equal));
-	if (place.slot == NULL)
-		return NULL;
-	return (NEAP__VALUE *)(void *)(place.slot + NEAP__M(_shape)().value_offset);
+	bool more;
+	const uint64_t hash = NEAP__M(_hash)(map, &key);
+	uint8_t *slot = neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more).slot;
+	if (NEAP__UNLIKELY(more))
+		slot = NEAP__M(_slot_beyond)(map, key, hash);
+	return slot == NULL ? NULL : (NEAP__VALUE *)(void *)(slot + NEAP__M(_shape)().value_offset);
 }
 
 static inline __attribute__((unused)) void
@@ -172,7 +204,7 @@ NEAP__M(_get_many)(const struct neap_map *map, const NEAP_MAP_KEY *keys, size_t 
 	}
 	neap__reading(map, "neap_map_get_many");
 	neap__find_many(map, NEAP__M(_shape)(), (const uint8_t *)keys, sizeof *keys, n, (void **)ret_values,
-			NEAP__M(_hash), NEAP__M(_equal));
+			NEAP__M(_hash), NEAP__M(_equal), NEAP__M(_slot_at_rest));
 }
 
 /* The value slot of `key`, inserted when absent. A new value is not zeroed: the caller writes it at once. */
@@ -180,7 +212,7 @@ NEAP__INLINE uint8_t *NEAP__M(_place)(struct neap_map *map, const NEAP_MAP_KEY *
 {
 	const struct neap__shape shape = NEAP__M(_shape)();
 	const uint64_t hash = NEAP__M(_hash)(map, key);
-	uint8_t *slot = neap__find(map, shape, key, hash, NEAP__M(_equal)).slot;
+	uint8_t *slot = NEAP__M(_find)(map, *key, hash).slot;
 	*ret_inserted = false;
 	if (slot != NULL)
 		return slot + shape.value_offset;
@@ -218,7 +250,9 @@ static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_ma
 static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NEAP_MAP_KEY key,
 							NEAP_MAP_VALUE value)
 {
-	if (!NEAP__DIRECT || map == NULL)
+	if (map == NULL)
+		return NEAP_ENIL;
+	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, &value);
 	bool inserted;
 	neap__write_begin(map, "neap_map_put");
@@ -234,7 +268,9 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 #else
 static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NEAP_MAP_KEY key)
 {
-	if (!NEAP__DIRECT || map == NULL)
+	if (map == NULL)
+		return NEAP_ENIL;
+	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, NULL);
 	bool inserted;
 	neap__write_begin(map, "neap_map_put");
@@ -246,11 +282,13 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 
 static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map, NEAP_MAP_KEY key)
 {
-	if (!NEAP__DIRECT || !NEAP__PLAIN || map == NULL)
+	if (map == NULL)
+		return false;
+	if (!NEAP__DIRECT || !NEAP__PLAIN)
 		return neap_map_delete(map, &key);
 	neap__write_begin(map, "neap_map_delete");
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
-	struct neap__place place = neap__find(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal));
+	struct neap__place place = NEAP__M(_find)(map, key, hash);
 	if (place.slot != NULL) {
 		if (NEAP__M(_type).release != NULL)
 			NEAP__M(_type).release(place.slot, place.slot + NEAP__M(_shape)().value_offset,
@@ -265,6 +303,17 @@ static inline __attribute__((unused)) bool NEAP__M(_take)(struct neap_map *map, 
 							  NEAP_MAP_KEY *ret_key, NEAP__VALUE *ret_value)
 {
 	return neap_map_take(map, &key, ret_key, ret_value);
+}
+
+/* neap_map_iter_next, with the common step inlined. */
+NEAP__INLINE bool NEAP__M(_next)(struct neap_map_iter *it)
+{
+	const struct neap__shape shape = NEAP__M(_shape)();
+	if (NEAP__DIRECT && sizeof(NEAP_MAP_KEY) <= 16 &&
+	    NEAP__LIKELY(neap__iter_step(it, shape.slot_size, shape.group_bytes, shape.value_offset,
+					 sizeof(NEAP_MAP_KEY))))
+		return true;
+	return neap_map_iter_next(it);
 }
 
 #undef NEAP_MAP_NAME

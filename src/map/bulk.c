@@ -6,7 +6,7 @@
 bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ctx)
 {
 	for (uint32_t number = 0; number < neap__segment_count(map); number++) {
-		for (uint32_t group = 0; group <= map->home_mask; group++) {
+		for (uint32_t group = 0; group <= neap__last_group(map); group++) {
 			const uint8_t *ctrl = neap__ctrl_at(map, number, group);
 			uint8_t *slots = neap__slots_at(map, number, group);
 			for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0;
@@ -77,7 +77,7 @@ void neap_map_clear_keep(struct neap_map *map)
 	release_all(map);
 	uint32_t limit = map->pool != NULL ? neap__limit(map) : neap__small_limit(map);
 	for (uint32_t number = 0; number < neap__segment_count(map); number++) {
-		memset(neap__ctrl_at(map, number, 0), 0, (map->home_mask + 1u) * NEAP__CONTROL_BYTES);
+		memset(neap__ctrl_at(map, number, 0), 0, (neap__last_group(map) + 1u) * NEAP__CONTROL_BYTES);
 		map->segs[number].live = 0;
 		map->segs[number].room = (uint16_t)limit;
 	}
@@ -119,7 +119,7 @@ static int reserve_pool(struct neap_map *map, size_t n)
 {
 	size_t fill = expected_fill(map);
 	uint32_t depth = 0;
-	while (depth < NEAP__MAX_DEPTH && fill << depth < n)
+	while (UINT32_C(1) << depth < neap__segments_most(map) && fill << depth < n)
 		depth++;
 	if (fill << depth < n)
 		return NEAP_ETOOBIG;
@@ -182,6 +182,7 @@ struct cloning {
 	const struct neap_map *from;
 	int (*copy_value)(void *ret_value, const void *value, void *ctx);
 	void *ctx;
+	const void *unfilled; /* the value that copy_value refused to fill */
 };
 
 static bool clone_one(uint8_t *slot, uint64_t hash, void *ctx)
@@ -192,11 +193,35 @@ static bool clone_one(uint8_t *slot, uint64_t hash, void *ctx)
 		return false;
 	void *to = neap__slot_value(job->to, copy);
 	const void *value = neap__slot_value(job->from, slot);
-	if (job->copy_value != NULL)
-		return job->copy_value(to, value, job->ctx) == 0;
-	if (job->from->type->value_size != 0)
-		memcpy(to, value, job->from->type->value_size);
+	if (job->copy_value == NULL) {
+		if (job->from->type->value_size != 0)
+			memcpy(to, value, job->from->type->value_size);
+	} else if (job->copy_value(to, value, job->ctx) != 0) {
+		job->unfilled = to;
+		return false;
+	}
 	return true;
+}
+
+static bool release_copy(uint8_t *slot, uint64_t hash, void *ctx)
+{
+	(void)hash;
+	const struct cloning *job = ctx;
+	void *value = neap__slot_value(job->to, slot);
+	if (value != job->unfilled)
+		job->to->type->release(NULL, value, job->to->type->release_ctx);
+	return true;
+}
+
+/* Drops a clone that could not be finished. Keys and values copied as bytes are the source's: only what
+ * copy_value made is released.
+ */
+static void abandon(struct cloning *job)
+{
+	if ((job->to->flags & NEAP__RELEASE) != 0 && job->copy_value != NULL)
+		neap__each_slot(job->to, release_copy, job);
+	job->to->flags = (uint8_t)(job->to->flags & ~NEAP__RELEASE);
+	neap_map_destroy(job->to);
 }
 
 struct neap_map *neap_map_clone(const struct neap_map *map,
@@ -215,15 +240,13 @@ struct neap_map *neap_map_clone(const struct neap_map *map,
 	struct neap_map *clone = neap_map_create(map->type, &options);
 	if (clone == NULL)
 		return NULL;
-	struct cloning job = {clone, map, copy_value, ctx};
+	struct cloning job = {clone, map, copy_value, ctx, NULL};
 	neap__write_begin(clone, "neap_map_clone");
 	bool complete = neap__each_slot(map, clone_one, &job);
 	neap__write_end(clone, "neap_map_clone");
-	if (!complete) {
-		neap_map_destroy(clone);
-		return NULL;
-	}
-	return clone;
+	if (!complete)
+		abandon(&job);
+	return complete ? clone : NULL;
 }
 
 struct comparing {
@@ -280,7 +303,7 @@ static void delete_in_segment(const struct deleting *job, uint32_t number)
 {
 	struct neap_map *map = job->map;
 	struct neap__segment *seg = &map->segs[number];
-	for (uint32_t group = 0; group <= map->home_mask; group++) {
+	for (uint32_t group = 0; group <= neap__last_group(map); group++) {
 		uint8_t *ctrl = neap__ctrl_at(map, number, group);
 		uint8_t *slots = neap__slots_at(map, number, group);
 		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
@@ -302,8 +325,9 @@ static void shrink_all(struct neap_map *map)
 		return;
 	if (map->pool != NULL && map->floor == 0)
 		merge_all(map, NEAP__MERGE_LIMIT(neap__limit(map)));
-	for (uint32_t before = 0; map->segs[0].live <= map->shrink_at && before != map->home_mask + 1u;) {
-		before = map->home_mask + 1u;
+	for (uint32_t before = 0;
+	     map->segs[0].live <= map->shrink_at && before != neap__last_group(map) + 1u;) {
+		before = neap__last_group(map) + 1u;
 		neap__map_sparse(map, (uint64_t)neap__path_bits(map->segs[0].path) << 32);
 	}
 }

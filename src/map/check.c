@@ -29,7 +29,7 @@ static const char *check_entry(const struct neap_map *map, uint32_t number, uint
 	if (map->hash_offset == 0) /* else the tag can't be computed again for a NaN */
 		REQUIRE(ctrl[index] ==
 			neap__tag(neap__key_hash(map, neap__slot_key(map, (uint8_t *)(uintptr_t)slot))));
-	for (uint32_t at = neap__home(map, hash); at != group; at = (at + 1) & map->home_mask)
+	for (uint32_t at = neap__home(map, hash); at != group; at = (at + 1) % (neap__last_group(map) + 1))
 		REQUIRE(neap__overflowed(neap__ctrl_at(map, number, at), ctrl[index]));
 	return NULL;
 }
@@ -38,7 +38,7 @@ static const char *check_segment(const struct neap_map *map, uint32_t number, ui
 {
 	const struct neap__segment *seg = &map->segs[number];
 	uint32_t occupied = 0;
-	for (uint32_t group = 0; group <= map->home_mask; group++) {
+	for (uint32_t group = 0; group <= neap__last_group(map); group++) {
 		uint32_t mask = ~neap__empty(neap__ctrl_at(map, number, group)) & NEAP__GROUP_MASK;
 		REQUIRE(map->small_slots == 0 || mask >> map->small_slots == 0);
 		for (; mask != 0; mask &= mask - 1, occupied++) {
@@ -64,16 +64,17 @@ static const char *check_directory(const struct neap_map *map)
 		at_depth[depth]++;
 		size_t first = (uint64_t)neap__path_bits(path) >> (32 - pool->depth);
 		for (size_t i = 0; i < (size_t)1 << (pool->depth - depth); i++, named++)
-			REQUIRE(pool->dir[first + i] == number);
+			REQUIRE(pool->dir[first + i] == neap__unit_of(map, number));
 	}
 	REQUIRE(named == (size_t)1 << pool->depth);
 	REQUIRE(memcmp(at_depth, pool->at_depth, sizeof at_depth) == 0);
 	REQUIRE(pool->count <= pool->touched && pool->touched <= pool->reserved);
 	for (size_t i = 0; pool->next != NULL && i < pool->next_built; i++) {
 		bool longer = pool->next_depth > pool->depth;
-		uint32_t number = longer ? pool->dir[i / 2] : pool->dir[2 * i];
+		uint32_t unit = longer ? pool->dir[i / 2] : pool->dir[2 * i];
+		uint32_t number = unit >> (map->group_bits + 1);
 		bool too_deep = neap__path_depth(map->segs[number].path) > pool->next_depth;
-		REQUIRE(too_deep || pool->next[i] == number);
+		REQUIRE(too_deep || pool->next[i] == unit);
 	}
 	return NULL;
 }
@@ -84,7 +85,7 @@ static const char *check_spill(const struct neap_map *map)
 	for (uint32_t i = 0; i < map->spilled; i++) {
 		uint32_t tag = neap__spill_tags(map)[i];
 		uint64_t hash = neap__hash_from(neap__slot_hash(map, neap__spill_at(map, i)), tag);
-		for (uint32_t group = 0; group <= map->home_mask; group++)
+		for (uint32_t group = 0; group <= neap__last_group(map); group++)
 			REQUIRE(neap__overflowed(neap__ctrl_at(map, neap__segment_of(map, hash), group),
 						 tag));
 	}

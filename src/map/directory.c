@@ -66,7 +66,7 @@ static void use_next(struct neap_map *map)
 	map->dir_shift = (uint8_t)(64 - pool->depth);
 }
 
-static void assign(uint32_t *dir, uint32_t depth, size_t built, uint32_t path, uint32_t number)
+static void assign(uint32_t *dir, uint32_t depth, size_t built, uint32_t path, uint32_t unit)
 {
 	uint32_t own = neap__path_depth(path);
 	if (own > depth)
@@ -74,15 +74,16 @@ static void assign(uint32_t *dir, uint32_t depth, size_t built, uint32_t path, u
 	size_t first = (uint64_t)neap__path_bits(path) >> (32 - depth);
 	size_t end = first + ((size_t)1 << (depth - own));
 	for (size_t i = first; i < end && i < built; i++)
-		dir[i] = number;
+		dir[i] = unit;
 }
 
 void neap__dir_assign(struct neap_map *map, uint32_t path, uint32_t number)
 {
 	struct neap__pool *pool = map->pool;
-	assign(pool->dir, pool->depth, (size_t)1 << pool->depth, path, number);
+	uint32_t unit = neap__unit_of(map, number);
+	assign(pool->dir, pool->depth, (size_t)1 << pool->depth, path, unit);
 	if (pool->next != NULL)
-		assign(pool->next, pool->next_depth, pool->next_built, path, number);
+		assign(pool->next, pool->next_depth, pool->next_built, path, unit);
 }
 
 int neap__dir_double(struct neap_map *map)

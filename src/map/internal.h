@@ -114,6 +114,13 @@ static inline uint32_t neap__limit(const struct neap_map *map)
 	return NEAP__LIMIT(1u << map->group_bits);
 }
 
+/* Most segments: their units must fit into 32 bits, their paths into NEAP__MAX_DEPTH. 2^23 of 3360 entries each. */
+static inline uint32_t neap__segments_most(const struct neap_map *map)
+{
+	uint32_t bits = 31u - map->group_bits;
+	return UINT32_C(1) << (bits < NEAP__MAX_DEPTH ? bits : NEAP__MAX_DEPTH);
+}
+
 /* Turns an empty or small map, whose entries the caller has saved, into a pool of `segments` empty segments of
  * equal depth, a power of two. 0 or NEAP_ENOMEM, nothing changed.
  */
@@ -160,6 +167,25 @@ void neap__dir_free(struct neap_map *map);
 
 /* ---- segment.c ---- */
 
+/* The largest index of a group in a segment. */
+static inline uint32_t neap__last_group(const struct neap_map *map)
+{
+	return map->home_mask / 2;
+}
+/* Segment number and home group of a hash. */
+static inline uint32_t neap__segment_of(const struct neap_map *map, uint64_t hash)
+{
+	return neap__segment_unit(map, hash) >> (map->group_bits + 1);
+}
+static inline uint32_t neap__home(const struct neap_map *map, uint64_t hash)
+{
+	return neap__home_unit(map, hash) / 2;
+}
+/* First unit of a segment. */
+static inline uint32_t neap__unit_of(const struct neap_map *map, uint32_t number)
+{
+	return number << (map->group_bits + 1);
+}
 /* Control word and first slot of a group of a segment. */
 static inline uint8_t *neap__ctrl_at(const struct neap_map *map, uint32_t number, uint32_t group)
 {
@@ -176,7 +202,7 @@ static inline uint32_t neap__segment_count(const struct neap_map *map)
 /* A hash with the given upper half and tag: it finds the same place as the one that it was made from. */
 static inline uint64_t neap__hash_from(uint32_t hash_high, uint32_t tag)
 {
-	return (uint64_t)hash_high << 32 | (uint64_t)tag << 24;
+	return (uint64_t)hash_high << 32 | tag;
 }
 
 /* Moves the entries of segment `number` whose next hash bit is 1 to a new segment. 0 or NEAP_ENOMEM. */

@@ -13,10 +13,10 @@
  * Units. The loop works through a range in units: a few homes, [home, home_end).
  *
  *   FAST  While a range is still exactly one segment, a unit is walked in place, group by group. Of each key
- *         produced a fingerprint is noted. A run of groups a..b is a unit of its own when neither the group
- *         before a nor b has an overflow bit: the entries in these groups are then exactly those whose home is
- *         one of them, and nothing need be hashed. In a longer run the unit is the homes of one group, walked
- *         as far as it ran over, and every entry is hashed to see whether it belongs.
+ *         produced a fingerprint is noted. A few groups a..b make a unit when neither the group before a nor b
+ *         has an overflow bit: the entries in these groups are then exactly those whose home is one of them,
+ *         and nothing need be hashed. Where groups ran over for longer, the unit is the homes of one group,
+ *         walked as far as it ran over, and every entry is hashed to see whether it belongs.
  *   SLOW  When entries have moved since the unit began (map->epoch), or the range is no longer one segment,
  *         or more was produced than can be noted: the entries of the unit are searched for, by hash, wherever
  *         they now are, and produced in the order of their fingerprints, except those already noted. Each step
@@ -69,15 +69,16 @@ static uint32_t segment_at(const struct neap_map *map, uint32_t prefix)
 /* Homes per group, as a shift: 256 homes over the groups of a segment. */
 static uint32_t home_bits(const struct neap_map *map)
 {
-	return map->home_shift - 32u;
+	return map->home_shift - 31u;
 }
 
 /* What stands for a key while its unit is worked on: the key itself if it fits. */
 static uint64_t fingerprint(const struct neap_map *map, const uint8_t *slot)
 {
 	size_t size = map->type->key_size > NEAP_MAP_INLINE_MAX ? sizeof(void *) : map->type->key_size;
-	uint64_t print = size <= 8 ? neap__load_word(slot, size) : neap__hash_bytes(slot, size, map->seed);
-	if (map->hash_offset != 0) /* tells the NaNs of one bit pattern apart */
+	uint64_t print = size <= 16 ? neap__fingerprint(slot, size) : neap__hash_bytes(slot, size, map->seed);
+	bool floats = map->type->kind == NEAP_KEY_F32 || map->type->kind == NEAP_KEY_F64;
+	if (floats) /* tells the NaNs of one bit pattern apart */
 		print ^= neap__fold(neap__slot_hash(map, slot) | 1, UINT64_C(0xa0761d6478bd642f));
 	return print;
 }
@@ -125,7 +126,7 @@ static bool next_range(struct neap_map_iter *it)
 
 static uint8_t overflow_of(const struct neap_map *map, uint32_t number, uint32_t group)
 {
-	return neap__ctrl_at(map, number, group & map->home_mask)[NEAP__OVERFLOW];
+	return neap__ctrl_at(map, number, group & neap__last_group(map))[NEAP__OVERFLOW];
 }
 
 static void enter_group(struct neap_map_iter *it, uint32_t number, uint32_t group)
@@ -136,13 +137,33 @@ static void enter_group(struct neap_map_iter *it, uint32_t number, uint32_t grou
 	it->neap__live = ~neap__empty(it->neap__ctrl) & NEAP__GROUP_MASK;
 }
 
-/* Groups that overflow from `group` on, without a break. */
-static uint32_t run_length(const struct neap_map *map, uint32_t number, uint32_t group)
+/* The largest group b from `group` on, at most RUN_MOST groups away, that did not overflow: nothing runs out of
+ * group..b. UINT32_MAX when there is none.
+ */
+static uint32_t run_end(const struct neap_map *map, uint32_t number, uint32_t group)
+{
+	uint32_t end = UINT32_MAX;
+	for (uint32_t b = group; b < group + RUN_MOST && b <= neap__last_group(map); b++)
+		if (overflow_of(map, number, b) == 0)
+			end = b;
+	return end;
+}
+
+/* Groups that the entries of `group` ran over into. */
+static uint32_t overrun(const struct neap_map *map, uint32_t number, uint32_t group)
 {
 	uint32_t length = 0;
-	while (length <= map->home_mask && overflow_of(map, number, group + length) != 0)
+	while (length < neap__last_group(map) && overflow_of(map, number, group + length) != 0)
 		length++;
 	return length;
+}
+
+/* True when neap__iter_step does what step_fast would do. */
+static bool has_common_step(const struct neap_map *map)
+{
+	const struct neap_map_type *type = map->type;
+	return type->key_size <= 16 && type->value_size <= NEAP_MAP_INLINE_MAX &&
+	       type->kind != NEAP_KEY_F32 && type->kind != NEAP_KEY_F64 && (map->flags & NEAP__STRICT) == 0;
 }
 
 /* Begins a FAST unit at the present home if the range is one segment, and the home the first of a group. */
@@ -155,12 +176,14 @@ static bool begin_fast(struct neap_map_iter *it)
 	if (range.lo != it->neap__lo || range.hi != it->neap__hi || group << shift != it->neap__home ||
 	    map->spilled != 0)
 		return false;
-	uint32_t run = run_length(map, number, group);
-	bool alone = run < RUN_MOST && group + run <= map->home_mask &&
-		     (group + run + 1) << shift <= last_home(it) && overflow_of(map, number, group - 1) == 0;
+	uint32_t end = run_end(map, number, group);
+	bool alone = end != UINT32_MAX && (end + 1) << shift <= last_home(it) &&
+		     overflow_of(map, number, group - 1) == 0;
 	it->neap__filter = !alone;
-	it->neap__groups_left = run > map->home_mask ? map->home_mask : run;
-	it->neap__home_end = (uint16_t)((group + 1 + (alone ? run : 0)) << shift);
+	it->neap__groups_left = alone ? end - group : overrun(map, number, group);
+	it->neap__home_end = (uint16_t)(((alone ? end : group) + 1) << shift);
+	it->neap__common = alone && has_common_step(map);
+	it->neap__before = neap__ctrl_at(map, number, (group - 1) & neap__last_group(map)) + NEAP__OVERFLOW;
 	if (it->neap__home_end > last_home(it))
 		return false;
 	enter_group(it, number, group);
@@ -170,6 +193,7 @@ static bool begin_fast(struct neap_map_iter *it)
 
 static void begin_slow(struct neap_map_iter *it)
 {
+	it->neap__common = false;
 	uint32_t shift = home_bits(it->neap__map);
 	uint32_t end = ((it->neap__home >> shift) + 1u) << shift;
 	it->neap__home_end = (uint16_t)(end < last_home(it) ? end : last_home(it));
@@ -190,18 +214,12 @@ static bool next_unit(struct neap_map_iter *it)
 
 static void end_unit(struct neap_map_iter *it)
 {
+	it->neap__common = false;
 	it->neap__home = it->neap__home_end;
 	it->neap__mode = NEXT_UNIT;
 }
 
 /* ---- FAST ---- */
-
-/* The lowest index of the mask from `offset` on, else the lowest: the order within a group starts at random. */
-static uint32_t pick(uint32_t mask, uint32_t offset)
-{
-	uint32_t from = mask & ~((1u << offset) - 1u);
-	return neap__first(from != 0 ? from : mask);
-}
 
 /* True when the entry in this slot of the present group is one to produce. */
 static bool belongs(const struct neap_map_iter *it, uint32_t index)
@@ -209,8 +227,7 @@ static bool belongs(const struct neap_map_iter *it, uint32_t index)
 	const struct neap_map *map = it->neap__map;
 	if (it->neap__ctrl[index] == 0)
 		return false; /* deleted since */
-	uint32_t number = segment_at(map, it->neap__lo);
-	if (!it->neap__filter && overflow_of(map, number, (it->neap__home >> home_bits(map)) - 1u) == 0)
+	if (!it->neap__filter && *it->neap__before == 0)
 		return true;
 	return in_unit(it, neap__slot_hash(map, it->neap__slots + (size_t)index * map->slot_size));
 }
@@ -221,7 +238,7 @@ static bool step_fast(struct neap_map_iter *it)
 	const struct neap_map *map = it->neap__map;
 	for (;;) {
 		while (it->neap__live != 0) {
-			uint32_t index = pick(it->neap__live, it->neap__offset);
+			uint32_t index = neap__pick(it->neap__live, it->neap__offset);
 			if (belongs(it, index)) {
 				if (it->neap__seen_len == SEEN) {
 					it->neap__mode = SLOW_FIRST;
@@ -238,17 +255,25 @@ static bool step_fast(struct neap_map_iter *it)
 		if (it->neap__groups_left == 0)
 			return false;
 		it->neap__groups_left--;
-		enter_group(it, segment_at(map, it->neap__lo), (it->neap__group + 1) & map->home_mask);
+		enter_group(it, segment_at(map, it->neap__lo), (it->neap__group + 1) & neap__last_group(map));
 	}
 }
 
 /* ---- SLOW ---- */
 
-/* The entry of the unit that comes next in the order (fingerprint, place). */
+/* The entry of the unit that comes next in the order (turn, fingerprint, place). A turn is home, then prefix:
+ * the hash bits that never change, so that one group of one segment holds all entries of the next few turns,
+ * however much the map has grown or shrunk since the unit began.
+ */
 struct candidate {
 	uint8_t *slot; /* NULL: none */
-	uint64_t print, place;
+	uint64_t turn, print, place;
 };
+
+static uint64_t turn_at(uint32_t home, uint32_t prefix)
+{
+	return (uint64_t)home << NEAP__MAX_DEPTH | prefix;
+}
 
 static bool seen_before(const struct neap_map_iter *it, uint64_t print)
 {
@@ -258,23 +283,36 @@ static bool seen_before(const struct neap_map_iter *it, uint64_t print)
 	return false;
 }
 
+/* True for an entry of the unit that was produced since it became slow. */
+static bool produced_slowly(const struct neap_map_iter *it, const struct candidate *entry)
+{
+	if (it->neap__mode != SLOW || entry->turn > it->neap__last_turn)
+		return false;
+	if (entry->turn < it->neap__last_turn || entry->print < it->neap__last_print)
+		return true;
+	/* Places compare only while nothing has moved. */
+	bool same_places = it->neap__epoch == it->neap__map->epoch;
+	return entry->print == it->neap__last_print && (!same_places || entry->place <= it->neap__last_place);
+}
+
+static bool comes_before(const struct candidate *a, const struct candidate *b)
+{
+	if (a->turn != b->turn)
+		return a->turn < b->turn;
+	return a->print < b->print || (a->print == b->print && a->place < b->place);
+}
+
 static void consider(const struct neap_map_iter *it, uint8_t *slot, uint64_t place, struct candidate *best)
 {
 	const struct neap_map *map = it->neap__map;
-	if (!in_unit(it, neap__slot_hash(map, slot)))
+	uint32_t hash_high = neap__slot_hash(map, slot);
+	if (!in_unit(it, hash_high))
 		return;
-	uint64_t print = fingerprint(map, slot);
-	if (it->neap__mode == SLOW) {
-		/* Places compare only while nothing has moved. */
-		bool same_places = it->neap__epoch == map->epoch;
-		if (print < it->neap__last_print ||
-		    (print == it->neap__last_print && (!same_places || place <= it->neap__last_place)))
-			return;
-	}
-	if (best->slot != NULL && (print > best->print || (print == best->print && place >= best->place)))
-		return;
-	if (!seen_before(it, print))
-		*best = (struct candidate){slot, print, place};
+	struct candidate entry = {slot, turn_at(hash_high & (HOMES - 1), hash_high >> 8),
+				  fingerprint(map, slot), place};
+	if ((best->slot == NULL || comes_before(&entry, best)) && !produced_slowly(it, &entry) &&
+	    !seen_before(it, entry.print))
+		*best = entry;
 }
 
 /* Considers the entries that start probing in one group: they are there or in the groups that it ran over. */
@@ -282,7 +320,7 @@ static void consider_chain(const struct neap_map_iter *it, uint32_t number, uint
 			   struct candidate *best)
 {
 	const struct neap_map *map = it->neap__map;
-	for (uint32_t left = map->home_mask;; left--) {
+	for (uint32_t left = neap__last_group(map);; left--) {
 		const uint8_t *ctrl = neap__ctrl_at(map, number, group);
 		uint8_t *slots = neap__slots_at(map, number, group);
 		uint64_t base = (((uint64_t)number << map->group_bits) + group) * 16;
@@ -292,23 +330,38 @@ static void consider_chain(const struct neap_map_iter *it, uint32_t number, uint
 		}
 		if (ctrl[NEAP__OVERFLOW] == 0 || left == 0)
 			return;
-		group = (group + 1) & map->home_mask;
+		group = (group + 1) & neap__last_group(map);
+	}
+}
+
+/* Considers the entries of one group in every segment from `prefix` on, until none can come before the best. */
+static void sweep(const struct neap_map_iter *it, uint32_t home, uint32_t prefix, struct candidate *best)
+{
+	const struct neap_map *map = it->neap__map;
+	while (prefix < it->neap__hi && (best->slot == NULL || best->turn >= turn_at(home, prefix))) {
+		uint32_t number = segment_at(map, prefix);
+		consider_chain(it, number, home >> home_bits(map), best);
+		prefix = range_of(map, number).hi;
 	}
 }
 
 static struct candidate find_candidate(const struct neap_map_iter *it)
 {
 	const struct neap_map *map = it->neap__map;
-	struct candidate best = {NULL, 0, 0};
-	for (uint32_t prefix = it->neap__lo; prefix < it->neap__hi;) {
-		uint32_t number = segment_at(map, prefix);
-		uint32_t last = (it->neap__home_end - 1u) >> home_bits(map);
-		for (uint32_t group = it->neap__home >> home_bits(map); group <= last; group++)
-			consider_chain(it, number, group, &best);
-		prefix = range_of(map, number).hi;
-	}
+	struct candidate best = {NULL, 0, 0, 0};
 	for (uint32_t i = 0; i < map->spilled; i++)
 		consider(it, neap__spill_at(map, i), (UINT64_C(1) << 60) + i, &best);
+
+	uint32_t home = it->neap__home;
+	if (it->neap__mode == SLOW) { /* the rest of the home that the last turn was in */
+		home = (uint32_t)(it->neap__last_turn >> NEAP__MAX_DEPTH);
+		sweep(it, home, (uint32_t)it->neap__last_turn & (PREFIXES - 1), &best);
+		home++;
+	}
+	while (home < it->neap__home_end && (best.slot == NULL || best.turn >= turn_at(home, 0))) {
+		sweep(it, home, it->neap__lo, &best);
+		home = ((home >> home_bits(map)) + 1) << home_bits(map);
+	}
 	return best;
 }
 
@@ -317,6 +370,7 @@ static bool step_slow(struct neap_map_iter *it)
 	struct candidate next = find_candidate(it);
 	if (next.slot == NULL)
 		return false;
+	it->neap__last_turn = next.turn;
 	it->neap__last_print = next.print;
 	it->neap__last_place = next.place;
 	it->neap__epoch = it->neap__map->epoch;
@@ -333,6 +387,7 @@ void neap_map_iter_init(struct neap_map_iter *it, struct neap_map *map)
 	it->value = NULL;
 	it->neap__map = map;
 	it->neap__mode = DONE;
+	it->neap__common = false;
 	if (neap_map_len(map) == 0)
 		return;
 	uint64_t start = neap__random_next();
@@ -365,36 +420,15 @@ static void check_not_written(const struct neap_map_iter *it)
 						.other = writer});
 }
 
-/* The next entry when the unit is walked in place and holds keys of one word: what most steps are. */
-NEAP__INLINE bool step_common(struct neap_map_iter *it)
-{
-	const struct neap_map *map = it->neap__map;
-	if (it->neap__mode != FAST || it->neap__live == 0 || it->neap__filter ||
-	    it->neap__epoch != map->epoch || map->key_path != NEAP__KEY_8 ||
-	    (map->flags & (NEAP__OUTSIDE | NEAP__STRICT)) != 0 || it->neap__seen_len == SEEN)
-		return false;
-	uint32_t index = pick(it->neap__live, it->neap__offset);
-	uint32_t before = ((it->neap__home >> home_bits(map)) - 1u) & map->home_mask;
-	const uint8_t *ctrl = it->neap__ctrl;
-	if (ctrl[index] == 0 ||
-	    ctrl[((int32_t)before - (int32_t)it->neap__group) * (int32_t)NEAP__CONTROL_BYTES +
-		 NEAP__OVERFLOW] != 0)
-		return false;
-	it->neap__live &= ~(1u << index);
-	uint8_t *slot = it->neap__slots + (size_t)index * map->slot_size;
-	it->neap__seen[it->neap__seen_len++] = neap__load_word(slot, 8);
-	it->key = slot;
-	it->value = slot + map->value_offset;
-	return true;
-}
-
 bool neap_map_iter_next(struct neap_map_iter *it)
 {
 	if (it->neap__mode == DONE)
 		return false;
-	check_not_written(it);
-	if (NEAP__LIKELY(step_common(it)))
+	if (NEAP__LIKELY(it->neap__mode == FAST &&
+			 neap__iter_step(it, it->neap__map->slot_size, it->neap__map->group_bytes,
+					 it->neap__map->value_offset, it->neap__map->type->key_size)))
 		return true;
+	check_not_written(it);
 	for (;;) {
 		bool produced = false;
 		switch ((enum mode)it->neap__mode) {
@@ -408,6 +442,7 @@ bool neap_map_iter_next(struct neap_map_iter *it)
 			continue;
 		case FAST:
 			if (it->neap__epoch != it->neap__map->epoch) {
+				it->neap__common = false;
 				it->neap__mode = SLOW_FIRST;
 				continue;
 			}

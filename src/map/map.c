@@ -247,26 +247,33 @@ static bool equal_string(const struct neap_map *map, const uint8_t *slot, const 
 	return neap__str_equal((const struct neap_str *)(const void *)slot, key, hash);
 }
 
+struct neap__place neap__find_rest(const struct neap_map *map, const void *key, uint64_t hash)
+{
+	return neap__find_beyond(map, neap__shape_of(map), key, hash, neap__key_equal);
+}
+
+static uint8_t *rest_slot(const struct neap_map *map, const void *key, uint64_t hash)
+{
+	return neap__find_rest(map, key, hash).slot;
+}
+
+NEAP__INLINE struct neap__place find_as(const struct neap_map *map, const void *key, uint64_t hash,
+					neap__equal_fn *equal)
+{
+	bool more;
+	struct neap__place place = neap__find_home(map, neap__shape_of(map), key, hash, equal, &more);
+	return NEAP__UNLIKELY(more) ? neap__find_rest(map, key, hash) : place;
+}
+
 /* The place of a key and, in *ret_hash, its hash. */
 NEAP__INLINE struct neap__place find_any(const struct neap_map *map, const void *key, uint64_t *ret_hash)
 {
-	const struct neap__shape shape = neap__shape_of(map);
 	switch (map->key_path) {
-	case NEAP__KEY_4:
-		*ret_hash = hash_4(map, key);
-		return neap__find(map, shape, key, *ret_hash, equal_4);
-	case NEAP__KEY_8:
-		*ret_hash = hash_8(map, key);
-		return neap__find(map, shape, key, *ret_hash, equal_8);
-	case NEAP__KEY_BYTES:
-		*ret_hash = hash_sized(map, key);
-		return neap__find(map, shape, key, *ret_hash, equal_sized);
-	case NEAP__KEY_STR:
-		*ret_hash = hash_string(map, key);
-		return neap__find(map, shape, key, *ret_hash, equal_string);
-	default:
-		*ret_hash = neap__key_hash(map, key);
-		return neap__find(map, shape, key, *ret_hash, neap__key_equal);
+	case NEAP__KEY_4: return find_as(map, key, *ret_hash = hash_4(map, key), equal_4);
+	case NEAP__KEY_8: return find_as(map, key, *ret_hash = hash_8(map, key), equal_8);
+	case NEAP__KEY_BYTES: return find_as(map, key, *ret_hash = hash_sized(map, key), equal_sized);
+	case NEAP__KEY_STR: return find_as(map, key, *ret_hash = hash_string(map, key), equal_string);
+	default: return find_as(map, key, *ret_hash = neap__key_hash(map, key), neap__key_equal);
 	}
 }
 
@@ -290,13 +297,19 @@ void neap_map_get_many(const struct neap_map *map, const void *keys, size_t n, v
 	const struct neap__shape shape = neap__shape_of(map);
 	const size_t stride = map->type->key_size;
 	switch (map->key_path) {
-	case NEAP__KEY_4: neap__find_many(map, shape, keys, stride, n, ret_values, hash_4, equal_4); break;
-	case NEAP__KEY_8: neap__find_many(map, shape, keys, stride, n, ret_values, hash_8, equal_8); break;
+	case NEAP__KEY_4:
+		neap__find_many(map, shape, keys, stride, n, ret_values, hash_4, equal_4, rest_slot);
+		break;
+	case NEAP__KEY_8:
+		neap__find_many(map, shape, keys, stride, n, ret_values, hash_8, equal_8, rest_slot);
+		break;
 	case NEAP__KEY_STR:
-		neap__find_many(map, shape, keys, stride, n, ret_values, hash_string, equal_string);
+		neap__find_many(map, shape, keys, stride, n, ret_values, hash_string, equal_string,
+				rest_slot);
 		break;
 	default:
-		neap__find_many(map, shape, keys, stride, n, ret_values, neap__key_hash, neap__key_equal);
+		neap__find_many(map, shape, keys, stride, n, ret_values, neap__key_hash, neap__key_equal,
+				rest_slot);
 		break;
 	}
 	if (map->type->value_size > NEAP_MAP_INLINE_MAX)

@@ -8,8 +8,8 @@
  *
  * Shrinking. A delete that leaves a segment with shrink_at entries or fewer, at every (shrink_step + 1)-th
  * delete and when it is empty, merges it with its buddy if both fit into half a limit, turns a pool of one
- * nearly empty segment into a small table, and a small table into a smaller one. A want of memory puts
- * shrinking off to the next such delete.
+ * nearly empty segment into a small table, and a small table of which an eighth is left into one of a quarter of
+ * its size. A want of memory puts shrinking off to the next such delete.
  *
  * Degenerate hashes. Random hashes never need a segment much deeper than the logarithm of their number: a
  * segment of 3360 entries that splits one-sided 6 times over has probability 2^-20000. So a segment deeper than
@@ -32,7 +32,7 @@ static uint32_t limit_now(const struct neap_map *map)
 void neap__policy_set(struct neap_map *map)
 {
 	uint32_t limit = limit_now(map);
-	map->shrink_at = (uint16_t)(map->pool != NULL ? NEAP__MERGE_LIMIT(limit) : limit / 4);
+	map->shrink_at = (uint16_t)(map->pool != NULL ? NEAP__MERGE_LIMIT(limit) : limit / 8);
 	map->shrink_step = limit > CHECK_EVERY * 4 ? CHECK_EVERY - 1 : 0;
 }
 

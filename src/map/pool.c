@@ -106,7 +106,7 @@ static int grow_areas(struct neap_map *map)
 	bool grown = false;
 	for (uint32_t factor = RESERVATION_GROWTH; factor >= 2 && !grown; factor /= 2) {
 		uint64_t want = (uint64_t)pool->reserved * factor;
-		if (want > UINT32_C(1) << NEAP__MAX_DEPTH)
+		if (want > neap__segments_most(map))
 			continue;
 		grown = grow_area(&pool->ctrl, (uint32_t)want) && grow_area(&pool->slots, (uint32_t)want) &&
 			grow_area(&pool->segs, (uint32_t)want);
@@ -130,7 +130,7 @@ static void lay_out(struct neap_map *map, uint32_t segments)
 			.live = 0, .room = (uint16_t)neap__limit(map), .path = neap__path_of(bits, depth)};
 	}
 	for (size_t i = 0; i < (size_t)1 << pool->depth; i++)
-		pool->dir[i] = depth == 0 ? 0 : (uint32_t)(i >> (pool->depth - depth));
+		pool->dir[i] = neap__unit_of(map, depth == 0 ? 0 : (uint32_t)(i >> (pool->depth - depth)));
 }
 
 int neap__pool_make(struct neap_map *map, uint32_t segments)
@@ -157,8 +157,8 @@ int neap__pool_make(struct neap_map *map, uint32_t segments)
 	map->pool = pool;
 	map->dir = pool->dir;
 	map->dir_shift = (uint8_t)(64 - depth);
-	map->home_mask = (uint8_t)(groups - 1);
-	map->home_shift = (uint8_t)(40 - map->group_bits);
+	map->home_mask = 2 * (uint32_t)(groups - 1);
+	map->home_shift = (uint8_t)(39 - map->group_bits);
 	map->small_slots = 0;
 	publish(map);
 	touch(map, segments);
@@ -169,7 +169,7 @@ int neap__pool_make(struct neap_map *map, uint32_t segments)
 
 int neap__pool_from_small(struct neap_map *map, uint32_t segments)
 {
-	struct neap__table small = {map->ctrl, map->slots, map->home_mask + 1u};
+	struct neap__table small = {map->ctrl, map->slots, neap__last_group(map) + 1u};
 	size_t bytes = neap__small_bytes(map);
 	int error = neap__pool_make(map, segments);
 	if (error != NEAP_OK)

@@ -60,7 +60,8 @@ void neap__segment_adopt(struct neap_map *map, uint32_t number, const uint8_t *s
 			 uint32_t hash_high)
 {
 	struct neap__segment *seg = &map->segs[number];
-	uint8_t *to = neap__occupy(map, neap__shape_of(map), number, home_of(map, hash_high), tag);
+	uint8_t *to = neap__occupy(map, neap__shape_of(map), neap__unit_of(map, number),
+				   neap__home_unit(map, (uint64_t)hash_high << 32), tag);
 	copy_slot(to, slot, map->slot_size);
 	neap__assert_internal(seg->room > 0);
 	seg->room--;
@@ -96,7 +97,7 @@ NEAP__INLINE uint32_t partition(struct neap_map *map, uint32_t a, uint32_t b, ui
 {
 	uint32_t moved = 0;
 	ret->count = 0;
-	for (uint32_t group = 0; group <= map->home_mask; group++) {
+	for (uint32_t group = 0; group <= neap__last_group(map); group++) {
 		uint8_t *ctrl = neap__ctrl_at(map, a, group);
 		uint8_t *from = neap__slots_at(map, a, group), *to = neap__slots_at(map, b, group);
 		_Alignas(16) uint8_t tags[NEAP__CONTROL_BYTES] = {0};
@@ -195,7 +196,7 @@ void neap__segment_repair(struct neap_map *map, uint32_t number)
 static void pour(struct neap_map *map, uint32_t from, uint32_t to)
 {
 	struct neap__segment *target = &map->segs[to];
-	for (uint32_t group = 0; group <= map->home_mask; group++) {
+	for (uint32_t group = 0; group <= neap__last_group(map); group++) {
 		const uint8_t *ctrl = neap__ctrl_at(map, from, group);
 		uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK;
 		uint8_t *to_ctrl = neap__ctrl_at(map, to, group);
@@ -228,7 +229,7 @@ bool neap__segment_merge(struct neap_map *map, uint32_t number, uint32_t most)
 	if (depth == 0)
 		return false;
 	uint32_t bits = neap__path_bits(path), bit = UINT32_C(1) << (32 - depth);
-	uint32_t buddy = pool->dir[(uint64_t)(bits ^ bit) >> (32 - pool->depth)];
+	uint32_t buddy = neap__segment_of(map, (uint64_t)(bits ^ bit) << 32);
 	if (neap__path_depth(map->segs[buddy].path) != depth ||
 	    (uint32_t)map->segs[number].live + map->segs[buddy].live > most)
 		return false;
@@ -250,17 +251,37 @@ bool neap__segment_merge(struct neap_map *map, uint32_t number, uint32_t most)
 	return true;
 }
 
+/* Copies the entries of one group to where their hashes belong. */
+NEAP__INLINE void fill_group(struct neap_map *map, struct neap__shape shape, const uint8_t *ctrl,
+			     const uint8_t *slots)
+{
+	for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
+		uint32_t index = neap__first(mask);
+		const uint8_t *slot = slots + (size_t)index * shape.slot_size;
+		uint64_t hash = (uint64_t)hash_high_of(map, slot) << 32;
+		uint32_t begin = neap__segment_unit(map, hash);
+		struct neap__segment *seg = &map->segs[begin >> (map->group_bits + 1)];
+		neap__assert_internal(seg->room > 0);
+		seg->room--;
+		seg->live++;
+		uint8_t *to = neap__occupy(map, shape, begin, neap__home_unit(map, hash), ctrl[index]);
+		copy_slot(to, slot, shape.slot_size);
+		map->moved_now++;
+	}
+}
+
 void neap__segments_fill(struct neap_map *map, const struct neap__table *from)
 {
+	struct neap__shape shape = neap__shape_of(map);
 	for (uint32_t group = 0; group < from->groups; group++) {
 		const uint8_t *ctrl = from->ctrl + (size_t)group * NEAP__CONTROL_BYTES;
 		const uint8_t *slots = from->slots + (size_t)group * map->group_bytes;
-		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
-			uint32_t index = neap__first(mask);
-			const uint8_t *slot = slots + (size_t)index * map->slot_size;
-			uint32_t hash_high = hash_high_of(map, slot);
-			uint32_t number = neap__segment_of(map, (uint64_t)hash_high << 32);
-			neap__segment_adopt(map, number, slot, ctrl[index], hash_high);
+		if (map->slot_size == 16) {
+			shape.slot_size = 16; /* a constant, for the common kind */
+			shape.group_bytes = NEAP__GROUP_BYTES(16);
+			fill_group(map, shape, ctrl, slots);
+		} else {
+			fill_group(map, shape, ctrl, slots);
 		}
 	}
 }

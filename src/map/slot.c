@@ -61,7 +61,7 @@ bool neap__slot_layout(const struct neap_map_type *type, struct neap__shape *ret
 	ret->value_offset = value_offset;
 	ret->hash_offset = hash_offset;
 	ret->slot_size = round_up(end, align);
-	ret->group_bytes = ret->slot_size * NEAP__GROUP_SLOTS;
+	ret->group_bytes = NEAP__GROUP_BYTES(ret->slot_size);
 	ret->group_bits = NEAP__GROUP_BITS(ret->slot_size);
 	return true;
 }

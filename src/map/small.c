@@ -45,7 +45,7 @@ static size_t bytes_of(const struct neap_map *map, struct small_size size)
 
 static struct small_size size_now(const struct neap_map *map)
 {
-	uint32_t groups = map->home_mask + 1u;
+	uint32_t groups = neap__last_group(map) + 1u;
 	return (struct small_size){(uint32_t)__builtin_ctz(groups), map->small_slots};
 }
 
@@ -93,8 +93,8 @@ static void set_geometry(struct neap_map *map, struct small_size size)
 	map->dir_shift = 63;
 	map->segs = &map->one;
 	map->one.path = neap__path_of(0, 0);
-	map->home_mask = (uint8_t)((1u << size.group_bits) - 1u);
-	map->home_shift = (uint8_t)(40 - size.group_bits);
+	map->home_mask = 2 * ((1u << size.group_bits) - 1u);
+	map->home_shift = (uint8_t)(39 - size.group_bits);
 	map->small_slots = (uint8_t)size.slots;
 	neap__policy_set(map);
 }
@@ -122,7 +122,7 @@ int neap__small_resize(struct neap_map *map, size_t n)
 	if (block == NULL)
 		return NEAP_ENOMEM;
 
-	struct neap__table old = {map->ctrl, map->slots, map->home_mask + 1u};
+	struct neap__table old = {map->ctrl, map->slots, neap__last_group(map) + 1u};
 	struct neap__pool *pool = map->pool;
 	uint8_t *old_block = has_block(map) ? map->ctrl : NULL;
 	size_t old_bytes = neap__small_bytes(map);

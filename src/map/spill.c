@@ -40,7 +40,7 @@ static int make_spill_room(struct neap_map *map, uint32_t room)
 
 static void mark_all(struct neap_map *map, uint32_t number, uint32_t tag)
 {
-	for (uint32_t group = 0; group <= map->home_mask; group++)
+	for (uint32_t group = 0; group <= neap__last_group(map); group++)
 		neap__mark_overflow(neap__ctrl_at(map, number, group), tag);
 }
 
@@ -58,12 +58,12 @@ uint8_t *neap__spill_claim(struct neap_map *map, uint64_t hash)
 	return neap__spill_at(map, map->spilled++);
 }
 
-uint8_t *neap__spill_find(const struct neap_map *map, const void *key, uint64_t hash, neap__equal_fn *equal)
+uint8_t *neap__spill_find(const struct neap_map *map, const void *key, uint64_t hash)
 {
 	const uint8_t *tags = neap__spill_tags(map);
 	uint8_t tag = (uint8_t)neap__tag(hash);
 	for (uint32_t i = 0; i < map->spilled; i++)
-		if (tags[i] == tag && equal(map, neap__spill_at(map, i), key, hash))
+		if (tags[i] == tag && neap__key_equal(map, neap__spill_at(map, i), key, hash))
 			return neap__spill_at(map, i);
 	return NULL;
 }

@@ -16,9 +16,9 @@
  */
 static uint32_t longest_probe_in(const struct neap_map *map, uint32_t number)
 {
-	uint32_t groups = map->home_mask + 1u, longest = 0, run[8] = {0};
+	uint32_t groups = neap__last_group(map) + 1u, longest = 0, run[8] = {0};
 	for (uint32_t step = 0; step < 2 * groups; step++) {
-		uint8_t overflow = neap__ctrl_at(map, number, step & map->home_mask)[NEAP__OVERFLOW];
+		uint8_t overflow = neap__ctrl_at(map, number, step & neap__last_group(map))[NEAP__OVERFLOW];
 		for (uint32_t bit = 0; bit < 8; bit++) {
 			run[bit] = (overflow >> bit & 1) != 0 ? run[bit] + 1 : 0;
 			if (run[bit] > longest)
@@ -59,7 +59,7 @@ static bool add_outside(uint8_t *slot, uint64_t hash, void *ctx)
 static void structure(const struct neap_map *map, struct neap_map_stats *ret)
 {
 	ret->segments = neap__segment_count(map);
-	ret->groups_per_segment = map->home_mask + 1u;
+	ret->groups_per_segment = neap__last_group(map) + 1u;
 	ret->directory_entries = map->pool != NULL ? (size_t)1 << map->pool->depth : 0;
 	ret->depth = map->pool != NULL ? map->pool->depth : 0;
 	ret->spilled = map->spilled;

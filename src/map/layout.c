@@ -1,0 +1,70 @@
+/* layout.c: what a reader outside the process has to know of a map, as data and as assertions.
+ *
+ * docs/layout.md is the same in prose; the assertions keep the two together.
+ */
+#include "neap/layout.h"
+
+#include "map/internal.h"
+
+#define AT(structure, field, offset) _Static_assert(offsetof(structure, field) == (offset), "docs/layout.md")
+
+AT(struct neap_map, dir, 0);
+AT(struct neap_map, ctrl, 8);
+AT(struct neap_map, slots, 16);
+AT(struct neap_map, seed, 24);
+AT(struct neap_map, guard, 40);
+AT(struct neap_map, len, 48);
+AT(struct neap_map, dir_shift, 56);
+AT(struct neap_map, home_shift, 57);
+AT(struct neap_map, flags, 58);
+AT(struct neap_map, group_bits, 59);
+AT(struct neap_map, home_mask, 60);
+AT(struct neap_map, segs, 64);
+AT(struct neap__segment, live, 0);
+AT(struct neap__segment, room, 2);
+AT(struct neap__segment, path, 4);
+_Static_assert(sizeof(struct neap__segment) == 8, "docs/layout.md");
+_Static_assert(offsetof(struct neap_map, segs) == 64, "a look-up reads one cache line of the map");
+
+#define FIELD(structure, field)                                                          \
+	{                                                                                \
+#		structure "." #		       field, offsetof(struct structure, field) \
+	}
+
+const struct neap_layout neap_layout[] = {
+	{"version", 1},
+	{"neap_map", sizeof(struct neap_map)},
+	FIELD(neap_map, dir),
+	FIELD(neap_map, ctrl),
+	FIELD(neap_map, slots),
+	FIELD(neap_map, seed),
+	FIELD(neap_map, guard),
+	FIELD(neap_map, len),
+	FIELD(neap_map, dir_shift),
+	FIELD(neap_map, home_shift),
+	FIELD(neap_map, flags),
+	FIELD(neap_map, group_bits),
+	FIELD(neap_map, home_mask),
+	FIELD(neap_map, segs),
+	FIELD(neap_map, slot_size),
+	FIELD(neap_map, value_offset),
+	FIELD(neap_map, hash_offset),
+	FIELD(neap_map, group_bytes),
+	FIELD(neap_map, small_slots),
+	FIELD(neap_map, spilled),
+	FIELD(neap_map, spill),
+	FIELD(neap_map, pool),
+	FIELD(neap_map, type),
+	FIELD(neap_map, name),
+	FIELD(neap_map, bytes),
+	{"neap__segment", sizeof(struct neap__segment)},
+	FIELD(neap__segment, live),
+	FIELD(neap__segment, room),
+	FIELD(neap__segment, path),
+	FIELD(neap__pool, count),
+	FIELD(neap__pool, touched),
+	FIELD(neap__pool, depth),
+	{"group_slots", NEAP__GROUP_SLOTS},
+	{"control_bytes", NEAP__CONTROL_BYTES},
+	{NULL, 0},
+};
