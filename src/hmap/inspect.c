@@ -164,7 +164,7 @@ static void hmap_tally_rest(struct hmap_tally *tally)
 {
 	const struct neap_hmap *map = tally->map;
 	struct neap_hmap_stats *stats = tally->stats;
-	if (map->extra.next_overflow != NULL) {
+	if (map->table != NULL && map->extra.next_overflow != NULL) {
 		uint8_t *end = (uint8_t *)map->head.buckets + map->table->buckets * map->bucket_size;
 		stats->spare_buckets = (size_t)(end - (uint8_t *)map->extra.next_overflow) / map->bucket_size;
 		stats->empty += stats->spare_buckets * (map->bucket_size - BUCKET_METADATA);
