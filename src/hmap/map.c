@@ -232,14 +232,7 @@ void *neap_hmap_get(const struct neap_hmap *map, const void *key)
 	if (map == NULL || map->head.count == 0)
 		return NULL;
 	hmap_refuse_writer(map, "concurrent map read and map write", "neap_hmap_get");
-	struct neap__hmap_place at;
-	if (map->head.B == 0 && map->variant != HMAP_GENERAL) {
-		at = neap__hmap_find_unhashed(map, key);
-	} else {
-		uint64_t hash = neap__hmap_hash(map, key);
-		at = neap__hmap_find(map, neap__hmap_chain(map, hash), key, hash);
-	}
-	return at.b == NULL ? NULL : neap__hmap_value(map, at.b, at.i);
+	return neap__hmap_get(map, key);
 }
 
 /* ---- Put ---- */
