@@ -232,6 +232,53 @@ static void old_buckets_are_cleared_unless_an_iterator_may_walk_them(void **stat
 	}
 }
 
+/* Nine keys into a bucket and out again; stops at once when growth number `growth` begins. */
+static void crowd_bucket(struct neap_hmap *map, uint64_t bucket, uint64_t growth)
+{
+	for (uint64_t i = 1; i <= 9 && stats_of(map).same_size_grows < growth; i++)
+		put(map, i << 8 | bucket, 0);
+	for (uint64_t i = 1; i <= 9 && stats_of(map).same_size_grows < growth; i++)
+		del(map, i << 8 | bucket);
+}
+
+/* Two growths of the same size under one iterator, the second while it walks: each step is followed by a write
+ * that moves the very bucket it stands in. Go clears that bucket and loses entries; here none is lost.
+ */
+static void two_same_size_growths_under_one_iterator(void **state)
+{
+	(void)state;
+	struct failing_alloc memory;
+	struct neap_allocator from = failing_alloc_init(&memory);
+	struct neap_hmap_type type = u64_ptr_type;
+	type.hash = id_hash;
+	struct neap_hmap *map =
+		neap_hmap_create(&type, &(struct neap_hmap_options){.hint = 100, .allocator = &from});
+	enum { ENTRIES = 48 };
+	const uint64_t absent = UINT64_C(1) << 60;
+	for (uint64_t i = 0; i < ENTRIES; i++)
+		put(map, 100 << 8 | (i % 16) | i << 32, 1);
+	struct neap_hmap_iter it;
+	neap_hmap_iter_init(&it, map);
+	for (uint64_t growth = 1; growth <= 2; growth++) {
+		while (neap_hmap_header(map)->oldbuckets != NULL)
+			del(map, absent);
+		for (uint64_t i = 0; stats_of(map).same_size_grows < growth; i++)
+			crowd_bucket(map, i % 16, growth);
+	}
+	assert_non_null(neap_hmap_header(map)->oldbuckets);
+	assert_int_equal(neap_hmap_header(map)->flags & NEAP_HMAP_OLD_ITERATOR, 0);
+	size_t old_ones = 0;
+	while (neap_hmap_iter_next(&it)) {
+		uint64_t key = *(const uint64_t *)it.key;
+		old_ones += (key >> 8 & 0xff) == 100;
+		del(map, absent | key);
+		ASSERT_SOUND(map);
+	}
+	assert_int_equal(old_ones, ENTRIES);
+	neap_hmap_destroy(map);
+	assert_int_equal(memory.bytes, 0);
+}
+
 /* ---- Misuse ---- */
 
 static jmp_buf caught;
@@ -417,6 +464,7 @@ int main(void)
 		cmocka_unit_test(an_iterator_keeps_its_array_until_it_is_done),
 		cmocka_unit_test(iterators_keep_deleted_blocks),
 		cmocka_unit_test(old_buckets_are_cleared_unless_an_iterator_may_walk_them),
+		cmocka_unit_test(two_same_size_growths_under_one_iterator),
 		cmocka_unit_test(the_three_faults),
 		cmocka_unit_test(two_threads_that_write_end_the_program),
 		cmocka_unit_test(many_threads_may_read),
