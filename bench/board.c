@@ -48,15 +48,15 @@ static int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-double board_median(const struct peer *peer, const char *cell)
+double board_value(const struct peer *peer, const struct cell *cell)
 {
-	const struct figure *figure = find_figure(peer, cell);
+	const struct figure *figure = find_figure(peer, cell->name);
 	if (!figure)
 		return -1;
 	double sorted[ROUNDS_MAX];
 	memcpy(sorted, figure->values, sizeof sorted);
 	qsort(sorted, (size_t)figure->count, sizeof *sorted, compare_doubles);
-	return sorted[figure->count / 2];
+	return sorted[cell->summary == BENCH_MOST ? figure->count - 1 : figure->count / 2];
 }
 
 void board_clear(void)
@@ -68,19 +68,19 @@ void board_clear(void)
 static void print_number(double value)
 {
 	if (value < 0)
-		printf("%9s", "-");
+		printf("%10s", "-");
 	else
-		printf("%9.*f", value < 10 ? 2 : value < 100 ? 1 : 0, value);
+		printf("%10.*f", value < 10 ? 2 : value < 100 ? 1 : 0, value);
 }
 
-static const struct peer *best_peer(const struct peer *const *peers, size_t count, const char *cell)
+static const struct peer *best_peer(const struct peer *const *peers, size_t count, const struct cell *cell)
 {
 	const struct peer *best = NULL;
 	for (size_t i = 0; i < count; i++) {
 		if (peers[i]->rank < PEER_RANK_FIRST || peers[i]->rank >= FLOOR_RANK)
 			continue;
-		double value = board_median(peers[i], cell);
-		if (value >= 0 && (!best || value < board_median(best, cell)))
+		double value = board_value(peers[i], cell);
+		if (value >= 0 && (!best || value < board_value(best, cell)))
 			best = peers[i];
 	}
 	return best;
@@ -90,8 +90,8 @@ static void print_ratios(const struct question *question, const struct peer *con
 {
 	printf("%-14s", "best peer");
 	for (int i = 0; i < question->cell_count; i++) {
-		const struct peer *best = best_peer(peers, count, question->cells[i].name);
-		printf("%9.8s", best ? best->name : "-");
+		const struct peer *best = best_peer(peers, count, &question->cells[i]);
+		printf("%10.9s", best ? best->name : "-");
 	}
 	putchar('\n');
 	for (size_t p = 0; p < count; p++) {
@@ -101,14 +101,14 @@ static void print_ratios(const struct question *question, const struct peer *con
 		snprintf(label, sizeof label, "%s/best", peers[p]->name);
 		printf("%-14s", label);
 		for (int i = 0; i < question->cell_count; i++) {
-			const struct peer *best = best_peer(peers, count, question->cells[i].name);
-			double value = board_median(peers[p], question->cells[i].name);
+			const struct peer *best = best_peer(peers, count, &question->cells[i]);
+			double value = board_value(peers[p], &question->cells[i]);
 			if (!best || value < 0) {
-				printf("%9s", "-");
+				printf("%10s", "-");
 				continue;
 			}
-			double ratio = value / board_median(best, question->cells[i].name);
-			printf("%7.2f%-2s", ratio, ratio > LOSS_LIMIT ? "!!" : ratio > 1 ? "!" : "");
+			double ratio = value / board_value(best, &question->cells[i]);
+			printf("%8.2f%-2s", ratio, ratio > LOSS_LIMIT ? "!!" : ratio > 1 ? "!" : "");
 		}
 		putchar('\n');
 	}
@@ -120,12 +120,12 @@ void board_print(const struct question *question, const struct bench_options *op
 	printf("\n%s, %zu entries; %s; median of %d round%s\n%-14s", shape_names[work->shape], work->n,
 	       question->unit, options->rounds, options->rounds == 1 ? "" : "s", "");
 	for (int i = 0; i < question->cell_count; i++)
-		printf("%9s", question->cells[i].name);
+		printf("%10s", question->cells[i].name);
 	putchar('\n');
 	for (size_t p = 0; p < count; p++) {
 		printf("%-14s", peers[p]->name);
 		for (int i = 0; i < question->cell_count; i++)
-			print_number(board_median(peers[p], question->cells[i].name));
+			print_number(board_value(peers[p], &question->cells[i]));
 		putchar('\n');
 	}
 	if (question->ratios)
@@ -142,10 +142,10 @@ void board_print_json(const struct question *question, const struct workload *wo
 			if (!figure)
 				continue;
 			printf("%s\n{\"shape\":\"%s\",\"entries\":%zu,\"peer\":\"%s\",\"cell\":\"%s\","
-			       "\"median\":%.4f,"
+			       "\"value\":%.4f,"
 			       "\"rounds\":[",
 			       first ? "" : ",", shape_names[work->shape], work->n, peers[p]->name,
-			       figure->cell, board_median(peers[p], figure->cell));
+			       figure->cell, board_value(peers[p], &question->cells[i]));
 			first = false;
 			for (int r = 0; r < figure->count; r++)
 				printf("%s%.4f", r ? "," : "", figure->values[r]);

@@ -5,8 +5,8 @@
 #include "harness.h"
 
 void board_add(const struct peer *peer, const char *cell, double value);
-/* The median of a figure over the rounds; below 0 when there is none. */
-double board_median(const struct peer *peer, const char *cell);
+/* The median of a figure over the rounds, or the most; below 0 when there is none. */
+double board_value(const struct peer *peer, const struct cell *cell);
 void board_clear(void);
 
 /* One table: a row per peer, in the order given; with question->ratios also the best peer of each column and

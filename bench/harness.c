@@ -297,7 +297,7 @@ static int run_workload(const struct question *question, const struct bench_opti
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[K");
 	if (question->finish)
-		question->finish(&work);
+		question->finish(&work, options);
 	if (options->json)
 		board_print_json(question, &work, peers, count, first);
 	else

@@ -28,9 +28,13 @@ struct bench_options {
 	bool json;
 };
 
+/* What is shown of a figure's rounds. */
+enum bench_summary { BENCH_MEDIAN, BENCH_MOST };
+
 /* A column. */
 struct cell {
 	const char *name, *meaning;
+	enum bench_summary summary;
 };
 
 /* What a tool asks. */
@@ -45,7 +49,7 @@ struct question {
 	void (*line)(const struct peer *peer, const struct workload *work, int round, const char *name,
 		     const double *numbers);
 	/* All rounds of a workload are done: may add figures; may be NULL. */
-	void (*finish)(const struct workload *work);
+	void (*finish)(const struct workload *work, const struct bench_options *options);
 	bool ratios; /* print the best peer and ours in proportion to it */
 };
 
@@ -54,7 +58,7 @@ struct question {
  */
 int bench_main(int argc, char **argv, const struct question *question, struct bench_options *options);
 
-/* A figure of the present workload; its median over the rounds is shown. */
+/* A figure of the present workload. */
 void bench_add(const struct peer *peer, const struct workload *work, const char *cell, double value);
 /* Whether the user asked for this cell. */
 bool bench_wants(const struct bench_options *options, const char *cell);

@@ -10,15 +10,16 @@
 #include <stdlib.h>
 
 static const struct cell cells[] = {
-	{"ins", "insert into a map that grows from nothing"},
-	{"res", "insert into a map with room reserved, the reserve included"},
-	{"hit", "look up keys that are there, independent of each other"},
-	{"miss", "look up keys that are not there"},
-	{"chain", "look up keys that are there, each known only when the value before has arrived"},
-	{"batch", "look up keys that are there, 64 per call where the peer offers it"},
-	{"churn", "erase one key and insert another, at constant size"},
-	{"erase", "erase every key, in another order than they came"},
-	{"iter", "visit every entry"},
+	{"ins", "insert into a map that grows from nothing", BENCH_MEDIAN},
+	{"res", "insert into a map with room reserved, the reserve included", BENCH_MEDIAN},
+	{"hit", "look up keys that are there, independent of each other", BENCH_MEDIAN},
+	{"miss", "look up keys that are not there", BENCH_MEDIAN},
+	{"chain", "look up keys that are there, each known only when the value before has arrived",
+	 BENCH_MEDIAN},
+	{"batch", "look up keys that are there, 64 per call where the peer offers it", BENCH_MEDIAN},
+	{"churn", "erase one key and insert another, at constant size", BENCH_MEDIAN},
+	{"erase", "erase every key, in another order than they came", BENCH_MEDIAN},
+	{"iter", "visit every entry", BENCH_MEDIAN},
 };
 
 /* Repetitions of one cell; their median is the child's figure. */
