@@ -26,7 +26,7 @@ struct line {
 };
 _Static_assert(sizeof(struct line) == LINE, "a line is a cache line");
 
-static uint64_t sink;
+static volatile uint64_t sink; /* what was read; volatile, so that reading is not optimised away */
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -59,7 +59,7 @@ static void link_lines(struct line *lines, size_t n)
 static void read_dependent(struct line *lines, size_t n)
 {
 	(void)n;
-	uint64_t at = sink & 0;
+	uint64_t at = 0;
 	for (int i = 0; i < ACCESSES; i++)
 		at = lines[at].next;
 	sink = at;
