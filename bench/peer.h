@@ -37,6 +37,11 @@ struct text {
 
 struct op_clock;
 
+/* Look-ups per call of a peer's batched look-up: enough to overlap every miss that the processor can have in
+ * flight, few enough to stay in the first-level cache.
+ */
+#define BATCH 64
+
 struct peer {
 	const char *name;
 	const char *about; /* version, hash, and what was chosen where the peer gives a choice */

@@ -14,11 +14,6 @@
  */
 #include "op_clock.h"
 
-/* Look-ups per call of a peer's batched look-up: enough to overlap every miss that the processor can have in
- * flight, few enough to stay in the first-level cache.
- */
-#define BATCH 64
-
 static void *loop_make(size_t reserve)
 {
 	return map_make(reserve);
