@@ -61,6 +61,11 @@ static inline void table_get_many(struct neap_map *map, const table_key *keys, s
 {
 	neap_map_get_many(map, keys, n, (void **)ret);
 }
+
+static inline bool table_next(struct neap_map_iter *it)
+{
+	return neap_map_iter_next(it);
+}
 #else
 #	define PEER_NAME      "neap"
 #	define PEER_ABOUT     "Neap's map through neap/map_typed.h"
@@ -112,9 +117,10 @@ static inline bool map_erase(struct map *map, bench_key key)
 
 static inline uint64_t map_iterate(struct map *map)
 {
+	struct neap_map_iter it;
 	uint64_t sum = 0;
-	neap_map_each (it, table_of(map))
-		sum += word_of(it.value);
+	for (neap_map_iter_init(&it, table_of(map)); table_next(&it);)
+		sum += word_of((const bench_value *)it.value);
 	return sum;
 }
 
