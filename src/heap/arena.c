@@ -25,7 +25,7 @@ static bool reserve_all(size_t size)
 	h->tags = neap__os_reserve(units);
 	h->resident = neap__os_reserve(units * sizeof *h->resident);
 	h->spans = neap__os_reserve(units * sizeof *h->spans);
-	h->pool = (struct neap__pool){.base = neap__os_reserve(pool), .size = pool};
+	h->pool = (struct neap__meta_pool){.base = neap__os_reserve(pool), .size = pool};
 	if (h->base != NULL && h->tags != NULL && h->resident != NULL && h->spans != NULL &&
 	    h->pool.base != NULL) {
 		h->units = (uint32_t)units;
@@ -104,7 +104,7 @@ static unsigned spare_of(size_t size)
 /* Zeroed, of a power of two of bytes; 64-byte aligned from 64 bytes on. */
 void *neap__meta_alloc(size_t size)
 {
-	struct neap__pool *pool = &neap__heap.pool;
+	struct neap__meta_pool *pool = &neap__heap.pool;
 	unsigned i = spare_of(size);
 	size = (size_t)8 << i;
 	neap__lock_take(&neap__heap.meta);

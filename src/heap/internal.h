@@ -137,7 +137,7 @@ struct neap__region {
 	uint64_t filled[NEAP__BINS / 64];	  /* which bins have one */
 };
 
-struct neap__pool {
+struct neap__meta_pool {
 	char *base;
 	size_t used, size;
 	void *spare[24]; /* blocks of 8 << i bytes, linked through their first words */
@@ -160,7 +160,7 @@ struct neap__heap {
 	uint64_t large_blocks, large_bytes, large_mallocs, large_frees;
 
 	struct neap__lock meta;
-	struct neap__pool pool;
+	struct neap__meta_pool pool;
 
 	struct neap__lock passing; /* held by who returns pages */
 	struct neap__lock caches;  /* the two lists */

@@ -24,6 +24,7 @@ void *neap__large_alloc(size_t size, size_t align, unsigned flags)
 {
 	if (!neap__heap_start() || size > (size_t)neap__heap.units << NEAP__UNIT_SHIFT)
 		return NULL;
+	size = size > 0 ? size : 1; /* an empty block may be here for its alignment */
 	uint32_t align_units = align > NEAP__UNIT ? (uint32_t)(align >> NEAP__UNIT_SHIFT) : 1;
 	uint32_t head = neap__run_alloc((flags & NEAP_HEAP_NO_POINTERS) != 0, units_for(size), align_units);
 	if (head == 0)
