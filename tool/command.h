@@ -23,6 +23,9 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+int run_escape(int argc, char **argv);
+int run_lint(int argc, char **argv);
+
 /* The subcommands, each defined in its own file; ended by a NULL name. */
 extern const struct command commands[];
 

@@ -3,6 +3,28 @@
 
 #include <stddef.h>
 
+#ifdef NEAP_HAVE_INSPECT
+#	include "inspect.h"
+#endif
+
+int command_lab(int argc, char **argv);
+int command_tour(int argc, char **argv);
+
 const struct command commands[] = {
+	{"tour", "See it", "[--keys FILE]", "delete your own file names from two maps, see what stays",
+	 command_tour},
+	{"lab", "See it", "list | run NAME", "experiments: a claim, measured here, and a verdict",
+	 command_lab},
+#ifdef NEAP_HAVE_INSPECT
+	{"inspect", "Find it", "PID|CORE", "every map of a Go program, and what it would give back",
+	 run_inspect},
+	{"snapshot", "Find it", "PID|CORE -o FILE", "the maps of this moment, for diff", run_snapshot},
+	{"diff", "Find it", "BEFORE AFTER", "what happened to the maps between two snapshots", run_diff},
+	{"why", "Find it", "PID|CORE ADDRESS", "who holds an object or a map", run_why},
+#endif
+	{"escape", "Find it", "FILE... [-m | -m=2] [--json]", "where the address of every local can go",
+	 run_escape},
+	{"lint", "Find it", "PATH... [--json | --sarif]",
+	 "use after delete and its like, before the program runs", run_lint},
 	{NULL, NULL, NULL, NULL, NULL},
 };

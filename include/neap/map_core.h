@@ -146,7 +146,7 @@ struct neap_map {
 
 enum neap__map_flags {
 	NEAP__STRICT = 1u << 0,	    /* iterators refuse a map that was changed */
-	NEAP__DEGENERATE = 1u << 1, /* something has spilled since the map was last cleared */
+	NEAP__DEGENERATE = 1u << 1, /* something has spilled since the map was last empty */
 	NEAP__OUTSIDE = 1u << 2,    /* entries have blocks outside their slots */
 	NEAP__RELEASE = 1u << 3,    /* leaving entries are handed to the type's release callback */
 };
@@ -212,8 +212,10 @@ NEAP__INLINE uint64_t neap__hash_fixed(const void *key, size_t size, const uint6
 	if (size <= 8)
 		return neap__hash_word(neap__load_word(key, size), seed);
 	if (size <= 16) {
-		uint64_t low = neap__load_word(key, 8);
-		uint64_t high = neap__load_word((const uint8_t *)key + 8, size - 8);
+		/* Sizes that fit smaller keys too: gcc -O0 looks into this branch, and would warn of a read beyond. */
+		uint64_t low = neap__load_word(key, size < 8 ? size : 8);
+		uint64_t high =
+			neap__load_word((const uint8_t *)key + (size > 8 ? 8 : 0), size > 8 ? size - 8 : 0);
 		return neap__hash_word(low ^ neap__fold(high ^ seed[1], UINT64_C(0xa0761d6478bd642f)), seed);
 	}
 	return neap__hash_bytes(key, size, seed);
@@ -524,6 +526,7 @@ NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__place place, ui
 		map->version++;
 	if (NEAP__UNLIKELY(place.ctrl == NULL)) {
 		neap__spill_remove(map, place.slot);
+		neap__map_sparse(map, hash);
 		return;
 	}
 	place.ctrl[place.index] = 0;

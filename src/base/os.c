@@ -46,12 +46,14 @@ size_t neap__os_page_size(void)
 
 static void *reserve(size_t size, int protection)
 {
-	size_t span = size < UPPER_TABLE_SPAN ? TABLE_SPAN : UPPER_TABLE_SPAN;
+	size_t span = size < TABLE_SPAN ? 0 : size < UPPER_TABLE_SPAN ? TABLE_SPAN : UPPER_TABLE_SPAN;
 	if (fails("mmap") || size > SIZE_MAX - span)
 		return NULL;
 	char *raw = mmap(NULL, size + span, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (raw == MAP_FAILED)
 		return NULL;
+	if (span == 0)
+		return raw;
 	size_t lead = (size_t)(-(uintptr_t)raw & (span - 1));
 	if (lead != 0)
 		munmap(raw, lead);

@@ -20,7 +20,7 @@ bool neap__os_refuses(const char *call);
 size_t neap__os_page_size(void);
 
 /* Reserves `size` bytes of zeroed, private, writable address space that costs no memory until it is touched,
- * aligned to 2 MB (to 1 GB from that size on), or NULL. Huge pages are refused for it: a first touch that clears 2 MB takes milliseconds.
+ * aligned to 2 MB or 1 GB from that size on, or NULL. Huge pages are refused for it: a first touch that clears 2 MB takes milliseconds.
  */
 void *neap__os_reserve(size_t size);
 /* Moves a reservation to a larger one without copying a page; the old address is gone. NULL: unchanged. */

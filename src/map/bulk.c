@@ -140,18 +140,20 @@ int neap_map_reserve(struct neap_map *map, size_t n)
 	return error;
 }
 
-/* Merges until no two buddies hold `most` entries or fewer. */
-static void merge_all(struct neap_map *map, uint32_t most)
+/* Merges until no two buddies hold `most` entries or fewer, or `fewest` segments are left. */
+static void merge_all(struct neap_map *map, uint32_t most, uint32_t fewest)
 {
 	bool merged = true;
-	while (merged && map->pool->count > 1) {
+	while (merged) {
 		merged = false;
 		for (uint32_t number = 0; number < map->pool->count; number++)
-			while (number < map->pool->count && neap__segment_merge(map, number, most)) {
+			while (number < map->pool->count && map->pool->count > fewest &&
+			       neap__segment_merge(map, number, most)) {
 				merged = true;
 				neap__dir_step(map);
 			}
 	}
+	neap__dir_shrink(map);
 }
 
 int neap_map_compact(struct neap_map *map)
@@ -162,7 +164,7 @@ int neap_map_compact(struct neap_map *map)
 	int error = NEAP_OK;
 	if (map->shrink != NEAP_SHRINK_OFF) {
 		if (map->pool != NULL)
-			merge_all(map, neap__limit(map));
+			merge_all(map, neap__limit(map), 1);
 		if (map->len == 0)
 			neap__map_discard(map);
 		else if (map->len <= neap__small_most(map) &&
@@ -323,8 +325,8 @@ static void shrink_all(struct neap_map *map)
 {
 	if (map->shrink != NEAP_SHRINK_AUTO)
 		return;
-	if (map->pool != NULL && map->floor == 0)
-		merge_all(map, NEAP__MERGE_LIMIT(neap__limit(map)));
+	if (map->pool != NULL)
+		merge_all(map, NEAP__MERGE_LIMIT(neap__limit(map)), neap__fewest_segments(map));
 	for (uint32_t before = 0;
 	     map->segs[0].live <= map->shrink_at && before != neap__last_group(map) + 1u;) {
 		before = neap__last_group(map) + 1u;

@@ -96,11 +96,15 @@ int neap__dir_double(struct neap_map *map)
 	return NEAP_OK;
 }
 
+static bool halving_is_due(const struct neap__pool *pool)
+{
+	return pool->at_depth[pool->depth] == 0 && pool->depth > 1;
+}
+
 void neap__dir_step(struct neap_map *map)
 {
 	struct neap__pool *pool = map->pool;
-	bool halve = pool->at_depth[pool->depth] == 0 && pool->depth > 1;
-	if (halve) {
+	if (halving_is_due(pool)) {
 		bool at_once = pool->depth <= AT_ONCE_DEPTH;
 		if (start_next(map, pool->depth - 1) && build_next(pool, at_once ? SIZE_MAX : STEP))
 			use_next(map);
@@ -114,6 +118,17 @@ void neap__dir_step(struct neap_map *map)
 		build_next(pool, STEP);
 	else if (!soon && pool->next != NULL)
 		drop_next(map);
+}
+
+void neap__dir_shrink(struct neap_map *map)
+{
+	struct neap__pool *pool = map->pool;
+	while (halving_is_due(pool)) {
+		if (!start_next(map, pool->depth - 1))
+			return;
+		build_next(pool, SIZE_MAX);
+		use_next(map);
+	}
 }
 
 void neap__dir_free(struct neap_map *map)

@@ -172,8 +172,8 @@ static bool begin_fast(struct neap_map_iter *it)
 	const struct neap_map *map = it->neap__map;
 	uint32_t number = segment_at(map, it->neap__lo), shift = home_bits(map);
 	struct range range = range_of(map, number);
-	uint32_t group = it->neap__home >> shift;
-	if (range.lo != it->neap__lo || range.hi != it->neap__hi || group << shift != it->neap__home ||
+	uint32_t home = it->neap__home, group = home >> shift;
+	if (range.lo != it->neap__lo || range.hi != it->neap__hi || group << shift != home ||
 	    map->spilled != 0)
 		return false;
 	uint32_t end = run_end(map, number, group);
@@ -194,8 +194,8 @@ static bool begin_fast(struct neap_map_iter *it)
 static void begin_slow(struct neap_map_iter *it)
 {
 	it->neap__common = false;
-	uint32_t shift = home_bits(it->neap__map);
-	uint32_t end = ((it->neap__home >> shift) + 1u) << shift;
+	uint32_t shift = home_bits(it->neap__map), home = it->neap__home;
+	uint32_t end = ((home >> shift) + 1) << shift;
 	it->neap__home_end = (uint16_t)(end < last_home(it) ? end : last_home(it));
 	it->neap__mode = SLOW_FIRST;
 }

@@ -1,0 +1,109 @@
+/* goheap.h: the heap of a Go program: spans, and the objects in them.
+ *
+ *   arena    64 MiB of address space, aligned
+ *   span     pages of 8 KiB with objects of one size; `noscan` spans hold no pointers
+ *   object   a slot of a span; objects are numbered through all spans in address order
+ *
+ *   span.pages * 8192 >= span.count * span.elem_size
+ *   object number = span.first + index
+ */
+#ifndef NEAP_INSPECT_GOHEAP_H
+#define NEAP_INSPECT_GOHEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "problem.h"
+
+struct go_process;
+
+enum {
+	GO_PAGE = 8192,
+	GO_ARENA_SHIFT = 26,
+	GO_ARENA_PAGES = 1 << (GO_ARENA_SHIFT - 13),
+	GO_SIZE_CLASSES = 68,
+	GO_SMALL_MAX = 32768,	  /* larger objects have a span of their own */
+	GO_HEADER_FREE_MAX = 512, /* 1.22 on: objects to this size have no type word in front */
+};
+
+#define GO_NO_OBJECT UINT64_MAX
+
+struct go_span {
+	uint64_t base, elem_size;
+	uint64_t pages;
+	uint64_t first;		   /* number of its first object */
+	uint64_t large_type;	   /* 1.22 on, for a large object: its type */
+	const uint8_t *alloc_bits; /* from the last collection; NULL when unreadable */
+	const uint8_t *memory;	   /* local copy of the span, NULL until go_span_memory */
+	uint32_t count;		   /* objects */
+	uint32_t freeindex;	   /* every object below is allocated */
+	uint32_t magic;		   /* reciprocal of elem_size, as the runtime's divMul */
+	uint8_t size_class;	   /* 0: one large object */
+	bool noscan;
+};
+
+struct go_heap {
+	uint64_t mheap;	       /* address of runtime.mheap_ */
+	const char *found_by;  /* "symbol" or "scan" */
+	struct go_span *spans; /* sorted by base */
+	size_t span_count;
+	uint64_t object_count; /* slots, free ones included */
+	uint64_t in_use_bytes; /* pages of spans in use */
+	uint64_t misfits;      /* spans whose record contradicts itself */
+	int32_t *arena_index;  /* by address >> 26; -1 + 1 = 0: none */
+	struct go_arena *arenas;
+	size_t arena_count, arena_capacity;
+};
+
+#define GO_PAGE_MANUAL UINT32_MAX
+
+struct go_arena {
+	uint64_t base;
+	uint64_t record;       /* address of the runtime's heapArena */
+	const uint8_t *bitmap; /* to 1.21: local copy of its pointer bits, NULL until asked for */
+	uint32_t *page_span;   /* by page: number of the span + 1, 0 for none, GO_PAGE_MANUAL for a stack */
+};
+
+/* Finds the heap and reads its spans. The layout is checked against what it finds: -1 and a problem when the
+   spans contradict it. */
+int go_heap_load(struct go_process *process, struct problem *problem);
+void go_heap_free(struct go_heap *heap);
+
+/* The span that holds `address`, or NULL. */
+struct go_span *go_heap_span(const struct go_heap *heap, uint64_t address);
+
+/* The object that holds `address`: its span and index within it. NULL when there is none. */
+struct go_span *go_heap_object(const struct go_heap *heap, uint64_t address, uint32_t *index);
+
+/* The span of an object by the object's number. */
+struct go_span *go_heap_span_of(const struct go_heap *heap, uint64_t object);
+
+bool go_span_allocated(const struct go_span *span, uint32_t index);
+
+static inline uint64_t go_span_object(const struct go_span *span, uint32_t index)
+{
+	return span->base + (uint64_t)index * span->elem_size;
+}
+
+/* A local copy of the whole span, or NULL when part of it can't be read. */
+const uint8_t *go_span_memory(struct go_process *process, struct go_span *span);
+
+/* The bytes that the runtime would allocate for `size`: its size class, or whole pages. `pointers` says
+   whether the object holds any (from 1.22 on a larger one then has a word in front). */
+uint64_t go_heap_round(const struct go_process *process, uint64_t size, bool pointers);
+
+/* What starts exactly at `address`: the object's size, and the type word of 1.22 and later when there is one.
+   0 when no object's data starts there. */
+uint64_t go_heap_data(struct go_process *process, uint64_t address, struct go_span **span, uint64_t *type);
+
+/* Calls `visit` for each pointer-sized word of the object that may hold a pointer and isn't 0. Words are
+   taken as pointers when the heap doesn't tell. */
+typedef void (*go_pointer_fn)(void *context, uint64_t slot, uint64_t value);
+void go_object_pointers(struct go_process *process, struct go_span *span, uint32_t index, go_pointer_fn visit,
+			void *context);
+
+/* The pointer mask of the first 64 words of an object that has no type word. False when it can't be told. */
+bool go_object_mask(struct go_process *process, struct go_span *span, uint32_t index, uint64_t *ret);
+
+#endif

@@ -1,0 +1,320 @@
+/* graph.c: see graph.h. graph_name.c gives the names. */
+#include "graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Where the words of moved groups lie: they are kept back until everything else was reached. */
+struct kept_back {
+	uint64_t start, end;
+	uint32_t map;
+};
+
+struct deferred {
+	uint64_t value;
+	uint32_t parent, map;
+};
+
+struct search {
+	struct go_process *process;
+	struct graph *graph;
+	uint32_t *queue;
+	uint64_t head, tail;
+	uint32_t from;		     /* parent of what is found now */
+	uint64_t without;	     /* object that is not entered; GO_NO_OBJECT for none */
+	struct kept_back *kept_back; /* sorted */
+	size_t kept_count, kept_capacity;
+	uint64_t kept_low, kept_high; /* bounds of all of them */
+	struct deferred *deferred;
+	size_t deferred_count, deferred_capacity;
+};
+
+static void reach(struct search *search, uint64_t value)
+{
+	uint32_t index;
+	const struct go_span *span = go_heap_object(&search->process->heap, value, &index);
+	if (span == NULL)
+		return;
+	uint64_t object = span->first + index;
+	if (search->graph->parent[object] != 0 || object == search->without)
+		return;
+	search->graph->parent[object] = search->from;
+	search->graph->objects++;
+	search->graph->bytes += span->elem_size;
+	search->queue[search->tail++] = (uint32_t)object;
+}
+
+static const struct kept_back *kept_back_at(const struct search *search, uint64_t slot)
+{
+	size_t low = 0, high = search->kept_count;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (search->kept_back[middle].end <= slot)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	bool inside = low < search->kept_count && search->kept_back[low].start <= slot;
+	return inside ? &search->kept_back[low] : NULL;
+}
+
+static void defer(struct search *search, uint64_t value, uint32_t map)
+{
+	search->deferred = make_room(search->deferred, search->deferred_count, &search->deferred_capacity,
+				     sizeof *search->deferred);
+	search->deferred[search->deferred_count++] = (struct deferred){value, search->from, map};
+}
+
+static void reach_word(void *context, uint64_t slot, uint64_t value)
+{
+	struct search *search = context;
+	const struct kept_back *kept = NULL;
+	if (slot >= search->kept_low && slot < search->kept_high)
+		kept = kept_back_at(search, slot);
+	if (kept != NULL)
+		defer(search, value, kept->map);
+	else
+		reach(search, value);
+}
+
+static void drain(struct search *search)
+{
+	while (search->head < search->tail) {
+		uint32_t object = search->queue[search->head++];
+		struct go_span *span = go_heap_span_of(&search->process->heap, object);
+		search->from = object + 1;
+		go_object_pointers(search->process, span, (uint32_t)(object - span->first), reach_word,
+				   search);
+	}
+}
+
+static void add_root(struct search *search, uint64_t slot, uint64_t value, const struct go_stack *stack)
+{
+	struct graph *graph = search->graph;
+	if (go_heap_span(&search->process->heap, value) == NULL || graph->root_count >= GRAPH_ROOT - 1)
+		return;
+	graph->roots =
+		make_room(graph->roots, graph->root_count, &graph->root_capacity, sizeof *graph->roots);
+	graph->roots[graph->root_count] = (struct graph_root){slot, stack};
+	search->from = GRAPH_ROOT | (uint32_t)graph->root_count++;
+	reach(search, value);
+}
+
+static void add_globals(struct search *search, uint64_t start, uint64_t end, const struct go_table *mask)
+{
+	struct go_process *process = search->process;
+	const uint8_t *bits = image_at(process->image, mask->address, (mask->count + 7) / 8);
+	const uint8_t *bytes = image_at(process->image, start, end - start);
+	if (bytes == NULL) {
+		process->torn++;
+		return;
+	}
+	for (uint64_t index = 0; index * 8 + 8 <= end - start; index++) {
+		/* without the mask every word counts */
+		if (bits != NULL && (index >= mask->count || (bits[index / 8] >> (index % 8) & 1) == 0))
+			continue;
+		uint64_t value;
+		memcpy(&value, bytes + index * 8, sizeof value);
+		add_root(search, start + index * 8, value, NULL);
+	}
+}
+
+static void add_stacks(struct search *search)
+{
+	const struct go_stacks *stacks = &search->process->stacks;
+	for (size_t i = 0; i < stacks->count; i++) {
+		const struct go_stack *stack = &stacks->list[i];
+		for (uint64_t at = stack->sp; at + 8 <= stack->high; at += 8) {
+			uint64_t value;
+			memcpy(&value, stack->memory + (at - stack->sp), sizeof value);
+			add_root(search, at, value, stack);
+		}
+	}
+}
+
+static void add_roots(struct search *search)
+{
+	const struct go_module *module = &search->process->module;
+	add_globals(search, module->data, module->edata, &module->data_mask);
+	add_globals(search, module->bss, module->ebss, &module->bss_mask);
+	add_stacks(search);
+}
+
+struct keep_walk {
+	struct search *search;
+	const struct go_map_type *type;
+	uint32_t map;
+};
+
+static void keep_group(void *context, const struct go_group *group)
+{
+	struct keep_walk *walk = context;
+	struct search *search = walk->search;
+	bool stale = false;
+	for (unsigned slot = 0; slot < GO_GROUP_SLOTS; slot++)
+		stale |= group->slots[slot] == GO_SLOT_STALE;
+	if (!stale)
+		return;
+	search->kept_back = make_room(search->kept_back, search->kept_count, &search->kept_capacity,
+				      sizeof *search->kept_back);
+	/* not the overflow pointer at the group's end: it leads to the rest of the chain */
+	search->kept_back[search->kept_count++] =
+		(struct kept_back){group->address, group->address + walk->type->group_size - 8, walk->map};
+}
+
+static int compare_kept(const void *left, const void *right)
+{
+	const struct kept_back *a = left, *b = right;
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
+static void keep_back(struct search *search, const struct maps *maps)
+{
+	for (size_t i = 0; i < maps->count; i++) {
+		const struct found_map *map = &maps->list[i];
+		struct keep_walk walk = {search, map->type, (uint32_t)i};
+		struct go_map_visitor visitor = {&walk, NULL, keep_group};
+		if (map->counts.stale > 0 && map->type->pointers)
+			(void)go_map_walk(search->process, &map->header, map->type, &visitor);
+	}
+	if (search->kept_count == 0)
+		return;
+	qsort(search->kept_back, search->kept_count, sizeof *search->kept_back, compare_kept);
+	search->kept_low = search->kept_back[0].start;
+	search->kept_high = search->kept_back[search->kept_count - 1].end;
+}
+
+static struct graph_stale *stale_of(struct graph *graph, uint32_t map)
+{
+	for (size_t i = 0; i < graph->stale_count; i++)
+		if (graph->stale[i].map == map)
+			return &graph->stale[i];
+	graph->stale =
+		make_room(graph->stale, graph->stale_count, &graph->stale_capacity, sizeof *graph->stale);
+	graph->stale[graph->stale_count] = (struct graph_stale){.map = map};
+	return &graph->stale[graph->stale_count++];
+}
+
+/* What is reached now was not reached before: only moved slots lead there. */
+static void reach_deferred(struct search *search)
+{
+	struct graph *graph = search->graph;
+	for (size_t i = 0; i < search->deferred_count; i++) {
+		const struct deferred deferred = search->deferred[i];
+		uint64_t objects = graph->objects, bytes = graph->bytes;
+		search->from = deferred.parent;
+		reach(search, deferred.value);
+		drain(search); /* may defer more, at the end of the list */
+		if (graph->objects == objects)
+			continue;
+		struct graph_stale *stale = stale_of(graph, deferred.map);
+		stale->objects += graph->objects - objects;
+		stale->bytes += graph->bytes - bytes;
+	}
+}
+
+static void search_free(struct search *search)
+{
+	free(search->queue);
+	free(search->kept_back);
+	free(search->deferred);
+}
+
+int graph_build(struct go_process *process, struct maps *maps, struct graph *ret, struct problem *problem)
+{
+	uint64_t count = process->heap.object_count;
+	*ret = (struct graph){0};
+	if (count >= GRAPH_ROOT - 1)
+		return problem_set(problem, PROBLEM_FEATURE,
+				   "%llu objects are more than the graph can number (2^31)",
+				   (unsigned long long)count);
+	ret->parent = take(count, sizeof *ret->parent);
+	struct search search = {.process = process, .graph = ret, .without = GO_NO_OBJECT};
+	search.queue = take(count, sizeof *search.queue);
+	keep_back(&search, maps);
+	add_roots(&search);
+	drain(&search);
+	reach_deferred(&search);
+	search_free(&search);
+	for (size_t i = 0; i < maps->count; i++) {
+		struct found_map *map = &maps->list[i];
+		map->reachable = map->object == GO_NO_OBJECT || ret->parent[map->object] != 0;
+	}
+	return 0;
+}
+
+void graph_free(struct graph *graph)
+{
+	free(graph->parent);
+	free(graph->roots);
+	free(graph->stale);
+}
+
+void graph_retained(struct go_process *process, const struct graph *graph, uint64_t object, uint64_t *objects,
+		    uint64_t *bytes)
+{
+	uint64_t count = process->heap.object_count;
+	struct graph rest = {.parent = take(count, sizeof *rest.parent)};
+	struct search search = {.process = process, .graph = &rest, .without = object};
+	search.queue = take(count, sizeof *search.queue);
+	add_roots(&search);
+	drain(&search);
+	*objects = graph->objects - rest.objects;
+	*bytes = graph->bytes - rest.bytes;
+	search_free(&search);
+	graph_free(&rest);
+}
+
+/* The word of an object that points to another one. */
+struct word_search {
+	const struct go_heap *heap;
+	uint64_t wanted, found;
+};
+
+static void match_word(void *context, uint64_t slot, uint64_t value)
+{
+	struct word_search *search = context;
+	uint32_t index;
+	const struct go_span *span = go_heap_object(search->heap, value, &index);
+	if (search->found == 0 && span != NULL && span->first + index == search->wanted)
+		search->found = slot;
+}
+
+static uint64_t word_to(struct go_process *process, uint64_t from, uint64_t to)
+{
+	struct word_search search = {&process->heap, to, 0};
+	struct go_span *span = go_heap_span_of(&process->heap, from);
+	go_object_pointers(process, span, (uint32_t)(from - span->first), match_word, &search);
+	return search.found;
+}
+
+size_t graph_path(struct go_process *process, const struct graph *graph, uint64_t object,
+		  struct graph_step **ret)
+{
+	struct graph_step *steps = NULL;
+	size_t count = 0, capacity = 0;
+	*ret = NULL;
+	if (object >= process->heap.object_count || graph->parent[object] == 0)
+		return 0;
+	for (;;) { /* parents were set once, each before its children: no cycle */
+		uint32_t parent = graph->parent[object];
+		bool root = (parent & GRAPH_ROOT) != 0;
+		uint64_t slot =
+			root ? graph->roots[parent & ~GRAPH_ROOT].slot : word_to(process, parent - 1, object);
+		steps = make_room(steps, count, &capacity, sizeof *steps);
+		steps[count++] = (struct graph_step){object, 0, slot};
+		if (root) {
+			steps = make_room(steps, count, &capacity, sizeof *steps);
+			steps[count++] = (struct graph_step){GO_NO_OBJECT, parent & ~GRAPH_ROOT, 0};
+			break;
+		}
+		object = parent - 1;
+	}
+	for (size_t i = 0; i < count / 2; i++) {
+		struct graph_step swap = steps[i];
+		steps[i] = steps[count - 1 - i];
+		steps[count - 1 - i] = swap;
+	}
+	*ret = steps;
+	return count;
+}

@@ -1,0 +1,65 @@
+/* graph.h: who holds what. One breadth-first search from the roots over the objects of the heap.
+ *
+ *   root     a global variable or a word of a stack that points into the heap
+ *   parent   the object or root from which an object was first reached; following parents gives a shortest path
+ *
+ * The old array of a growing map is entered last: what is reached only through slots that were already moved
+ * out of it is `stale`, kept alive by nothing but the unfinished growth.
+ *
+ * Not roots here: finalizers and cleanups, and modules loaded as plugins.
+ */
+#ifndef NEAP_INSPECT_GRAPH_H
+#define NEAP_INSPECT_GRAPH_H
+
+#include "maps.h"
+
+struct graph_root {
+	uint64_t slot;		      /* address of the word that points into the heap */
+	const struct go_stack *stack; /* NULL: a global variable */
+};
+
+struct graph_stale {
+	uint32_t map; /* index in maps.list */
+	uint64_t objects, bytes;
+};
+
+struct graph {
+	uint32_t *parent; /* by object: 0 not reached, object + 1, or GRAPH_ROOT | root */
+	struct graph_root *roots;
+	size_t root_count, root_capacity;
+	uint64_t objects, bytes;   /* reached, stale ones included */
+	struct graph_stale *stale; /* per map that has any */
+	size_t stale_count, stale_capacity;
+};
+
+#define GRAPH_ROOT 0x80000000u
+
+/* Marks every map's `reachable`. -1 and a problem when the heap has more objects than the graph can number. */
+int graph_build(struct go_process *process, struct maps *maps, struct graph *ret, struct problem *problem);
+void graph_free(struct graph *graph);
+
+/* One step of a path, from the root on. */
+struct graph_step {
+	uint64_t object; /* GO_NO_OBJECT for the root */
+	uint32_t root;
+	uint64_t slot; /* address of the word in the step before that points here */
+};
+
+/* The shortest path to an object; returns its length, 0 when nothing reaches it. *ret belongs to the caller. */
+size_t graph_path(struct go_process *process, const struct graph *graph, uint64_t object,
+		  struct graph_step **ret);
+
+/* What would no longer be reachable if `object` were dropped: itself and everything that only it leads to. */
+void graph_retained(struct go_process *process, const struct graph *graph, uint64_t object, uint64_t *objects,
+		    uint64_t *bytes);
+
+/* Names for people. `graph_root_name`: the variable, or goroutine and function. `graph_step_name`: the type of
+   the object and, of the word in it that leads on, the field or slot. Both cut to `size`. */
+void graph_root_name(struct go_process *process, const struct maps *maps, const struct graph_root *root,
+		     char *name, size_t size);
+void graph_object_name(struct go_process *process, const struct maps *maps, uint64_t object, char *name,
+		       size_t size);
+void graph_word_name(struct go_process *process, const struct maps *maps, uint64_t object, uint64_t slot,
+		     char *name, size_t size);
+
+#endif

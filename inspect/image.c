@@ -1,0 +1,194 @@
+/* image.c: see image.h.
+ *
+ * A chunk is 64 KiB: process_vm_readv costs about a microsecond a call and 0.5 ns a byte, so that a chunk
+ * costs some 30 µs more than the page that was asked for, and a table of small records scattered over a few
+ * megabytes (the runtime's mspans) is read in a few calls instead of one per record.
+ *
+ *   state of page = UNKNOWN -> LOADED | BAD        LOADED -> UNKNOWN only by image_forget
+ */
+#include "image.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { CHUNK_PAGES = 16 };
+enum page_state { PAGE_UNKNOWN, PAGE_LOADED, PAGE_BAD };
+
+struct region {
+	uint64_t start, end;
+	uint8_t *local; /* NULL until something of the region was asked for */
+	uint8_t *state; /* enum page_state per page */
+};
+
+struct image {
+	struct target *target;
+	struct region *regions;
+	size_t count, capacity;
+	size_t last; /* the region of the last look: most looks stay in one */
+	uint64_t fault;
+};
+
+struct image *image_create(struct target *target)
+{
+	struct image *image = take(1, sizeof *image);
+	image->target = target;
+	for (size_t i = 0; i < target->range_count; i++) {
+		const struct target_range *range = &target->ranges[i];
+		if (!range->readable)
+			continue;
+		struct region *before = image->count == 0 ? NULL : &image->regions[image->count - 1];
+		if (before != NULL && before->end == range->start) {
+			before->end = range->end;
+			continue;
+		}
+		image->regions =
+			make_room(image->regions, image->count, &image->capacity, sizeof *image->regions);
+		image->regions[image->count++] = (struct region){.start = range->start, .end = range->end};
+	}
+	return image;
+}
+
+void image_destroy(struct image *image)
+{
+	if (image == NULL)
+		return;
+	for (size_t i = 0; i < image->count; i++) {
+		struct region *region = &image->regions[i];
+		if (region->local != NULL)
+			munmap(region->local, region->end - region->start);
+		free(region->state);
+	}
+	free(image->regions);
+	free(image);
+}
+
+static struct region *find_region(const struct image *image, uint64_t address)
+{
+	size_t low = 0, high = image->count;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (image->regions[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == image->count || image->regions[low].start > address)
+		return NULL;
+	return &image->regions[low];
+}
+
+static struct region *region_of(struct image *image, uint64_t address, size_t size)
+{
+	if (image->count == 0 || address + size < address)
+		return NULL;
+	struct region *region = &image->regions[image->last];
+	if (address < region->start || address >= region->end) {
+		region = find_region(image, address);
+		if (region == NULL)
+			return NULL;
+		image->last = (size_t)(region - image->regions);
+	}
+	return address + size <= region->end ? region : NULL;
+}
+
+bool image_covers(const struct image *image, uint64_t address, size_t size)
+{
+	const struct region *region = find_region(image, address);
+	return region != NULL && size <= region->end - address;
+}
+
+/* Address space only: a region of any size may be reserved, its pages cost when they are filled. */
+static bool reserve(struct region *region)
+{
+	if (region->local != NULL)
+		return true;
+	size_t size = region->end - region->start;
+	void *local =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (local == MAP_FAILED)
+		return false;
+	region->local = local;
+	region->state = take(size / TARGET_PAGE + 1, 1);
+	return true;
+}
+
+static void load_pages(struct image *image, struct region *region, size_t first, size_t count)
+{
+	uint64_t at = (uint64_t)first * TARGET_PAGE;
+	if (target_read(image->target, region->start + at, region->local + at, count * TARGET_PAGE)) {
+		memset(region->state + first, PAGE_LOADED, count);
+		return;
+	}
+	for (size_t page = first; page < first + count; page++) {
+		at = (uint64_t)page * TARGET_PAGE;
+		bool read = target_read(image->target, region->start + at, region->local + at, TARGET_PAGE);
+		region->state[page] = read ? PAGE_LOADED : PAGE_BAD;
+	}
+}
+
+/* Loads what is unknown of [first, last], in chunks, and a chunk's neighbours with it. */
+static void load(struct image *image, struct region *region, size_t first, size_t last)
+{
+	size_t pages = (region->end - region->start) / TARGET_PAGE;
+	size_t start = first - first % CHUNK_PAGES;
+	size_t end = last - last % CHUNK_PAGES + CHUNK_PAGES;
+	if (end > pages)
+		end = pages;
+	for (size_t page = start; page < end;) {
+		if (region->state[page] != PAGE_UNKNOWN) {
+			page++;
+			continue;
+		}
+		size_t run = 1;
+		while (page + run < end && run < CHUNK_PAGES * 16 &&
+		       region->state[page + run] == PAGE_UNKNOWN)
+			run++;
+		load_pages(image, region, page, run);
+		page += run;
+	}
+}
+
+const void *image_at(struct image *image, uint64_t address, size_t size)
+{
+	struct region *region = region_of(image, address, size);
+	if (region == NULL || !reserve(region)) {
+		image->fault = address;
+		return NULL;
+	}
+	uint64_t offset = address - region->start;
+	size_t first = offset / TARGET_PAGE, last = (offset + (size == 0 ? 0 : size - 1)) / TARGET_PAGE;
+	for (size_t page = first; page <= last; page++) {
+		if (region->state[page] == PAGE_UNKNOWN)
+			load(image, region, page, last);
+		if (region->state[page] == PAGE_BAD) {
+			image->fault = region->start + (uint64_t)page * TARGET_PAGE;
+			return NULL;
+		}
+	}
+	return region->local + offset;
+}
+
+uint64_t image_fault(const struct image *image)
+{
+	return image->fault;
+}
+
+bool image_word(struct image *image, uint64_t address, uint64_t *ret)
+{
+	const void *word = image_at(image, address, sizeof *ret);
+	if (word == NULL)
+		return false;
+	memcpy(ret, word, sizeof *ret);
+	return true;
+}
+
+void image_forget(struct image *image, uint64_t address, size_t size)
+{
+	struct region *region = region_of(image, address, size);
+	if (region == NULL || region->state == NULL)
+		return;
+	size_t first = (address - region->start) / TARGET_PAGE;
+	size_t last = (address + size - 1 - region->start) / TARGET_PAGE;
+	memset(region->state + first, PAGE_UNKNOWN, last - first + 1);
+}

@@ -1,0 +1,32 @@
+/* image.h: a local copy of the target's memory, filled as it is asked for.
+ *
+ * An image has one local region per stretch of adjacent readable ranges, reserved at full size and empty;
+ * chunks are copied on first use. A pointer that `image_at` returned stays valid until the image is
+ * destroyed, and the bytes behind it never change unless `image_forget` was called: everything that is
+ * computed from one image sees one state, however often it looks.
+ */
+#ifndef NEAP_INSPECT_IMAGE_H
+#define NEAP_INSPECT_IMAGE_H
+
+#include "target.h"
+
+struct image;
+
+struct image *image_create(struct target *target);
+void image_destroy(struct image *image);
+
+/* The local copy of [address, address + size), or NULL when a byte of it can't be read; then
+   image_fault tells the first such address. */
+const void *image_at(struct image *image, uint64_t address, size_t size);
+uint64_t image_fault(const struct image *image);
+
+/* One little-endian word; false when it can't be read. */
+bool image_word(struct image *image, uint64_t address, uint64_t *ret);
+
+/* Drops the copy of the pages of [address, address + size): the next look reads the target again. */
+void image_forget(struct image *image, uint64_t address, size_t size);
+
+/* True when [address, address + size) lies within readable memory of the target, read or not. */
+bool image_covers(const struct image *image, uint64_t address, size_t size);
+
+#endif

@@ -1,0 +1,180 @@
+/* inspection.c: see inspection.h. */
+#include "inspection.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { NAME_MAX_BYTES = 256, HOLDER_STEPS = 4 };
+
+static double now(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static int compare_orders(const void *left, const void *right, void *context)
+{
+	const struct maps *maps = context;
+	const struct found_map *a = &maps->list[*(const uint32_t *)left],
+			       *b = &maps->list[*(const uint32_t *)right];
+	uint64_t gain_a = map_reclaimable(a), gain_b = map_reclaimable(b);
+	if (gain_a != gain_b)
+		return gain_a > gain_b ? -1 : 1;
+	if (a->bytes != b->bytes)
+		return a->bytes > b->bytes ? -1 : 1;
+	return a->header.address < b->header.address ? -1 : 1;
+}
+
+static void put_in_order(struct inspection *inspection)
+{
+	struct maps *maps = &inspection->maps;
+	inspection->order = take(maps->count, sizeof *inspection->order);
+	for (size_t i = 0; i < maps->count; i++) {
+		inspection->order[i] = (uint32_t)i;
+		inspection->held += maps->list[i].bytes;
+		inspection->reclaimable += map_reclaimable(&maps->list[i]);
+	}
+	qsort_r(inspection->order, maps->count, sizeof *inspection->order, compare_orders, maps);
+}
+
+/* Takes over the process, which may be NULL after a problem. */
+static struct inspection *inspect(struct go_process *process, double start, struct problem *problem)
+{
+	if (process == NULL)
+		return NULL;
+	struct inspection *inspection = take(1, sizeof *inspection);
+	inspection->process = process;
+	maps_find(process, &inspection->maps);
+	if (graph_build(process, &inspection->maps, &inspection->graph, problem) != 0) {
+		inspection_free(inspection);
+		return NULL;
+	}
+	account_make(process, &inspection->maps, &inspection->account);
+	put_in_order(inspection);
+	inspection->seconds = now() - start;
+	return inspection;
+}
+
+struct inspection *inspection_from(struct target *target, struct problem *problem)
+{
+	double start = now();
+	return inspect(go_process_from(target, problem), start, problem);
+}
+
+struct inspection *inspection_make(const char *name, const char *program, struct problem *problem)
+{
+	double start = now();
+	return inspect(go_process_open(name, program, problem), start, problem);
+}
+
+void inspection_free(struct inspection *inspection)
+{
+	if (inspection == NULL)
+		return;
+	graph_free(&inspection->graph);
+	maps_free(&inspection->maps);
+	go_process_close(inspection->process);
+	free(inspection->order);
+	free(inspection);
+}
+
+static int compare_groups(const void *left, const void *right)
+{
+	const struct type_group *a = left, *b = right;
+	if (a->reclaimable != b->reclaimable)
+		return a->reclaimable > b->reclaimable ? -1 : 1;
+	return a->held > b->held ? -1 : a->held < b->held;
+}
+
+size_t inspection_by_type(const struct inspection *inspection, struct type_group **ret)
+{
+	const struct maps *maps = &inspection->maps;
+	/* one place per map type of the program: types are few, maps may be many */
+	struct type_group *groups = take(maps->types.count, sizeof *groups);
+	for (size_t i = 0; i < maps->count; i++) {
+		const struct found_map *map = &maps->list[i];
+		struct type_group *group = &groups[map->type - maps->types.list];
+		group->type = map->type;
+		group->maps++;
+		group->live += map->header.count;
+		group->slots += map->counts.slots;
+		group->held += map->bytes;
+		group->reclaimable += map_reclaimable(map);
+	}
+	size_t count = 0;
+	for (size_t i = 0; i < maps->types.count; i++)
+		if (groups[i].maps > 0)
+			groups[count++] = groups[i];
+	qsort(groups, count, sizeof *groups, compare_groups);
+	*ret = groups;
+	return count;
+}
+
+static void append(char *text, size_t size, const char *more)
+{
+	size_t used = strlen(text);
+	snprintf(text + used, size - used, "%s", more);
+}
+
+static void append_step(const struct inspection *inspection, const struct graph_step *step,
+			const struct graph_step *next, char *text, size_t size)
+{
+	char name[NAME_MAX_BYTES];
+	if (step->object == GO_NO_OBJECT) {
+		graph_root_name(inspection->process, &inspection->maps, &inspection->graph.roots[step->root],
+				name, sizeof name);
+		append(text, size, name);
+		return;
+	}
+	append(text, size, " -> ");
+	graph_object_name(inspection->process, &inspection->maps, step->object, name, sizeof name);
+	append(text, size, name);
+	graph_word_name(inspection->process, &inspection->maps, step->object, next->slot, name, sizeof name);
+	append(text, size, name);
+}
+
+void inspection_holder(const struct inspection *inspection, const struct found_map *map, char *text,
+		       size_t size)
+{
+	struct go_process *process = inspection->process;
+	*text = '\0';
+	if (map->object == GO_NO_OBJECT) {
+		const struct go_stack *stack = go_stack_at(&process->stacks, map->header.address);
+		struct graph_root root = {map->header.address, stack};
+		graph_root_name(process, &inspection->maps, &root, text, size);
+		return;
+	}
+	struct graph_step *steps;
+	size_t count = graph_path(process, &inspection->graph, map->object, &steps);
+	if (count == 0)
+		append(text, size, "nothing: garbage, not collected yet");
+	for (size_t i = 0; i + 1 < count; i++) { /* not the map itself */
+		if (i > HOLDER_STEPS / 2 && i + 1 + HOLDER_STEPS / 2 < count) {
+			append(text, size, " -> ...");
+			i = count - 2 - HOLDER_STEPS / 2;
+			continue;
+		}
+		append_step(inspection, &steps[i], &steps[i + 1], text, size);
+	}
+	free(steps);
+}
+
+const struct found_map *inspection_map_at(const struct inspection *inspection, uint64_t address)
+{
+	const struct found_map *map = maps_at(&inspection->maps, address);
+	uint32_t index;
+	if (map != NULL)
+		return map;
+	const struct go_span *span = go_heap_object(&inspection->process->heap, address, &index);
+	const struct map_block *block =
+		span == NULL ? NULL : maps_block_of(&inspection->maps, span->first + index);
+	return block == NULL ? NULL : &inspection->maps.list[block->map];
+}
+
+const char *map_confidence_name(enum map_confidence confidence)
+{
+	static const char *const names[] = {"unconfirmed", "ambiguous", "inferred", "header", "typed"};
+	return names[confidence];
+}

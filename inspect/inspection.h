@@ -1,0 +1,66 @@
+/* inspection.h: one look at one Go process, complete: what the commands print and save. */
+#ifndef NEAP_INSPECT_INSPECTION_H
+#define NEAP_INSPECT_INSPECTION_H
+
+#include <stdio.h>
+
+#include "account.h"
+#include "graph.h"
+
+struct inspection {
+	struct go_process *process;
+	struct maps maps;
+	struct graph graph;
+	struct account account;
+	uint32_t *order;	    /* indexes of maps.list, most reclaimable bytes first */
+	uint64_t held, reclaimable; /* bytes, of all maps together */
+	double seconds;		    /* the look took */
+};
+
+/* NULL and a problem on failure. */
+struct inspection *inspection_make(const char *name, const char *program, struct problem *problem);
+/* The same for a target that is already open; the inspection owns it, also on failure. */
+struct inspection *inspection_from(struct target *target, struct problem *problem);
+void inspection_free(struct inspection *inspection);
+
+/* Maps of one type together. */
+struct type_group {
+	const struct go_map_type *type;
+	uint64_t maps, live, slots, held, reclaimable;
+};
+
+/* Sorted, most reclaimable bytes first; *ret belongs to the caller. */
+size_t inspection_by_type(const struct inspection *inspection, struct type_group **ret);
+
+/* Who holds a map, on one line: "main.srv -> main.Server.sessions". */
+void inspection_holder(const struct inspection *inspection, const struct found_map *map, char *text,
+		       size_t size);
+
+/* The map that an address names: its header's, or any address within the header or its arrays. NULL if none. */
+const struct found_map *inspection_map_at(const struct inspection *inspection, uint64_t address);
+
+/* "typed", "header", "inferred", "ambiguous" */
+const char *map_confidence_name(enum map_confidence confidence);
+
+struct render_options {
+	bool colour;
+	bool all;	/* every map, not the first ones */
+	bool stale;	/* the maps whose unfinished growth keeps values alive */
+	bool ghosts;	/* left-over keys */
+	bool show_keys; /* keys as they are, not masked */
+};
+
+/* The screen of `neap inspect`, of `--map`, and the same as JSON. */
+void render_inspection(FILE *out, const struct inspection *inspection, const struct render_options *options);
+void render_map(FILE *out, const struct inspection *inspection, const struct found_map *map,
+		const struct render_options *options);
+void json_inspection(FILE *out, const struct inspection *inspection);
+
+/* "98.2 MB" and "6 250" into a caller's buffer of at least 32 bytes; returns it. */
+char *format_bytes(char *text, uint64_t bytes);
+char *format_count(char *text, uint64_t count);
+
+/* A JSON string with its quotes. */
+void write_json_string(FILE *out, const char *text);
+
+#endif

@@ -1,0 +1,233 @@
+/* program.c: see program.h. libelf reads the file; it is built to survive broken files, and every offset
+ * that this file uses by itself is measured against the file's size.
+ *
+ * Load bias: a position-independent executable runs at another address than the one it was linked for. The
+ * kernel tells where execution began (AT_ENTRY), so bias = AT_ENTRY - e_entry.
+ */
+#include "program.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <libelf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "program_state.h"
+
+static int compare_symbols(const void *left, const void *right)
+{
+	const struct symbol *a = left, *b = right;
+	if (a->address != b->address)
+		return a->address < b->address ? -1 : 1;
+	return a->size < b->size ? -1 : a->size > b->size;
+}
+
+static void take_symbols(struct program *program, Elf_Scn *section, const GElf_Shdr *header)
+{
+	Elf_Data *data = elf_getdata(section, NULL);
+	if (data == NULL || header->sh_entsize == 0)
+		return;
+	size_t count = data->d_size / header->sh_entsize;
+	program->symbols = take(count, sizeof *program->symbols);
+	for (size_t i = 0; i < count; i++) {
+		GElf_Sym symbol;
+		if (gelf_getsym(data, (int)i, &symbol) == NULL || symbol.st_value == 0 ||
+		    GELF_ST_TYPE(symbol.st_info) > STT_FUNC)
+			continue;
+		const char *name = elf_strptr(program->elf, header->sh_link, symbol.st_name);
+		if (name != NULL && *name != '\0')
+			program->symbols[program->symbol_count++] =
+				(struct symbol){symbol.st_value + program->bias, symbol.st_size, name};
+	}
+	qsort(program->symbols, program->symbol_count, sizeof *program->symbols, compare_symbols);
+}
+
+static void take_symbol_table(struct program *program)
+{
+	for (Elf_Scn *section = elf_nextscn(program->elf, NULL); section != NULL;
+	     section = elf_nextscn(program->elf, section)) {
+		GElf_Shdr header;
+		if (gelf_getshdr(section, &header) != NULL && header.sh_type == SHT_SYMTAB) {
+			take_symbols(program, section, &header);
+			return;
+		}
+	}
+}
+
+static int check_header(struct program *program, const struct target *target, struct problem *problem)
+{
+	GElf_Ehdr header;
+	if (elf_kind(program->elf) != ELF_K_ELF || gelf_getehdr(program->elf, &header) == NULL)
+		return problem_set(problem, PROBLEM_INPUT, "%s is not an ELF file", target->program);
+	if (header.e_machine != EM_X86_64 || gelf_getclass(program->elf) != ELFCLASS64)
+		return problem_set(problem, PROBLEM_FEATURE,
+				   "%s is not an x86-64 program; other machines are not supported yet",
+				   target->program);
+	if (target->entry != 0 && header.e_type == ET_DYN)
+		program->bias = target->entry - header.e_entry;
+	return 0;
+}
+
+struct program *program_open(const struct target *target, struct problem *problem)
+{
+	struct program *program = take(1, sizeof *program);
+	elf_version(EV_CURRENT);
+	program->file = open(target->program, O_RDONLY | O_CLOEXEC);
+	if (program->file < 0) {
+		problem_set(problem, PROBLEM_NO_TARGET, "can't open the program %s: %s", target->program,
+			    strerror(errno));
+		program_close(program);
+		return NULL;
+	}
+	program->elf = elf_begin(program->file, ELF_C_READ_MMAP, NULL);
+	if (check_header(program, target, problem) != 0) {
+		program_close(program);
+		return NULL;
+	}
+	take_symbol_table(program);
+	return program;
+}
+
+void program_close(struct program *program)
+{
+	if (program == NULL)
+		return;
+	program_close_dwarf(program);
+	if (program->elf != NULL)
+		elf_end(program->elf);
+	if (program->file >= 0)
+		close(program->file);
+	free(program->symbols);
+	free(program);
+}
+
+uint64_t program_bias(const struct program *program)
+{
+	return program->bias;
+}
+
+void program_extent(const struct program *program, uint64_t *start, uint64_t *end)
+{
+	size_t count;
+	*start = UINT64_MAX;
+	*end = 0;
+	if (elf_getphdrnum(program->elf, &count) != 0)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		GElf_Phdr segment;
+		if (gelf_getphdr(program->elf, (int)i, &segment) == NULL || segment.p_type != PT_LOAD)
+			continue;
+		uint64_t low = segment.p_vaddr + program->bias, high = low + segment.p_memsz;
+		*start = low < *start ? low : *start;
+		*end = high > *end ? high : *end;
+	}
+}
+
+static Elf_Scn *find_section(const struct program *program, const char *name, GElf_Shdr *header)
+{
+	size_t names;
+	if (elf_getshdrstrndx(program->elf, &names) != 0)
+		return NULL;
+	for (Elf_Scn *section = elf_nextscn(program->elf, NULL); section != NULL;
+	     section = elf_nextscn(program->elf, section)) {
+		const char *found = gelf_getshdr(section, header) == NULL
+					    ? NULL
+					    : elf_strptr(program->elf, names, header->sh_name);
+		if (found != NULL && strcmp(found, name) == 0)
+			return section;
+	}
+	return NULL;
+}
+
+bool program_section(const struct program *program, const char *name, struct program_section *ret)
+{
+	GElf_Shdr header;
+	if (find_section(program, name, &header) == NULL || header.sh_addr == 0)
+		return false;
+	*ret = (struct program_section){header.sh_addr + program->bias, header.sh_size};
+	return true;
+}
+
+uint64_t program_symbol(const struct program *program, const char *name)
+{
+	for (size_t i = 0; i < program->symbol_count; i++)
+		if (strcmp(program->symbols[i].name, name) == 0)
+			return program->symbols[i].address;
+	return 0;
+}
+
+const char *program_symbol_at(const struct program *program, uint64_t address, uint64_t *offset)
+{
+	size_t low = 0, high = program->symbol_count;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (program->symbols[middle].address <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == 0)
+		return NULL;
+	const struct symbol *symbol = &program->symbols[low - 1];
+	*offset = address - symbol->address;
+	return *offset < symbol->size ? symbol->name : NULL;
+}
+
+/* Build information: 14 bytes of magic, pointer size, flags (bit 1: the strings follow at byte 32, each with
+   its length as a varint). Older forms point to the strings instead; no Go since 1.18 writes them. */
+static const char buildinfo_magic[] = "\xff Go buildinf:";
+enum { MAGIC_SIZE = 14, FLAGS_AT = 15, STRING_AT = 32, STRINGS_INLINE = 2 };
+
+static bool parse_buildinfo(const uint8_t *bytes, size_t size, char *text, size_t text_size)
+{
+	if (size < STRING_AT + 2 || memcmp(bytes, buildinfo_magic, MAGIC_SIZE) != 0 ||
+	    (bytes[FLAGS_AT] & STRINGS_INLINE) == 0)
+		return false;
+	size_t length = bytes[STRING_AT]; /* one byte is enough for a version */
+	if (length >= 0x80 || length >= text_size || length > size - STRING_AT - 1)
+		return false;
+	memcpy(text, bytes + STRING_AT + 1, length);
+	text[length] = '\0';
+	return true;
+}
+
+static bool find_buildinfo(const struct program *program, char *text, size_t text_size)
+{
+	GElf_Shdr header;
+	Elf_Scn *section = find_section(program, ".go.buildinfo", &header);
+	Elf_Data *data = section == NULL ? NULL : elf_rawdata(section, NULL);
+	if (data != NULL && parse_buildinfo(data->d_buf, data->d_size, text, text_size))
+		return true;
+	/* no section table: the magic stands 16-byte aligned somewhere in the file */
+	size_t size;
+	const char *file = elf_rawfile(program->elf, &size);
+	for (size_t at = 0; file != NULL && at + STRING_AT < size; at += 16)
+		if (parse_buildinfo((const uint8_t *)file + at, size - at, text, text_size))
+			return true;
+	return false;
+}
+
+int program_go_version(const struct program *program, struct go_version *ret, struct problem *problem)
+{
+	*ret = (struct go_version){.patch = -1, .experiments = ""};
+	if (!find_buildinfo(program, ret->text, sizeof ret->text))
+		return problem_set(problem, PROBLEM_INPUT,
+				   "not a Go program (no build information), or one built before Go 1.18");
+	char *space = strchr(ret->text, ' ');
+	char *dash = strstr(ret->text, "-X:");
+	if (space != NULL && strncmp(space, " X:", 3) == 0) {
+		ret->experiments = space + 3;
+		*space = '\0';
+	} else if (dash != NULL) {
+		ret->experiments = dash + 3;
+		*dash = '\0';
+	}
+	if (sscanf(ret->text, "go1.%d.%d", &ret->minor, &ret->patch) < 1)
+		return problem_set(problem, PROBLEM_FEATURE, "this Go version is not known: \"%s\"",
+				   ret->text);
+	return 0;
+}

@@ -1,0 +1,27 @@
+/* program_state.h: what the two halves of program.h share: ELF (program.c) and DWARF (program_dwarf.c). */
+#ifndef NEAP_INSPECT_PROGRAM_STATE_H
+#define NEAP_INSPECT_PROGRAM_STATE_H
+
+#include <elfutils/libdw.h>
+#include <libelf.h>
+
+#include "program.h"
+
+struct symbol {
+	uint64_t address, size;
+	const char *name;
+};
+
+struct program {
+	int file;
+	Elf *elf;
+	uint64_t bias;
+	struct symbol *symbols; /* sorted by address */
+	size_t symbol_count;
+	Dwarf *dwarf; /* opened when first asked for */
+	bool dwarf_tried;
+};
+
+void program_close_dwarf(struct program *program);
+
+#endif

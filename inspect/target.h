@@ -1,0 +1,84 @@
+/* target.h: a process seen from outside: its address space, its threads and the file it runs.
+ *
+ * Nouns:
+ *   target    a live process or a core file
+ *   range     one mapping of the target: [start, end), sorted, never overlapping
+ *   fault     the first address that a read could not deliver
+ *
+ * Every byte of a foreign process passes through `target_read`. A target is only ever read: nothing here
+ * writes to the process, stops it or attaches to it.
+ */
+#ifndef NEAP_INSPECT_TARGET_H
+#define NEAP_INSPECT_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "problem.h"
+
+enum { TARGET_PAGE = 4096 }; /* x86-64; the unit of residence and of a failed read */
+
+struct target_range {
+	uint64_t start, end;
+	bool readable, writable;
+	const char *path;     /* the file that is mapped, "" for none; owned by the target */
+	const uint8_t *bytes; /* core: where the contents lie in the dump; NULL when they were not dumped */
+	uint64_t byte_count;  /* core: how many bytes of the range were dumped */
+	const uint8_t *file_bytes; /* core: the same range in the executable, for what was not dumped */
+	uint64_t file_count;
+};
+
+struct target_thread {
+	int id;
+	uint64_t sp, pc; /* 0 when the thread was running and its registers are unknown */
+};
+
+struct target;
+
+struct target_ops {
+	/* Copies up to `size` bytes; returns how many came before the first one that can't be read. */
+	size_t (*read)(struct target *target, uint64_t address, void *buffer, size_t size);
+	/* Sets pages[i] to 1 when page i of [start, start + count pages) is resident. */
+	void (*resident)(struct target *target, uint64_t start, size_t count, uint8_t *pages);
+	void (*close)(struct target *target);
+};
+
+struct target {
+	const struct target_ops *ops;
+	int pid;	/* the process, also of a core; 0 when the core does not tell */
+	bool live;	/* false for a core */
+	char *program;	/* path under which the executable can be opened now */
+	char *name;	/* what to call it: the base name of the executable */
+	uint64_t entry; /* where execution began (AT_ENTRY): gives the load bias */
+	struct target_range *ranges;
+	size_t range_count, range_capacity;
+	struct target_thread *threads;
+	size_t thread_count, thread_capacity;
+	uint64_t rss;	/* bytes resident when the target was opened; for a core, bytes dumped */
+	uint64_t fault; /* address of the last fault */
+	uint64_t reads; /* calls and bytes so far: what the inspection cost */
+	uint64_t bytes;
+	bool cut;    /* the core ends before its last segment does */
+	bool gone;   /* the process ended while it was read */
+	void *state; /* of the implementation */
+};
+
+/* Open a process, or a core file; `program` overrides the path of the executable (NULL: find it). NULL and a
+   problem on failure. Free with target_close. */
+struct target *target_live_open(int pid, const char *program, struct problem *problem);
+struct target *target_core_open(const char *path, const char *program, struct problem *problem);
+void target_close(struct target *target);
+
+/* Reads exactly `size` bytes. False, with target->fault set, when any of them can't be read. */
+bool target_read(struct target *target, uint64_t address, void *buffer, size_t size);
+
+/* The range that holds `address`, or NULL. */
+const struct target_range *target_range_at(const struct target *target, uint64_t address);
+
+/* For the implementations: adds a range (copies `path`), sorts them at the end and drops what overlaps. */
+struct target_range *target_range_add(struct target *target, uint64_t start, uint64_t end, const char *path);
+void target_ranges_finish(struct target *target);
+void target_thread_add(struct target *target, int id, uint64_t sp, uint64_t pc);
+
+#endif

@@ -1,0 +1,269 @@
+/* target_live.c: a running process, read through process_vm_readv while it runs.
+ *
+ * The process is never stopped or attached to, so what is read may be torn: two words written together may
+ * be seen one old and one new. Readers above validate and count what does not fit.
+ *
+ * A thread that waits in the kernel shows its stack pointer in /proc/PID/task/TID/syscall; one that runs
+ * does not, and its stack is then taken as a whole.
+ *
+ * The memory of the target can be read by whoever may trace it: the same user (and yama's ptrace_scope 0),
+ * root, or CAP_SYS_PTRACE.
+ */
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "target.h"
+
+struct live {
+	int pagemap; /* -1 when it can't be opened */
+};
+
+static size_t live_read(struct target *target, uint64_t address, void *buffer, size_t size)
+{
+	struct iovec local = {.iov_base = buffer, .iov_len = size};
+	struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
+	ssize_t got = process_vm_readv(target->pid, &local, 1, &remote, 1, 0);
+	if (got < 0 && errno == ESRCH)
+		target->gone = true;
+	return got < 0 ? 0 : (size_t)got;
+}
+
+/* ioctl(pagemap, PAGEMAP_SCAN), Linux 6.7; the headers of Debian 12 do not have it yet. */
+struct scan_request {
+	uint64_t size, flags, start, end, walk_end, regions, region_count, page_limit;
+	uint64_t inverted, required, any_of, returned;
+};
+struct scan_region {
+	uint64_t start, end, categories;
+};
+#define SCAN_PAGEMAP _IOWR('f', 16, struct scan_request)
+enum { SCAN_PRESENT = 1 << 3, SCAN_ZERO_PAGE = 1 << 5, SCAN_REGIONS = 512 };
+
+/* Present, and not the zero page, which no process is charged for. False when the kernel can't tell. */
+static bool scan_resident(int pagemap, uint64_t start, size_t count, uint8_t *pages)
+{
+	struct scan_region regions[SCAN_REGIONS];
+	uint64_t at = start, end = start + count * TARGET_PAGE;
+	while (at < end) {
+		struct scan_request request = {.size = sizeof request,
+					       .start = at,
+					       .end = end,
+					       .regions = (uintptr_t)regions,
+					       .region_count = SCAN_REGIONS,
+					       .inverted = SCAN_ZERO_PAGE,
+					       .required = SCAN_PRESENT | SCAN_ZERO_PAGE,
+					       .returned = SCAN_PRESENT};
+		long found = ioctl(pagemap, SCAN_PAGEMAP, &request);
+		if (found < 0 || request.walk_end <= at)
+			return false;
+		for (long i = 0; i < found && i < SCAN_REGIONS; i++)
+			memset(pages + (regions[i].start - start) / TARGET_PAGE, 1,
+			       (regions[i].end - regions[i].start) / TARGET_PAGE);
+		at = request.walk_end;
+	}
+	return true;
+}
+
+/* /proc/PID/pagemap: one 64-bit word a page, bit 63 "present", the zero page included. */
+static void live_resident(struct target *target, uint64_t start, size_t count, uint8_t *pages)
+{
+	const struct live *live = target->state;
+	memset(pages, 0, count);
+	if (live->pagemap >= 0 && scan_resident(live->pagemap, start, count, pages))
+		return;
+	for (size_t done = 0; done < count && live->pagemap >= 0;) {
+		uint64_t words[1024];
+		size_t want = count - done < 1024 ? count - done : 1024;
+		ssize_t got = pread(live->pagemap, words, want * sizeof words[0],
+				    (off_t)((start / TARGET_PAGE + done) * sizeof words[0]));
+		if (got <= 0)
+			return;
+		for (size_t i = 0; i < (size_t)got / sizeof words[0]; i++)
+			pages[done + i] = (uint8_t)(words[i] >> 63);
+		done += (size_t)got / sizeof words[0];
+	}
+}
+
+static void live_close(struct target *target)
+{
+	struct live *live = target->state;
+	if (live->pagemap >= 0)
+		close(live->pagemap);
+	free(live);
+}
+
+static const struct target_ops live_ops = {live_read, live_resident, live_close};
+
+static void proc_path(char *out, size_t size, int pid, const char *name)
+{
+	snprintf(out, size, "/proc/%d/%s", pid, name);
+}
+
+static void parse_range(struct target *target, const char *line)
+{
+	uint64_t start, end;
+	char rights[8];
+	int path_at = 0;
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*s %*s %*s %n", &start, &end, rights, &path_at) < 3)
+		return;
+	char path[4096];
+	snprintf(path, sizeof path, "%s", path_at > 0 ? line + path_at : "");
+	path[strcspn(path, "\n")] = '\0';
+	struct target_range *range = target_range_add(target, start, end, path);
+	/* [vvar] says "r" and refuses to be read; [vsyscall] lies outside user space. */
+	range->readable = rights[0] == 'r' && strncmp(path, "[v", 2) != 0;
+	range->writable = rights[1] == 'w';
+}
+
+static int read_ranges(struct target *target, struct problem *problem)
+{
+	char path[64];
+	proc_path(path, sizeof path, target->pid, "maps");
+	FILE *file = fopen(path, "re");
+	if (file == NULL)
+		return problem_set(problem, PROBLEM_NO_TARGET,
+				   errno == ENOENT ? "no process %d"
+						   : "process %d may not be read; run as its user or as root",
+				   target->pid);
+	char *line = NULL;
+	size_t capacity = 0;
+	while (getline(&line, &capacity, file) >= 0)
+		parse_range(target, line);
+	free(line);
+	bool denied = ferror(file) != 0;
+	fclose(file);
+	target_ranges_finish(target);
+	if (denied)
+		return problem_set(problem, PROBLEM_NO_TARGET,
+				   "process %d may not be read; run as its user or as root", target->pid);
+	if (target->range_count == 0)
+		return problem_set(problem, PROBLEM_NO_TARGET,
+				   "process %d has no memory: it is a zombie or a kernel thread",
+				   target->pid);
+	return 0;
+}
+
+static void read_entry(struct target *target)
+{
+	char path[64];
+	proc_path(path, sizeof path, target->pid, "auxv");
+	FILE *file = fopen(path, "re");
+	Elf64_auxv_t word;
+	while (file != NULL && fread(&word, sizeof word, 1, file) == 1)
+		if (word.a_type == AT_ENTRY)
+			target->entry = word.a_un.a_val;
+	if (file != NULL)
+		fclose(file);
+}
+
+static void read_thread(struct target *target, int id)
+{
+	char path[96];
+	snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", target->pid, id);
+	FILE *file = fopen(path, "re");
+	uint64_t sp = 0, pc = 0;
+	char line[256];
+	if (file != NULL && fgets(line, sizeof line, file) != NULL) {
+		/* "running", or the call's number, six arguments (none outside a call), sp and pc */
+		const char *last = strrchr(line, ' ');
+		if (last != NULL) {
+			const char *before = last;
+			while (before > line && before[-1] != ' ')
+				before--;
+			sp = strtoull(before, NULL, 16);
+			pc = strtoull(last + 1, NULL, 16);
+		}
+	}
+	if (file != NULL)
+		fclose(file);
+	target_thread_add(target, id, sp, pc);
+}
+
+static void read_threads(struct target *target)
+{
+	char path[64];
+	proc_path(path, sizeof path, target->pid, "task");
+	DIR *folder = opendir(path);
+	if (folder == NULL)
+		return;
+	for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+		int id = atoi(entry->d_name);
+		if (id > 0)
+			read_thread(target, id);
+	}
+	closedir(folder);
+}
+
+static void read_rss(struct target *target)
+{
+	char path[64];
+	proc_path(path, sizeof path, target->pid,
+		  "smaps_rollup"); /* exact; statm lags by up to 64 pages a thread */
+	FILE *file = fopen(path, "re");
+	char line[256];
+	uint64_t kilobytes = 0;
+	while (file != NULL && fgets(line, sizeof line, file) != NULL)
+		if (sscanf(line, "Rss: %" SCNu64, &kilobytes) == 1)
+			target->rss = kilobytes << 10;
+	if (file != NULL)
+		fclose(file);
+}
+
+/* Asks for one byte, which tells "may not" from "can't". */
+static int check_permission(struct target *target, struct problem *problem)
+{
+	for (size_t i = 0; i < target->range_count; i++) {
+		char byte;
+		if (!target->ranges[i].readable || live_read(target, target->ranges[i].start, &byte, 1) == 1)
+			continue;
+		if (errno == EPERM)
+			return problem_set(
+				problem, PROBLEM_NO_TARGET,
+				"process %d may not be read: run as its user or as root, and see "
+				"kernel.yama.ptrace_scope (0 lets a user read their own processes)",
+				target->pid);
+	}
+	return 0;
+}
+
+static void name_program(struct target *target, const char *program)
+{
+	char path[64], link[4096] = "";
+	proc_path(path, sizeof path, target->pid, "exe");
+	ssize_t length = readlink(path, link, sizeof link - 1);
+	link[length > 0 ? length : 0] = '\0';
+	const char *base = strrchr(link, '/');
+	target->name = take_text(base != NULL ? base + 1 : link);
+	target->program = take_text(program != NULL ? program : path);
+}
+
+struct target *target_live_open(int pid, const char *program, struct problem *problem)
+{
+	struct target *target = take(1, sizeof *target);
+	struct live *live = take(1, sizeof *live);
+	char path[64];
+	target->pid = pid;
+	target->live = true;
+	target->ops = &live_ops;
+	target->state = live;
+	proc_path(path, sizeof path, pid, "pagemap");
+	live->pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	if (read_ranges(target, problem) != 0 || check_permission(target, problem) != 0) {
+		target_close(target);
+		return NULL;
+	}
+	name_program(target, program);
+	read_entry(target);
+	read_threads(target);
+	read_rss(target);
+	return target;
+}

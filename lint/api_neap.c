@@ -1,0 +1,61 @@
+/* api_neap.c: what Neap's own functions do to pointers; the words are those of effects.h.
+ *
+ * The rows restate the contracts of include/neap/: who owns what, and until when a pointer into a map holds
+ * ("until the next insert, delete, clear, reserve or compact of that map"). A test compares the names with the
+ * headers, so that a function that is added there is missed here.
+ */
+#include "effects.h"
+
+#include <stddef.h>
+
+const struct effect_row lint_neap_rows[] = {
+	/* neap/base.h */
+	{"neap_strerror", "never-null"},
+	{"neap_version", "never-null"},
+	{"neap_on_fault", "heap:1"},
+
+	/* neap/map.h. A put copies the bytes of key and value: what they point to is kept, they are not. */
+	{"neap_map_create", "new:neap_map maybe-null into:0:1 reads:0 null-ok:1"},
+	{"neap_map_destroy", "free:0:neap_map null-ok:0"},
+	{"neap_map_len", "reads:0 null-ok:0"},
+	{"neap_map_name", "borrow:0 never-null null-ok:0"},
+	{"neap_map_type_of", "result:0:1 reads:0"},
+	{"neap_map_get", "reads:0 null-ok:0 reads:1 borrow:0 maybe-null"},
+	{"neap_map_get_many", "reads:0 null-ok:0 reads:1 writes:3"},
+	{"neap_map_put", "insert:0 null-ok:0 reads:1 reads:2 null-ok:2 into:1:0:1 into:2:0:1"},
+	{"neap_map_slot", "insert:0 null-ok:0 reads:1 into:1:0:1 borrow:0 maybe-null writes:2 null-ok:2"},
+	{"neap_map_delete", "delete:0 null-ok:0 reads:1"},
+	{"neap_map_take", "delete:0 null-ok:0 reads:1 into:0:2:1 into:0:3:1 null-ok:2 null-ok:3"},
+	{"neap_map_free_key", "reads:0 reads:1"},
+	{"neap_map_delete_if", "delete:0 null-ok:0"},
+	{"neap_map_clear_keep", "clear:0 null-ok:0"},
+	{"neap_map_clear", "clear:0 null-ok:0"},
+	{"neap_map_reserve", "insert:0 null-ok:0"},
+	{"neap_map_compact", "insert:0 null-ok:0"},
+	{"neap_map_clone", "new:neap_map maybe-null reads:0 null-ok:0"},
+	{"neap_map_equal", "reads:0 reads:1 null-ok:0 null-ok:1"},
+	{"neap_map_iter_init", "writes:0 iter:0:1 null-ok:1"},
+	{"neap_map_iter_next", "reads:0 writes:0 next:0"},
+	{"neap_map_stats", "reads:0 null-ok:0 writes:1"},
+	{"neap_map_bytes", "reads:0 null-ok:0"},
+	{"neap_map_move_bound", "reads:0 null-ok:0"},
+
+	/* neap/hmap.h: the classic Go map, under the same rules. */
+	{"neap_hmap_create", "new:neap_hmap maybe-null into:0:1 reads:0 null-ok:1"},
+	{"neap_hmap_destroy", "free:0:neap_hmap null-ok:0"},
+	{"neap_hmap_len", "reads:0 null-ok:0"},
+	{"neap_hmap_name", "borrow:0 never-null null-ok:0"},
+	{"neap_hmap_type_of", "result:0:1 reads:0"},
+	{"neap_hmap_get", "reads:0 null-ok:0 reads:1 borrow:0 maybe-null"},
+	{"neap_hmap_put", "insert:0 null-ok:0 reads:1 reads:2 null-ok:2 into:1:0:1 into:2:0:1"},
+	{"neap_hmap_slot", "insert:0 null-ok:0 reads:1 into:1:0:1 borrow:0 maybe-null writes:2 null-ok:2"},
+	{"neap_hmap_delete", "delete:0 null-ok:0 reads:1"},
+	{"neap_hmap_clear", "clear:0 null-ok:0"},
+	{"neap_hmap_iter_init", "writes:0 iter:0:1 null-ok:1"},
+	{"neap_hmap_iter_next", "reads:0 writes:0 next:0"},
+	{"neap_hmap_iter_deinit", "writes:0"},
+	{"neap_hmap_header", "borrow:0 reads:0"},
+	{"neap_hmap_each_bucket", "reads:0 null-ok:2"},
+	{"neap_hmap_stats", "reads:0 null-ok:0 writes:1"},
+	{NULL, NULL},
+};

@@ -1,0 +1,132 @@
+/* engine.h: follows the paths of a function and keeps what is known on each.
+ *
+ * A *root* is a function that is explored for its own sake, with nothing known about its arguments. A *frame* is
+ * one activation on the way: the root's, or that of a small function that it calls, entered with what the
+ * caller knows. Blocks are explored in reverse post order, so that all ways into a block have arrived before it
+ * runs; states that differ in nothing that a rule cares about are merged there (after Das, Lerner and Seigle,
+ * ESP, 2002), and a branch is taken only when the facts of the state allow it.
+ *
+ * Loops: the first two rounds as they are; then what the second round wrote is forgotten, once more around, and out.
+ *
+ * Budgets: steps for a root, states at a block, depth of calls. What a budget cuts off is told in a note.
+ */
+#ifndef NEAP_LINT_ENGINE_H
+#define NEAP_LINT_ENGINE_H
+
+#include "effects.h"
+#include "findings.h"
+#include "state.h"
+
+struct frame {
+	struct frame *caller;
+	const struct insn *call; /* in the caller */
+	const struct function *function;
+	const struct body *body;
+	uint64_t chain; /* hash of the calls that led here */
+	uint32_t depth;
+	struct value *temps; /* by instruction, of the block being run */
+	const struct value *params;
+	struct pending *pending; /* by block */
+	struct state **results;
+	size_t n_results, cap_results;
+};
+
+struct engine {
+	struct program *program;
+	struct findings *findings;
+	struct region region; /* of one root */
+	struct thing *things;
+	uint32_t *thing_table, *symbol_table; /* open addressing by key */
+	uint64_t *symbol_keys;
+	size_t n_things, cap_things, thing_size;
+	size_t n_symbols, cap_symbols, symbol_size;
+	const struct function *root;
+	uint32_t depth; /* of the frame that runs */
+	uint32_t steps; /* instructions of this root so far */
+	bool over_steps, over_states;
+	uint8_t **crosses; /* by function: instructions whose result other blocks need */
+	uint64_t total_steps;
+	struct sharing *sharing; /* check_sharing.c */
+};
+
+/* Explores every function with a body, callees first, adds findings, and completes the summaries. */
+void lint_engine_run(struct program *program, struct findings *findings);
+
+/* --- Between the engine's files ----------------------------------------------------------------------------- */
+
+/* A thing or symbol for the key. When the state has one of that key from an earlier round of a loop, that one
+ * becomes blurred first.
+ */
+uint32_t lint_thing(struct engine *engine, enum thing_kind kind, uint64_t key);
+uint32_t lint_thing_anew(struct engine *engine, struct state *state, enum thing_kind kind, uint64_t key);
+struct value lint_symbol_anew(struct engine *engine, struct state *state, uint64_t key);
+uint64_t lint_key(const struct frame *frame, const struct insn *insn, uint32_t salt);
+
+struct value lint_operand(struct engine *engine, const struct frame *frame, const struct operand *operand);
+struct value lint_load(struct engine *engine, struct frame *frame, struct state *state, struct value address,
+		       const struct insn *insn);
+void lint_store(struct engine *engine, struct frame *frame, struct state *state, struct value address,
+		struct value value, uint64_t size, const struct insn *insn);
+/* Runs one instruction that neither calls nor jumps; false when the path ends in a mistake. */
+bool lint_eval(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn);
+void lint_set_result(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
+		     struct value value);
+/* Narrows the state so that the value is true (or false); false when it cannot be. */
+bool lint_assume(struct engine *engine, struct state *state, struct value value, bool truth);
+/* Others can reach the thing, and what it points to, from now on. */
+void lint_escape_thing(struct engine *engine, struct state *state, uint32_t thing);
+/* Forgets cells because they may have changed; size 0: all. What they pointed to may be kept elsewhere. */
+void lint_cells_lose(struct engine *engine, struct state *state, uint32_t thing, int64_t offset,
+		     uint64_t size);
+/* Unseen code may have changed the thing and what it reaches. */
+void lint_havoc_thing(struct engine *engine, struct state *state, uint32_t thing, uint32_t depth);
+
+/* Performs a call; adds the states that come out of it to `ret`, which the caller continues with. The state given is
+ * consumed.
+ */
+struct state_list {
+	struct state **items;
+	size_t n, capacity;
+};
+void lint_list_add(struct state_list *list, struct state *state);
+void lint_call(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
+	       struct state_list *ret);
+/* Explores a function from the state; the states at its returns, with `result` set, go to `ret`. */
+void lint_explore(struct engine *engine, struct frame *caller, const struct insn *call,
+		  const struct function *function, const struct value *params, struct state *state,
+		  struct state_list *ret);
+/* Merges `from` into `into` when no rule would notice; `loose` gives up more. */
+bool lint_merge(struct engine *engine, struct state *into, const struct state *from, bool loose);
+
+/* What a value is called in a message: a variable's name, or "the pointer". */
+const char *lint_value_name(struct engine *engine, const struct frame *frame, const struct operand *operand);
+
+/* --- Rules: each tells and then makes the state such that the same mistake is told once ----------------------- */
+
+/* Memory at `address` is read or written by `insn`; `how` completes "NAME is ...". False: the path ends here. */
+bool lint_check_use(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
+		    const struct operand *operand, struct value address, const char *how);
+void lint_check_release(struct engine *engine, struct frame *frame, struct state *state,
+			const struct insn *insn, const struct operand *operand, struct value address,
+			const char *family);
+void lint_check_pool_put(struct engine *engine, struct frame *frame, struct state *state,
+			 const struct insn *insn, const struct operand *operand, struct value address);
+void lint_check_iterator(struct engine *engine, struct frame *frame, struct state *state,
+			 const struct insn *insn, struct value iterator);
+/* A function returns; `root` only: leaks and addresses of locals. */
+void lint_check_return(struct engine *engine, struct frame *frame, struct state *state,
+		       const struct insn *insn);
+void lint_check_banned(struct program *program, struct findings *findings);
+void lint_check_contract(struct engine *engine, const struct function *function);
+void lint_sharing_access(struct engine *engine, const struct frame *frame, const struct state *state,
+			 const struct insn *insn, uint32_t argument, bool changes);
+void lint_check_sharing(struct engine *engine);
+
+/* A finding at an instruction; inside a call, at the call that the root makes. */
+struct finding *lint_report(struct engine *engine, const struct frame *frame, enum check_id check,
+			    const struct insn *insn, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+/* Adds "FILE:LINE: text" to a finding, which may be NULL. */
+void lint_related(struct finding *finding, uint32_t file, uint32_t line, const char *text);
+
+#endif

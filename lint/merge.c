@@ -1,0 +1,202 @@
+/* merge.c: two states that reach the same block become one when no rule could tell them apart. */
+#include "engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Nothing that a rule looks at has happened to the thing. */
+static bool is_plain(struct state *state, uint32_t thing)
+{
+	const struct trait *trait = lint_trait_find(state, thing);
+	return trait == NULL || (trait->life == LIFE_LIVE && !trait->owned && trait->iterates == 0);
+}
+
+static bool names_thing(const struct value *value)
+{
+	return value->kind == VALUE_ADDRESS;
+}
+
+static bool null_must_agree(const struct engine *engine, uint32_t thing)
+{
+	uint8_t kind = engine->things[thing].kind;
+	return kind == THING_NEW || kind == THING_BORROWED;
+}
+
+static bool same_trait(const struct engine *engine, const struct trait *a, const struct trait *b, bool loose)
+{
+	if (a->life != b->life || a->owned != b->owned || a->iterates != b->iterates ||
+	    a->change != b->change || a->strict != b->strict)
+		return false;
+	return a->null == b->null || (!null_must_agree(engine, a->thing) &&
+				      (loose || a->null != NULLNESS_NULL || b->null != NULLNESS_NOT));
+}
+
+static bool traits_agree(const struct engine *engine, const struct state *a, const struct state *b,
+			 bool loose)
+{
+	size_t i = 0, j = 0;
+	while (i < a->n_traits || j < b->n_traits) {
+		uint32_t x = i < a->n_traits ? a->traits[i].thing : UINT32_MAX;
+		uint32_t y = j < b->n_traits ? b->traits[j].thing : UINT32_MAX;
+		struct trait none = {.thing = x < y ? x : y};
+		const struct trait *s = x <= y ? &a->traits[i] : &none, *t = y <= x ? &b->traits[j] : &none;
+		if (!same_trait(engine, s, t, loose))
+			return false;
+		i += x <= y;
+		j += y <= x;
+	}
+	return true;
+}
+
+/* Two different values of one place: can the place be left unknown? */
+static bool may_forget(struct state *s, struct state *t, const struct value *a, const struct value *b,
+		       bool loose)
+{
+	if (names_thing(a) && !is_plain(s, a->id))
+		return false;
+	if (names_thing(b) && !is_plain(t, b->id))
+		return false;
+	if (loose)
+		return true;
+	bool null_against_address =
+		(names_thing(a) && b->kind == VALUE_NUMBER) || (names_thing(b) && a->kind == VALUE_NUMBER);
+	return !null_against_address;
+}
+
+static bool same_thing(const struct value *a, const struct value *b)
+{
+	return names_thing(a) && names_thing(b) && a->id == b->id;
+}
+
+static bool cells_agree(struct state *s, struct state *t, bool loose)
+{
+	const struct value nothing = {0};
+	size_t i = 0, j = 0;
+	while (i < s->n_cells || j < t->n_cells) {
+		const struct cell *a = i < s->n_cells ? &s->cells[i] : NULL,
+				  *b = j < t->n_cells ? &t->cells[j] : NULL;
+		bool first = b == NULL || (a != NULL && (a->thing < b->thing ||
+							 (a->thing == b->thing && a->offset <= b->offset)));
+		bool second = a == NULL || (b != NULL && (b->thing < a->thing ||
+							  (b->thing == a->thing && b->offset <= a->offset)));
+		const struct value *x = first ? &a->value : &nothing, *y = second ? &b->value : &nothing;
+		if (!same_value(x, y) && !same_thing(x, y) && !may_forget(s, t, x, y, loose))
+			return false;
+		i += first;
+		j += second;
+	}
+	return true;
+}
+
+static void merge_cells(struct state *into, struct state *from)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < into->n_cells; i++) {
+		struct cell cell = into->cells[i];
+		const struct value *other = lint_cell_find(from, cell.thing, cell.offset);
+		if (other == NULL)
+			continue;
+		if (same_thing(&cell.value, other) && cell.value.number != other->number)
+			cell.value.number = OFFSET_ANY;
+		else if (!same_value(&cell.value, other))
+			continue;
+		into->cells[kept++] = cell;
+	}
+	into->n_cells = kept;
+	into->stamp = into->stamp > from->stamp ? into->stamp : from->stamp;
+}
+
+static void merge_traits(struct state *into, struct state *from)
+{
+	for (size_t i = 0; i < from->n_traits; i++)
+		lint_trait(into, from->traits[i].thing);
+	for (size_t i = 0; i < into->n_traits; i++) {
+		struct trait *trait = &into->traits[i];
+		const struct trait *other = lint_trait_find(from, trait->thing);
+		if (other == NULL || other->null != trait->null)
+			trait->null = NULLNESS_UNKNOWN;
+		trait->escaped |= other != NULL && other->escaped;
+		trait->read |= other != NULL && other->read;
+		trait->always_read &= other != NULL && other->always_read;
+		trait->checked |= other != NULL && other->checked;
+		trait->tested |= other != NULL && other->tested;
+	}
+}
+
+static void merge_facts(struct state *into, const struct state *from)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < into->n_facts; i++) {
+		struct fact fact = into->facts[i];
+		const struct fact *other = NULL;
+		for (size_t j = 0; j < from->n_facts && other == NULL; j++)
+			if (from->facts[j].symbol == fact.symbol)
+				other = &from->facts[j];
+		if (other == NULL)
+			continue;
+		fact.low = fact.low < other->low ? fact.low : other->low;
+		fact.high = fact.high > other->high ? fact.high : other->high;
+		fact.has_except &= other->has_except && other->except == fact.except;
+		into->facts[kept++] = fact;
+	}
+	into->n_facts = kept;
+}
+
+static const struct kept *kept_find(const struct state *state, const struct kept *like)
+{
+	for (size_t i = 0; i < state->n_kept; i++)
+		if (state->kept[i].insn == like->insn && state->kept[i].depth == like->depth)
+			return &state->kept[i];
+	return NULL;
+}
+
+static bool kept_agree(struct state *s, struct state *t, bool loose)
+{
+	for (size_t i = 0; i < s->n_kept; i++) {
+		const struct kept *other = kept_find(t, &s->kept[i]);
+		if (other != NULL && !same_value(&other->value, &s->kept[i].value) &&
+		    !may_forget(s, t, &s->kept[i].value, &other->value, loose))
+			return false;
+	}
+	return true;
+}
+
+static void merge_kept(struct state *into, const struct state *from)
+{
+	for (size_t i = 0; i < into->n_kept; i++) {
+		const struct kept *other = kept_find(from, &into->kept[i]);
+		if (other == NULL || !same_value(&other->value, &into->kept[i].value))
+			into->kept[i].value = (struct value){0};
+	}
+}
+
+static bool loops_agree(const struct state *s, const struct state *t)
+{
+	for (size_t i = 0; i < s->n_loops; i++)
+		for (size_t j = 0; j < t->n_loops; j++)
+			if (s->loops[i].block == t->loops[j].block &&
+			    s->loops[i].depth == t->loops[j].depth && s->loops[i].count != t->loops[j].count)
+				return false;
+	return true;
+}
+
+bool lint_merge(struct engine *engine, struct state *into, const struct state *from_const, bool loose)
+{
+	struct state *from = (struct state *)from_const; /* looked up in, not changed */
+	if (!traits_agree(engine, into, from, loose) || !cells_agree(into, from, loose) ||
+	    !kept_agree(into, from, loose) || (!loose && !loops_agree(into, from)))
+		return false;
+	merge_cells(into, from);
+	merge_traits(into, from);
+	merge_facts(into, from);
+	merge_kept(into, from);
+	into->locks = into->locks < from->locks ? into->locks : from->locks;
+	into->iterated |= from->iterated;
+	for (size_t i = 0; i < into->n_loops; i++)
+		for (size_t j = 0; j < from->n_loops; j++)
+			if (into->loops[i].block == from->loops[j].block &&
+			    into->loops[i].depth == from->loops[j].depth &&
+			    into->loops[i].count < from->loops[j].count)
+				into->loops[i].count = from->loops[j].count;
+	return true;
+}

@@ -1,0 +1,244 @@
+/* state.c: cells, traits and facts: see state.h. */
+#include "state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct state *lint_state_new(void)
+{
+	return lint_calloc(1, sizeof(struct state));
+}
+
+static void *copy_array(const void *array, size_t n, size_t item, size_t *capacity)
+{
+	*capacity = 0;
+	if (n == 0)
+		return NULL;
+	/* Room for a few more: nearly every copy is written to at once. */
+	void *copy = lint_grow(NULL, capacity, n + 4, item);
+	memcpy(copy, array, n * item);
+	return copy;
+}
+
+struct state *lint_state_copy(const struct state *state)
+{
+	struct state *copy = lint_calloc(1, sizeof *copy);
+	*copy = *state;
+	copy->cells = copy_array(state->cells, state->n_cells, sizeof *copy->cells, &copy->cap_cells);
+	copy->traits = copy_array(state->traits, state->n_traits, sizeof *copy->traits, &copy->cap_traits);
+	copy->facts = copy_array(state->facts, state->n_facts, sizeof *copy->facts, &copy->cap_facts);
+	copy->kept = copy_array(state->kept, state->n_kept, sizeof *copy->kept, &copy->cap_kept);
+	copy->loops = copy_array(state->loops, state->n_loops, sizeof *copy->loops, &copy->cap_loops);
+	return copy;
+}
+
+void lint_state_free(struct state *state)
+{
+	if (state == NULL)
+		return;
+	free(state->cells);
+	free(state->traits);
+	free(state->facts);
+	free(state->kept);
+	free(state->loops);
+	free(state);
+}
+
+/* --- Cells ------------------------------------------------------------------------------------------------- */
+
+static size_t cell_place(const struct state *state, uint32_t thing, int64_t offset)
+{
+	size_t low = 0, high = state->n_cells;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		const struct cell *cell = &state->cells[middle];
+		if (cell->thing < thing || (cell->thing == thing && cell->offset < offset))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct value *lint_cell_find(struct state *state, uint32_t thing, int64_t offset)
+{
+	size_t at = cell_place(state, thing, offset);
+	if (at == state->n_cells || state->cells[at].thing != thing || state->cells[at].offset != offset)
+		return NULL;
+	return &state->cells[at].value;
+}
+
+void lint_cell_set(struct state *state, uint32_t thing, int64_t offset, struct value value)
+{
+	size_t at = cell_place(state, thing, offset);
+	bool found =
+		at < state->n_cells && state->cells[at].thing == thing && state->cells[at].offset == offset;
+	if (!found) {
+		state->cells =
+			lint_grow(state->cells, &state->cap_cells, state->n_cells + 1, sizeof *state->cells);
+		memmove(&state->cells[at + 1], &state->cells[at],
+			(state->n_cells - at) * sizeof *state->cells);
+		state->n_cells++;
+	}
+	state->cells[at] = (struct cell){thing, ++state->stamp, offset, value};
+}
+
+void lint_cells_forget(struct state *state, uint32_t thing, int64_t offset, uint64_t size)
+{
+	size_t from = cell_place(state, thing, size == 0 ? INT64_MIN : offset), to = from;
+	while (to < state->n_cells && state->cells[to].thing == thing &&
+	       (size == 0 || state->cells[to].offset < offset + (int64_t)size))
+		to++;
+	if (to > from)
+		memmove(&state->cells[from], &state->cells[to], (state->n_cells - to) * sizeof *state->cells);
+	state->n_cells -= to - from;
+}
+
+/* --- Traits ------------------------------------------------------------------------------------------------ */
+
+static size_t trait_place(const struct state *state, uint32_t thing)
+{
+	size_t low = 0, high = state->n_traits;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (state->traits[middle].thing < thing)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct trait *lint_trait_find(struct state *state, uint32_t thing)
+{
+	size_t at = trait_place(state, thing);
+	return at < state->n_traits && state->traits[at].thing == thing ? &state->traits[at] : NULL;
+}
+
+struct trait *lint_trait(struct state *state, uint32_t thing)
+{
+	size_t at = trait_place(state, thing);
+	if (at < state->n_traits && state->traits[at].thing == thing)
+		return &state->traits[at];
+	state->traits =
+		lint_grow(state->traits, &state->cap_traits, state->n_traits + 1, sizeof *state->traits);
+	memmove(&state->traits[at + 1], &state->traits[at], (state->n_traits - at) * sizeof *state->traits);
+	state->n_traits++;
+	state->traits[at] = (struct trait){.thing = thing};
+	return &state->traits[at];
+}
+
+/* --- Facts ------------------------------------------------------------------------------------------------- */
+
+static struct fact *fact_find(const struct state *state, uint32_t symbol)
+{
+	for (size_t i = 0; i < state->n_facts; i++)
+		if (state->facts[i].symbol == symbol)
+			return &state->facts[i];
+	return NULL;
+}
+
+/* Unsigned comparisons are followed only where they mean the same as signed ones. */
+static enum compare as_signed(enum compare compare, int64_t low, int64_t number)
+{
+	static const enum compare to_signed[] = {
+		[CMP_ULT] = CMP_SLT, [CMP_ULE] = CMP_SLE, [CMP_UGT] = CMP_SGT, [CMP_UGE] = CMP_SGE};
+	if (compare < CMP_ULT || compare > CMP_UGE)
+		return compare;
+	return low >= 0 && number >= 0 ? to_signed[compare] : CMP_FLOAT;
+}
+
+int lint_fact_decide(const struct state *state, uint32_t symbol, enum compare compare, int64_t number)
+{
+	const struct fact *fact = fact_find(state, symbol);
+	if (fact == NULL)
+		return -1;
+	switch (as_signed(compare, fact->low, number)) {
+	case CMP_EQ:
+	case CMP_NE: {
+		int equal = fact->low == number && fact->high == number ? 1 : -1;
+		if (number < fact->low || number > fact->high || (fact->has_except && fact->except == number))
+			equal = 0;
+		return equal < 0 ? -1 : (compare == CMP_EQ) == (equal == 1);
+	}
+	case CMP_SLT: return fact->high < number ? 1 : fact->low >= number ? 0 : -1;
+	case CMP_SLE: return fact->high <= number ? 1 : fact->low > number ? 0 : -1;
+	case CMP_SGT: return fact->low > number ? 1 : fact->high <= number ? 0 : -1;
+	case CMP_SGE: return fact->low >= number ? 1 : fact->high < number ? 0 : -1;
+	default: return -1;
+	}
+}
+
+bool lint_fact_narrow(struct state *state, uint32_t symbol, enum compare compare, int64_t number)
+{
+	if (lint_fact_decide(state, symbol, compare, number) == 0)
+		return false;
+	struct fact *fact = fact_find(state, symbol);
+	if (fact == NULL) {
+		state->facts =
+			lint_grow(state->facts, &state->cap_facts, state->n_facts + 1, sizeof *state->facts);
+		fact = &state->facts[state->n_facts++];
+		*fact = (struct fact){.symbol = symbol, .low = INT64_MIN, .high = INT64_MAX};
+	}
+	if (compare == CMP_ULT && number > 0) { /* 0 <= x < number */
+		fact->low = fact->low < 0 ? 0 : fact->low;
+		compare = CMP_SLT;
+	}
+	switch (as_signed(compare, fact->low, number)) {
+	case CMP_EQ: fact->low = fact->high = number; break;
+	case CMP_NE:
+		if (fact->low == number)
+			fact->low++;
+		else if (fact->high == number)
+			fact->high--;
+		else {
+			fact->except = number;
+			fact->has_except = true;
+		}
+		break;
+	case CMP_SLT: fact->high = fact->high < number - 1 ? fact->high : number - 1; break;
+	case CMP_SLE: fact->high = fact->high < number ? fact->high : number; break;
+	case CMP_SGT: fact->low = fact->low > number + 1 ? fact->low : number + 1; break;
+	case CMP_SGE: fact->low = fact->low > number ? fact->low : number; break;
+	default: break;
+	}
+	return fact->low <= fact->high;
+}
+
+/* --- Renaming ---------------------------------------------------------------------------------------------- */
+
+static void rename_value(struct value *value, uint32_t from, uint32_t to, bool thing)
+{
+	bool names_thing = value->kind == VALUE_ADDRESS || (value->kind == VALUE_TEST && value->of_thing);
+	bool names_symbol = value->kind == VALUE_SYMBOL || (value->kind == VALUE_TEST && !value->of_thing);
+	if (value->id == from && (thing ? names_thing : names_symbol))
+		value->id = to;
+}
+
+static void rename_values(struct state *state, uint32_t from, uint32_t to, bool thing)
+{
+	for (size_t i = 0; i < state->n_cells; i++)
+		rename_value(&state->cells[i].value, from, to, thing);
+	for (size_t i = 0; i < state->n_kept; i++)
+		rename_value(&state->kept[i].value, from, to, thing);
+}
+
+void lint_state_rename_thing(struct state *state, uint32_t from, uint32_t to)
+{
+	rename_values(state, from, to, true);
+	lint_cells_forget(state, from, 0, 0);
+	size_t at = trait_place(state, from);
+	if (at < state->n_traits && state->traits[at].thing == from) {
+		memmove(&state->traits[at], &state->traits[at + 1],
+			(state->n_traits - at - 1) * sizeof *state->traits);
+		state->n_traits--;
+	}
+}
+
+void lint_state_rename_symbol(struct state *state, uint32_t from, uint32_t to)
+{
+	rename_values(state, from, to, false);
+	struct fact *fact = fact_find(state, from);
+	if (fact != NULL)
+		*fact = state->facts[--state->n_facts];
+}

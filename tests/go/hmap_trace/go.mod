@@ -1,0 +1,3 @@
+module hmap_trace
+
+go 1.19

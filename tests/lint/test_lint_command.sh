@@ -1,0 +1,127 @@
+#!/bin/sh
+# The commands `neap lint` and `neap escape` from outside: bad input, answers, reports, cache.
+# usage: test_lint_command.sh NEAP SOURCE-ROOT LLVM-INCLUDE-FOLDER
+set -u
+neap=$(realpath "$1")
+root=$2
+llvm=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+# expect STATUS WORDS COMMAND...: the exit status, and words that stand in the output (both streams).
+expect() {
+	want=$1
+	words=$2
+	shift 2
+	"$@" >"$work/out" 2>&1
+	got=$?
+	if [ "$got" -ne "$want" ] || { [ -n "$words" ] && ! grep -qF -- "$words" "$work/out"; }; then
+		echo "FAILED: $* -> $got, wanted $want and '$words'; it said:"
+		head -5 "$work/out"
+		failed=1
+	fi
+}
+
+cd "$work" || exit 2
+printf '#include <stdlib.h>\nint f(int *p)\n{\n\tfree(p);\n\treturn *p;\n}\n' >bad.c
+printf 'int f(int *p)\n{\n\treturn *p;\n}\n' >good.c
+
+printf '#include <stdlib.h>\nvoid drop(int *p)\n{\n\tfree(p);\n}\n' >drop.c
+
+# Results and reports.
+expect 1 'bad.c:5:9: p was released and is read through [use-after-free]' "$neap" lint bad.c
+expect 1 '	       ^' "$neap" lint bad.c
+expect 0 '' "$neap" lint good.c
+expect 1 '"rule": "use-after-free"' "$neap" lint --json bad.c
+expect 1 '"version": "2.1.0"' "$neap" lint --sarif bad.c
+expect 0 'use-after-delete' "$neap" lint --rules
+expect 0 'drop null-ok:0 free:0:object' "$neap" lint --summaries drop.c
+expect 1 'leaking param' "$neap" escape -m "$root/tests/lint/escape/results.c"
+expect 1 'flow: p = &i: from assign' "$neap" escape -m=2 "$root/tests/lint/escape/basic.c"
+expect 1 '"grade": "DANGLING"' "$neap" escape --json "$root/tests/lint/escape/results.c"
+
+# Answers: a comment with a reason, one without, a baseline.
+printf '#include <stdlib.h>\nint f(int *p)\n{\n\tfree(p);\n\treturn *p; /* neap-lint: allow use-after-free: a test */\n}\n' >allowed.c
+expect 0 '' "$neap" lint allowed.c
+printf '#include <stdlib.h>\nint f(int *p)\n{\n\tfree(p);\n\treturn *p; /* neap-lint: allow use-after-free */\n}\n' >bare.c
+expect 1 'without a reason' "$neap" lint --notes bare.c
+expect 1 'use-after-free' "$neap" lint --write-baseline base bad.c
+expect 0 '' "$neap" lint --baseline base bad.c
+printf '#include <stdlib.h>\nint f(int *p)\n{\n\n\n\tfree(p);\n\treturn *p;\n}\n' >bad.c
+expect 0 '' "$neap" lint --baseline base bad.c
+printf 'int *g(void)\n{\n\tint x = 1;\n\tint *p = &x;\n\treturn p;\n}\n' >>bad.c
+expect 1 'dangling-stack' "$neap" lint --baseline base bad.c
+expect 2 'cannot read the baseline' "$neap" lint --baseline absent bad.c
+expect 2 'cannot write the baseline' "$neap" lint --write-baseline absent/base bad.c
+
+# The cache: the second run needs no compiler, and a changed header is seen.
+printf 'static inline void drop(int *p)\n{\n\t(void)p;\n}\n' >drop.h
+printf '#include <stdlib.h>\n#include "drop.h"\nint f(int *p)\n{\n\tdrop(p);\n\treturn *p;\n}\n' >uses.c
+expect 0 '' "$neap" lint --cache cache uses.c
+printf 'static inline void drop(int *p)\n{\n\tfree(p);\n}\n' >drop.h
+expect 1 'use-after-free' "$neap" lint --cache cache uses.c
+expect 1 'use-after-free' env PATH=/nowhere "$neap" lint --cache cache uses.c
+
+# Several files: the mistake is only seen by one who knows the other file.
+printf '#include <stdlib.h>\nvoid drop(int *p)\n{\n\tfree(p);\n}\n' >one.c
+printf 'void drop(int *);\nint f(int *p)\n{\n\tdrop(p);\n\treturn *p;\n}\n' >two.c
+expect 0 '' "$neap" lint one.c
+expect 1 'two.c:5' "$neap" lint one.c two.c
+printf '[{"directory": "%s", "file": "one.c", "command": "cc -Wall -O2 -c one.c -o one.o"},\n {"directory": "%s", "file": "two.c", "arguments": ["cc", "-c", "two.c"]}]\n' "$work" "$work" >compile_commands.json
+expect 1 'two.c:5' "$neap" lint -p compile_commands.json
+
+# Bad input: said, and never in a way that looks like a pass.
+expect 2 'no file to analyse' "$neap" lint
+expect 2 'no such file or folder' "$neap" lint absent.c
+expect 2 'unknown option' "$neap" lint --frobnicate bad.c
+expect 2 'cannot read the table' "$neap" lint --api absent good.c
+printf 'f frees:everything\n' >wrong.api
+expect 2 "unknown word 'frees:everything'" "$neap" lint --api wrong.api good.c
+printf '{}' >wrong.json
+expect 2 'not a compile database' "$neap" lint -p wrong.json
+printf 'int f(' >broken.c
+expect 4 'does not compile' "$neap" lint broken.c good.c
+expect 4 'expected' "$neap" escape broken.c
+printf '#include "nowhere.h"\n' >missing.c
+expect 4 'nowhere.h' "$neap" lint missing.c
+printf 'int f() { return 1; }\n' >plus.cpp
+expect 4 'C++ is not analysed' "$neap" lint plus.cpp
+expect 4 'C++ is not analysed' "$neap" escape plus.cpp
+printf '#include <setjmp.h>\nstatic jmp_buf b;\nint f(void)\n{\n\treturn setjmp(b);\n}\n' >jump.c
+expect 0 'setjmp' "$neap" lint --notes jump.c
+printf 'int f(int *p)\n{\n\t__asm__("" : : "r"(p) : "memory");\n\treturn 0;\n}\n' >asm.c
+expect 0 'inline assembly' "$neap" lint --notes asm.c
+printf 'int f(int n)\n{\n\tif (n)\n\t\tgoto b;\na:\n\tn--;\nb:\n\tn -= 2;\n\tif (n > 0)\n\t\tgoto a;\n\treturn n;\n}\n' >irreducible.c
+expect 0 '' "$neap" lint irreducible.c
+# A table of functions: the one that is called is known.
+printf '#include <stdlib.h>\nstatic void (*const table[])(void *) = {free};\nint f(int *p)\n{\n\ttable[0](p);\n\treturn *p;\n}\n' >table.c
+expect 1 'use-after-free' "$neap" lint table.c
+# A generated function of 6,000 branches ends within its budget, and says that it was cut off.
+{
+	echo 'int *g; int f(int n, int *p, int *q)'
+	echo '{'
+	i=0
+	while [ $i -lt 6000 ]; do
+		echo "if (n == $i) { g = p; n += *q; }"
+		i=$((i + 1))
+	done
+	echo 'return n; }'
+} >huge.c
+expect 0 'gave up on f' timeout 60 "$neap" lint --notes huge.c
+expect 0 '' timeout 60 "$neap" escape huge.c
+
+# Every function of the public map headers has a row.
+for name in $(grep -ho 'neap_h\{0,1\}map_[a-z_]*(' "$root/include/neap/map.h" "$root/include/neap/hmap.h" | tr -d '(' | sort -u); do
+	case $name in neap_map_each | neap_hmap_each) continue ;; esac # macros
+	grep -q "\"$name\"" "$root/lint/api_neap.c" || {
+		echo "FAILED: no row for $name in lint/api_neap.c"
+		failed=1
+	}
+done
+
+# Neap's own sources hold.
+cd "$root" || exit 2
+expect 0 '' "$neap" lint --cache "$work/cache" src tool lint -Iinclude -Isrc -I. -- -D_GNU_SOURCE -DNEAP_CHECK=1 -DNEAP_STATIC -DNEAP_WITH_LLVM -isystem "$llvm"
+
+exit $failed

@@ -1,0 +1,48 @@
+/* snapshot.c: `neap snapshot`: the maps of a Go program, written to a file to be compared later. */
+#include <getopt.h>
+#include <stdio.h>
+
+#include "command.h"
+#include "inspect.h"
+#include "snapshot.h"
+
+static const char help[] = "usage: neap snapshot PID|CORE -o FILE [--program FILE]\n"
+			   "\n"
+			   "Writes the state of every slot of every map to FILE, for `neap diff`. The file "
+			   "holds no keys and no values,\n"
+			   "only fingerprints of the keys. It is written whole or not at all.\n"
+			   "\n"
+			   "examples:\n"
+			   "  neap snapshot 4711 -o before.snap\n"
+			   "  sleep 60; neap snapshot 4711 -o after.snap; neap diff before.snap after.snap\n";
+
+int run_snapshot(int argc, char **argv)
+{
+	static const struct option options[] = {{"output", required_argument, NULL, 'o'},
+						{"program", required_argument, NULL, 'p'},
+						{"help", no_argument, NULL, 'h'},
+						{NULL, 0, NULL, 0}};
+	const char *output = NULL, *program = NULL;
+	struct problem problem = {0};
+	optind = 1;
+	for (int option = getopt_long(argc, argv, "ho:", options, NULL); option != -1;
+	     option = getopt_long(argc, argv, "ho:", options, NULL)) {
+		switch (option) {
+		case 'h': fputs(help, stdout); return EXIT_CLEAN;
+		case 'o': output = optarg; break;
+		case 'p': program = optarg; break;
+		default: return EXIT_USAGE;
+		}
+	}
+	if (argc - optind != 1 || output == NULL)
+		return usage_error("snapshot",
+				   "name one process id or core file, and the file to write with -o");
+	struct inspection *inspection = inspection_make(argv[optind], program, &problem);
+	if (inspection == NULL)
+		return print_problem("snapshot", &problem);
+	int code = inspection->process->torn > 0 ? EXIT_PARTIAL : EXIT_CLEAN;
+	if (snapshot_write(inspection, output, &problem) != 0)
+		code = print_problem("snapshot", &problem);
+	inspection_free(inspection);
+	return code;
+}
