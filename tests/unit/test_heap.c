@@ -333,6 +333,8 @@ static void make_mistake(const char *which)
 		for (int i = 0; i < 2000; i++)
 			(void)neap_heap_alloc(100);
 	} else {
+		if (neap__heap_check() != NULL)
+			exit(1);
 		neap_heap_free(block);
 		neap_heap_free(large);
 		exit(neap__heap_check() == NULL ? 0 : 1);
