@@ -8,7 +8,7 @@
  *
  * Memory goes back to the system by itself: about a second after a page was last in use, a background thread
  * returns it, also from between blocks that are in use. The thread is started by the first program that has
- * something to return (several megabytes freed), sleeps without ticking when nothing is left to return, blocks
+ * something to return (a megabyte freed past the caches), sleeps without ticking when nothing is left to return, blocks
  * all signals, and is started again in the child of a fork that needs it.
  *
  * Every function may be called by any thread, none in a signal handler. None blocks for longer than a lock.
@@ -57,7 +57,7 @@ NEAP_API bool neap_heap_owns(const void *address);
 NEAP_API const struct neap_allocator *neap_heap_allocator(void);
 
 /* Gives every page that holds no live block back to the system now, and the calling thread's cached blocks to
- * the heap. Returns the bytes given back. Takes about 0.1 us per KB returned. Blocks cached by other threads
+ * the heap. Returns the bytes given back. Takes about 0.2 us a page. Blocks cached by other threads
  * (at most NEAP_HEAP_CACHE_MOST bytes each) keep their pages.
  */
 NEAP_API size_t neap_heap_return(void);

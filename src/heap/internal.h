@@ -53,8 +53,8 @@ enum {
 	NEAP__WIDE_UNITS = 4,
 	NEAP__TAG_NONE = 0, /* not reached, or large; kind k is k + 1 */
 	NEAP__TAG_FREE = 255,
-	/* Ticks of the returning thread (250 ms) that memory must lie still before it is returned: a second, as the
-	 * research found programs that reuse memory do so sooner, and an idle one must be clean within two.
+	/* Ticks of the returning thread (250 ms) that memory must lie still before it is returned: a second, so that
+	 * an idle program is clean within two and a page that is used again within one is not faulted in anew.
 	 */
 	NEAP__STILL_TICKS = 4,
 	NEAP__BINS = 192

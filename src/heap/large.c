@@ -58,7 +58,7 @@ void neap__large_free(void *block)
 	neap__returner_nudge(size);
 }
 
-/* In place: gives units back, or takes them from a free run that follows. False: the block is as it was. */
+/* In place, within the units of the run; spare ones go back. False: it needs more, the block is as it was. */
 bool neap__large_resize(void *block, size_t size)
 {
 	uint32_t head = (uint32_t)neap__unit_of_address(block), units = units_for(size);
