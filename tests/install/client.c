@@ -15,7 +15,8 @@ int main(void)
 			return 1;
 	long *value = squares_get(map, 99);
 	long sum = 0;
-	neap_map_each(it, map) sum += *(const long *)it.value;
+	neap_map_each (it, map)
+		sum += *(const long *)it.value;
 	printf("%s %ld %ld %zu\n", neap_version(), value != NULL ? *value : -1, sum, neap_map_len(map));
 	for (int i = 0; i < 10000; i++)
 		squares_delete(map, i);
