@@ -119,22 +119,22 @@ static void add_curve_json(struct json *json, const struct rss_curve *curve)
 {
 	struct text ms = {0}, mb = {0};
 	add_points(&ms, &mb, curve);
-	json_open(json, NULL, '{');
-	json_open(json, "ms", '[');
+	lab_json_open(json, NULL, '{');
+	lab_json_open(json, "ms", '[');
 	text_puts(&json->text, ms.at != NULL ? ms.at : "");
-	json_close(json, ']');
-	json_open(json, "mb", '[');
+	lab_json_close(json, ']');
+	lab_json_open(json, "mb", '[');
 	text_puts(&json->text, mb.at != NULL ? mb.at : "");
-	json_close(json, ']');
-	json_open(json, "marks", '[');
+	lab_json_close(json, ']');
+	lab_json_open(json, "marks", '[');
 	for (size_t i = 0; i < curve->marks_n; i++) {
-		json_open(json, NULL, '{');
-		json_string(json, "label", curve->marks[i].label);
-		json_number(json, "ms", (double)curve->marks[i].at / 1e6);
-		json_close(json, '}');
+		lab_json_open(json, NULL, '{');
+		lab_json_string(json, "label", curve->marks[i].label);
+		lab_json_number(json, "ms", (double)curve->marks[i].at / 1e6);
+		lab_json_close(json, '}');
 	}
-	json_close(json, ']');
-	json_close(json, '}');
+	lab_json_close(json, ']');
+	lab_json_close(json, '}');
 	text_free(&ms);
 	text_free(&mb);
 }
@@ -156,10 +156,10 @@ static void add_charts(struct text *html, const struct result *result)
 			(unsigned long long)got.statm_off / 1024);
 	}
 	struct json json = {0};
-	json_open(&json, NULL, '[');
+	lab_json_open(&json, NULL, '[');
 	for (size_t i = 0; i < result->curves_n; i++)
 		add_curve_json(&json, result->curves[i].samples);
-	json_close(&json, ']');
+	lab_json_close(&json, ']');
 	/* Labels are ours and hold no '<', which would be the one way out of a script element. */
 	text_puts(html, "<noscript><p class=\"note\">The curves need JavaScript.</p></noscript>\n"
 			"<script type=\"application/json\" id=\"curves\">");

@@ -158,7 +158,7 @@ static int run_one(const struct experiment *experiment, const struct request *re
 static int run_all(const struct request *request, struct json *json)
 {
 	int worst = EXIT_CLEAN;
-	json_open(json, NULL, '[');
+	lab_json_open(json, NULL, '[');
 	for (size_t i = 0; experiments[i] != NULL; i++) {
 		if (!request->json && i > 0)
 			printf("\n%s\n\n", "-----------------------------------------------------------------"
@@ -168,7 +168,7 @@ static int run_all(const struct request *request, struct json *json)
 			return status;
 		worst = status > worst ? status : worst;
 	}
-	json_close(json, ']');
+	lab_json_close(json, ']');
 	return worst;
 }
 

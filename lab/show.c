@@ -94,77 +94,77 @@ void result_print(const struct result *result, bool colour)
 
 static void json_environment(const char *name, const char *value, void *ctx)
 {
-	json_string(ctx, name, value);
+	lab_json_string(ctx, name, value);
 }
 
 static void json_account(struct json *json, const struct bar *bar)
 {
 	const struct neap_account *account = &bar->account;
-	json_open(json, NULL, '{');
-	json_string(json, "label", bar->label);
-	json_number(json, "rss", (double)account->rss);
+	lab_json_open(json, NULL, '{');
+	lab_json_string(json, "label", bar->label);
+	lab_json_number(json, "rss", (double)account->rss);
 	for (enum part part = 0; part < PARTS; part++)
-		json_number(json, part == PART_FREE_HELD ? "free_held" : part_names[part],
-			    (double)account_part(account, part));
-	json_number(json, "unexplained", (double)account->unexplained);
-	json_number(json, "metadata", (double)account->metadata);
-	json_number(json, "malloc_live", (double)account->malloc_live);
-	json_number(json, "malloc_held", (double)account->malloc_held);
-	json_number(json, "objects", (double)account->objects);
-	json_number(json, "spans", (double)account->spans);
-	json_close(json, '}');
+		lab_json_number(json, part == PART_FREE_HELD ? "free_held" : part_names[part],
+				(double)account_part(account, part));
+	lab_json_number(json, "unexplained", (double)account->unexplained);
+	lab_json_number(json, "metadata", (double)account->metadata);
+	lab_json_number(json, "malloc_live", (double)account->malloc_live);
+	lab_json_number(json, "malloc_held", (double)account->malloc_held);
+	lab_json_number(json, "objects", (double)account->objects);
+	lab_json_number(json, "spans", (double)account->spans);
+	lab_json_close(json, '}');
 }
 
 static void json_lines(struct json *json, const char *name, const struct text *lines)
 {
-	json_open(json, name, '[');
+	lab_json_open(json, name, '[');
 	for (const char *line = lines->at; line != NULL && *line != '\0';) {
 		size_t n = strcspn(line, "\n");
 		struct text copy = {0};
 		text_add(&copy, line, n);
-		json_string(json, NULL, copy.at);
+		lab_json_string(json, NULL, copy.at);
 		text_free(&copy);
 		line += n + (line[n] == '\n');
 	}
-	json_close(json, ']');
+	lab_json_close(json, ']');
 }
 
 void result_json(const struct result *result, struct json *json)
 {
-	json_open(json, NULL, '{');
-	json_number(json, "schema", SCHEMA);
-	json_string(json, "name", result->name);
-	json_string(json, "claim", result->claim);
-	json_string(json, "method", result->method);
+	lab_json_open(json, NULL, '{');
+	lab_json_number(json, "schema", SCHEMA);
+	lab_json_string(json, "name", result->name);
+	lab_json_string(json, "claim", result->claim);
+	lab_json_string(json, "method", result->method);
 	if (result->title != NULL)
-		json_string(json, "title", result->title);
-	json_string(json, "verdict", verdict_text(result_verdict(result)));
+		lab_json_string(json, "title", result->title);
+	lab_json_string(json, "verdict", verdict_text(result_verdict(result)));
 	if (result->skip_reason != NULL)
-		json_string(json, "reason", result->skip_reason);
-	json_number(json, "seconds", result->seconds);
-	json_open(json, "checks", '[');
+		lab_json_string(json, "reason", result->skip_reason);
+	lab_json_number(json, "seconds", result->seconds);
+	lab_json_open(json, "checks", '[');
 	for (size_t i = 0; i < result->checks_n; i++) {
-		json_open(json, NULL, '{');
-		json_bool(json, "holds", result->checks[i].holds);
-		json_string(json, "sentence", result->checks[i].sentence);
-		json_close(json, '}');
+		lab_json_open(json, NULL, '{');
+		lab_json_bool(json, "holds", result->checks[i].holds);
+		lab_json_string(json, "sentence", result->checks[i].sentence);
+		lab_json_close(json, '}');
 	}
-	json_close(json, ']');
-	json_open(json, "figures", '{');
+	lab_json_close(json, ']');
+	lab_json_open(json, "figures", '{');
 	for (size_t i = 0; i < result->figures_n; i++) {
-		json_open(json, result->figures[i].name, '{');
-		json_number(json, "value", result->figures[i].value);
-		json_string(json, "unit", result->figures[i].unit);
-		json_close(json, '}');
+		lab_json_open(json, result->figures[i].name, '{');
+		lab_json_number(json, "value", result->figures[i].value);
+		lab_json_string(json, "unit", result->figures[i].unit);
+		lab_json_close(json, '}');
 	}
-	json_close(json, '}');
-	json_open(json, "accounts", '[');
+	lab_json_close(json, '}');
+	lab_json_open(json, "accounts", '[');
 	for (size_t i = 0; i < result->bars_n; i++)
 		json_account(json, &result->bars[i]);
-	json_close(json, ']');
+	lab_json_close(json, ']');
 	json_lines(json, "evidence", &result->evidence);
-	json_open(json, "environment", '{');
+	lab_json_open(json, "environment", '{');
 	environment_each(json_environment, json);
-	json_close(json, '}');
-	json_close(json, '}');
+	lab_json_close(json, '}');
+	lab_json_close(json, '}');
 }

@@ -116,26 +116,26 @@ static void begin_member(struct json *json, const char *name)
 	}
 }
 
-void json_open(struct json *json, const char *name, char bracket)
+void lab_json_open(struct json *json, const char *name, char bracket)
 {
 	begin_member(json, name);
 	text_add(&json->text, &bracket, 1);
 	json->needs_comma = false;
 }
 
-void json_close(struct json *json, char bracket)
+void lab_json_close(struct json *json, char bracket)
 {
 	text_add(&json->text, &bracket, 1);
 	json->needs_comma = true;
 }
 
-void json_string(struct json *json, const char *name, const char *value)
+void lab_json_string(struct json *json, const char *name, const char *value)
 {
 	begin_member(json, name);
 	add_quoted(&json->text, value);
 }
 
-void json_number(struct json *json, const char *name, double value)
+void lab_json_number(struct json *json, const char *name, double value)
 {
 	begin_member(json, name);
 	if (isfinite(value))
@@ -144,7 +144,7 @@ void json_number(struct json *json, const char *name, double value)
 		text_puts(&json->text, "null");
 }
 
-void json_bool(struct json *json, const char *name, bool value)
+void lab_json_bool(struct json *json, const char *name, bool value)
 {
 	begin_member(json, name);
 	text_puts(&json->text, value ? "true" : "false");

@@ -27,11 +27,11 @@ struct json {
 	bool needs_comma;
 };
 
-void json_open(struct json *json, const char *name, char bracket); /* '{' or '[' */
-void json_close(struct json *json, char bracket);		   /* '}' or ']' */
-void json_string(struct json *json, const char *name, const char *value);
+void lab_json_open(struct json *json, const char *name, char bracket); /* '{' or '[' */
+void lab_json_close(struct json *json, char bracket);		       /* '}' or ']' */
+void lab_json_string(struct json *json, const char *name, const char *value);
 /* Finite numbers as %.15g without a needless point; others as null. */
-void json_number(struct json *json, const char *name, double value);
-void json_bool(struct json *json, const char *name, bool value);
+void lab_json_number(struct json *json, const char *name, double value);
+void lab_json_bool(struct json *json, const char *name, bool value);
 
 #endif

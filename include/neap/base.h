@@ -70,6 +70,7 @@ struct neap_fault {
 	const char *operation; /* "neap_map_put" */
 	uintptr_t thread;      /* pthread_self() of the thread that found it */
 	uintptr_t other;       /* pthread_self() of the other thread, 0 when unknown */
+	const char *kind;      /* what the object is: "block"; NULL means "map" */
 };
 
 typedef void neap_fault_fn(const struct neap_fault *fault, void *ctx);

@@ -67,7 +67,7 @@ struct neap_hmap_type {
 	uint32_t size; /* sizeof(struct neap_hmap_type), so that the struct may grow */
 	uint32_t kind; /* enum neap_hmap_kind */
 	uint32_t flags;
-	uint32_t key_size, key_align;	  /* bytes; up to 2^20, alignment up to 8 as in Go */
+	uint32_t key_size, key_align;	  /* bytes; up to 2^20, a multiple of the alignment: 1, 2, 4 or 8 */
 	uint32_t value_size, value_align; /* bytes; value_size 0 and value_align 1 make a set */
 
 	/* Needed for NEAP_HMAP_USER; for the other kinds NULL means the library's hash. Equal keys must hash
@@ -211,7 +211,7 @@ struct neap_hmap_header {
 	void *extra;	     /* bookkeeping of overflow buckets; NULL until needed */
 };
 
-/* The live header; `map` must not be NULL. Valid as long as the map; read it on the thread that may read the map. */
+/* The live header, valid as long as the map. `map` must not be NULL. For threads that may read the map. */
 NEAP_API const struct neap_hmap_header *neap_hmap_header(const struct neap_hmap *map);
 
 /* One bucket, as neap_hmap_each_bucket shows it. Valid during the call. */
@@ -221,9 +221,12 @@ struct neap_hmap_bucket {
 	bool old;		/* in oldbuckets */
 	bool in_array;		/* an array's bucket, or an overflow bucket made in advance behind it */
 	const uint8_t *tophash; /* 8 of them: enum neap_hmap_tophash */
-	const void *keys,
-		*values; /* 8 slots each; a slot is a pointer when the key or value is over 128 bytes */
-	size_t bytes;	 /* of the bucket, from tophash to the overflow link */
+	/* 8 slots each. A slot is a pointer when the key or value is over 128 bytes; follow it only under the
+	 * tophash of an entry: under an evacuated mark its block may be gone.
+	 */
+	const void *keys;
+	const void *values;
+	size_t bytes; /* of the bucket, from tophash to the overflow link */
 };
 
 /* Shows every bucket: for each number the one in oldbuckets first, each followed by its overflow chain.
@@ -276,7 +279,7 @@ struct neap_hmap_stats {
 	size_t peak_total;
 };
 
-/* Fills `ret`; walks every bucket. NULL map: all zero. */
+/* Fills `ret`; walks every bucket. NULL map: all zero. Not beside iterations on other threads. */
 NEAP_API void neap_hmap_stats(const struct neap_hmap *map, struct neap_hmap_stats *ret);
 
 #ifdef __cplusplus

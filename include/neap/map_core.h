@@ -550,11 +550,18 @@ NEAP__INLINE uint64_t neap__fingerprint(const uint8_t *slot, size_t key_size)
 			  neap__load_word(slot + 8, key_size - 8) ^ UINT64_C(0xe7037ed1a0b428db));
 }
 
-/* The lowest index of the mask from `offset` on, else the lowest: the order within a group starts at random. */
-NEAP__INLINE uint32_t neap__pick(uint32_t mask, uint32_t offset)
+/* A group is walked from a random slot on, `offset`: its live slots as a mask that begins there, and the slot
+ * that a bit of such a mask stands for. Taking the next entry is then one step, clearing the lowest bit.
+ */
+NEAP__INLINE uint32_t neap__turned(uint32_t mask, uint32_t offset)
 {
-	uint32_t from = mask & (UINT32_MAX << offset);
-	return neap__first(from != 0 ? from : mask);
+	return (mask | mask << NEAP__GROUP_SLOTS) >> offset & NEAP__GROUP_MASK;
+}
+
+NEAP__INLINE uint32_t neap__unturned(uint32_t bit, uint32_t offset)
+{
+	uint32_t index = bit + offset;
+	return index < NEAP__GROUP_SLOTS ? index : index - NEAP__GROUP_SLOTS;
 }
 
 /* Produces the next entry of a group that is walked in place; false: neap_map_iter_next has to look. */
@@ -573,13 +580,14 @@ NEAP__INLINE bool neap__iter_step(struct neap_map_iter *it, uint32_t slot_size, 
 		it->neap__group++;
 		it->neap__ctrl += NEAP__CONTROL_BYTES;
 		it->neap__slots += group_bytes;
-		live = it->neap__live = ~neap__empty(it->neap__ctrl) & NEAP__GROUP_MASK;
+		live = neap__turned(~neap__empty(it->neap__ctrl) & NEAP__GROUP_MASK, it->neap__offset);
 	}
-	const uint32_t index = neap__pick(live, it->neap__offset);
+	const uint32_t index = neap__unturned(neap__first(live), it->neap__offset);
+	it->neap__live = live;
 	if (it->neap__ctrl[index] == 0)
 		return false;
 	uint8_t *slot = it->neap__slots + (size_t)index * slot_size;
-	it->neap__live = live & ~(1u << index);
+	it->neap__live = live & (live - 1);
 	it->neap__seen[it->neap__seen_len++] = neap__fingerprint(slot, key_size);
 	it->key = slot;
 	it->value = slot + value_offset;

@@ -29,9 +29,9 @@ _Noreturn void neap__fault(struct neap_fault fault)
 		listener(&fault, listener_ctx);
 
 	char line[512];
-	int used = snprintf(line, sizeof line, "neap: fatal: %s: map \"%s\" (%p) in %s, thread 0x%lx",
-			    fault.rule, fault.object, fault.address, fault.operation,
-			    (unsigned long)fault.thread);
+	int used = snprintf(line, sizeof line, "neap: fatal: %s: %s \"%s\" (%p) in %s, thread 0x%lx",
+			    fault.rule, fault.kind != NULL ? fault.kind : "map", fault.object, fault.address,
+			    fault.operation, (unsigned long)fault.thread);
 	if (used > 0 && (size_t)used < sizeof line && fault.other != 0)
 		used += snprintf(line + used, sizeof line - (size_t)used, ", other thread 0x%lx",
 				 (unsigned long)fault.other);

@@ -13,11 +13,14 @@
 /* Asked before each system call that can fail; true makes that call fail. Tests only; NULL in production. */
 extern bool (*neap__os_fail)(const char *call);
 
+/* What neap__os_fail says of a call that is not made in os.c: pthread_create. */
+bool neap__os_refuses(const char *call);
+
 /* Bytes in a page, a power of two. */
 size_t neap__os_page_size(void);
 
 /* Reserves `size` bytes of zeroed, private, writable address space that costs no memory until it is touched,
- * aligned to 2 MB (to 1 GB from that size on), or NULL. Huge pages are refused for it: a first touch that clears 2 MB takes milliseconds.
+ * aligned to 2 MB or 1 GB from that size on, or NULL. Huge pages are refused for it: a first touch that clears 2 MB takes milliseconds.
  */
 void *neap__os_reserve(size_t size);
 /* Moves a reservation to a larger one without copying a page; the old address is gone. NULL: unchanged. */
@@ -27,6 +30,23 @@ void neap__os_release(void *base, size_t size);
  * Returns the bytes given back, 0 when the system refused.
  */
 size_t neap__os_return(void *start, size_t size);
+/* Reserves address space that can't be touched before neap__os_commit, aligned like neap__os_reserve, or NULL.
+ * It counts against no commit limit.
+ */
+void *neap__os_reserve_idle(size_t size);
+/* Makes whole pages of an idle reservation readable and writable; they read as zero. False: refused. */
+bool neap__os_commit(void *start, size_t size);
+
+struct neap__os_range {
+	void *start; /* of a page */
+	size_t size; /* whole pages */
+};
+
+/* neap__os_return for many scattered ranges, at one system call per 1024 where the kernel can. Returns how many
+ * ranges, counted from the first, were given back: less than `count` when the system refused.
+ */
+size_t neap__os_return_many(const struct neap__os_range *ranges, size_t count);
+
 /* Fills `size` bytes with random bits from the system; falls back on address and clock when it refuses. */
 void neap__os_random(void *ret, size_t size);
 

@@ -133,9 +133,10 @@ static void hmap_move_entry(struct neap_hmap *map, struct neap__hmap_bucket *b, 
 
 static void hmap_move_chain(struct neap_hmap *map, struct neap__hmap_bucket *b, size_t index, size_t newbit)
 {
-	struct hmap_target half[2] = {{neap__hmap_at(map, map->head.buckets, index), 0}, {NULL, 0}};
-	if (!neap__hmap_same_size(map))
-		half[1].b = neap__hmap_at(map, map->head.buckets, index + newbit);
+	/* In a growth of the same size there is no upper half, and nothing is sent there. */
+	size_t upper = neap__hmap_same_size(map) ? index : index + newbit;
+	struct hmap_target half[2] = {{neap__hmap_at(map, map->head.buckets, index), 0},
+				      {neap__hmap_at(map, map->head.buckets, upper), 0}};
 	for (; b != NULL; b = neap__hmap_overflow(map, b)) {
 		for (size_t i = 0; i < HMAP_SLOTS; i++) {
 			uint8_t top = b->tophash[i];

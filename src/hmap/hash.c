@@ -8,8 +8,6 @@
  */
 #include "hmap/internal.h"
 
-#include "neap/map_core.h"
-
 /* The bits that stand for a float. */
 static uint64_t hmap_float_word(const struct neap_hmap *map, const void *key)
 {
@@ -30,7 +28,7 @@ static uint64_t hmap_float_word(const struct neap_hmap *map, const void *key)
 	return word;
 }
 
-uint64_t neap__hmap_hash(const struct neap_hmap *map, const void *key)
+uint64_t neap__hmap_hash_any(const struct neap_hmap *map, const void *key)
 {
 	if (map->type->hash != NULL)
 		return map->type->hash(key, map->head.hash0);

@@ -34,6 +34,7 @@
 
 #include "base/alloc.h"
 #include "neap/hmap.h"
+#include "neap/map_core.h"
 
 enum {
 	HMAP_SLOTS = NEAP_HMAP_BUCKET_SLOTS,
@@ -228,11 +229,46 @@ static inline size_t neap__hmap_old_buckets(const struct neap_hmap *map)
 
 /* ---- hash.c ---- */
 
-uint64_t neap__hmap_hash(const struct neap_hmap *map, const void *key);
+/* Of any key; for the variants of 4- and 8-byte keys use neap__hmap_hash. */
+uint64_t neap__hmap_hash_any(const struct neap_hmap *map, const void *key);
 /* The general comparison; the variants compare in place. */
 bool neap__hmap_equal(const struct neap_hmap *map, const void *a, const void *b);
 /* One draw: 64 random bits. */
 uint64_t neap__hmap_random(const struct neap_hmap *map);
+
+static inline uint64_t neap__hmap_word(const void *key, size_t size)
+{
+	uint64_t word = 0;
+	memcpy(&word, key, size);
+	return word;
+}
+
+/* The hash of a key of `variant`; a constant variant leaves one multiplication inline. */
+static inline uint64_t neap__hmap_hash_as(const struct neap_hmap *map, enum neap__hmap_variant variant,
+					  const void *key)
+{
+	if (map->type->hash != NULL || (variant != HMAP_FAST32 && variant != HMAP_FAST64))
+		return neap__hmap_hash_any(map, key);
+	const uint64_t seed[2] = {map->hash_key[0] ^ map->head.hash0, map->hash_key[1]};
+	return neap__hash_word(neap__hmap_word(key, variant == HMAP_FAST32 ? 4 : 8), seed);
+}
+
+static inline uint64_t neap__hmap_hash(const struct neap_hmap *map, const void *key)
+{
+	return neap__hmap_hash_as(map, map->variant, key);
+}
+
+/* The chain in which a key of this hash is to be looked up: the old one until that has been evacuated. */
+static inline struct neap__hmap_bucket *neap__hmap_chain(const struct neap_hmap *map, uint64_t hash)
+{
+	if (neap__hmap_growing(map)) {
+		size_t index = hash & (neap__hmap_old_buckets(map) - 1);
+		struct neap__hmap_bucket *b = neap__hmap_at(map, map->head.oldbuckets, index);
+		if (!neap__hmap_evacuated(b))
+			return b;
+	}
+	return neap__hmap_at(map, map->head.buckets, hash & neap__hmap_mask(map->head.B));
+}
 
 /* ---- memory.c ---- */
 
@@ -305,10 +341,8 @@ struct neap__hmap_place neap__hmap_find_or_free(const struct neap_hmap *map, str
 						const void *key, uint64_t hash,
 						struct neap__hmap_place *ret_free,
 						struct neap__hmap_bucket **ret_tail);
-/* In a map of one bucket the variants for 4-byte, 8-byte and string keys need no hash. */
-struct neap__hmap_place neap__hmap_find_unhashed(const struct neap_hmap *map, const void *key);
-/* The chain in which a key of this hash is to be looked up: the old one until that has been evacuated. */
-struct neap__hmap_bucket *neap__hmap_chain(const struct neap_hmap *map, uint64_t hash);
+/* Look-up of neap_hmap_get: hashes, unless the map has one bucket and its variant needs no hash there. */
+void *neap__hmap_get(const struct neap_hmap *map, const void *key);
 
 /* Calls `visit` for each entry, in no useful order. The map must not change. */
 void neap__hmap_each_entry(struct neap_hmap *map,

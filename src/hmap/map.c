@@ -22,23 +22,26 @@
 
 enum { HMAP_SIZE_MAX = 1 << 20 }; /* neap/hmap.h */
 
+/* Slots follow each other without padding, so a size is a multiple of its alignment. */
+static bool hmap_part_valid(uint32_t size, uint32_t align)
+{
+	bool aligned = align <= 1 || (align <= HMAP_ALIGN && (align & (align - 1)) == 0 && size % align == 0);
+	return aligned && size <= HMAP_SIZE_MAX;
+}
+
 static bool hmap_type_valid(const struct neap_hmap_type *type)
 {
-	uint32_t exact = 0;
+	if (!hmap_part_valid(type->key_size, type->key_align) ||
+	    !hmap_part_valid(type->value_size, type->value_align))
+		return false;
 	switch (type->kind) {
-	case NEAP_HMAP_BYTES: break;
-	case NEAP_HMAP_F32: exact = sizeof(float); break;
-	case NEAP_HMAP_F64: exact = sizeof(double); break;
-	case NEAP_HMAP_STR: exact = sizeof(struct neap_str); break;
-	case NEAP_HMAP_USER:
-		if (type->hash == NULL || type->equal == NULL)
-			return false;
-		break;
+	case NEAP_HMAP_BYTES: return true;
+	case NEAP_HMAP_F32: return type->key_size == sizeof(float);
+	case NEAP_HMAP_F64: return type->key_size == sizeof(double);
+	case NEAP_HMAP_STR: return type->key_size == sizeof(struct neap_str);
+	case NEAP_HMAP_USER: return type->hash != NULL && type->equal != NULL;
 	default: return false;
 	}
-	return (exact == 0 || type->key_size == exact) && type->key_size <= HMAP_SIZE_MAX &&
-	       type->value_size <= HMAP_SIZE_MAX && type->key_align <= HMAP_ALIGN &&
-	       type->value_align <= HMAP_ALIGN;
 }
 
 /* Go's compiler picks a variant for keys that compare as plain memory and values that lie in the bucket. */
@@ -229,14 +232,7 @@ void *neap_hmap_get(const struct neap_hmap *map, const void *key)
 	if (map == NULL || map->head.count == 0)
 		return NULL;
 	hmap_refuse_writer(map, "concurrent map read and map write", "neap_hmap_get");
-	struct neap__hmap_place at;
-	if (map->head.B == 0 && map->variant != HMAP_GENERAL) {
-		at = neap__hmap_find_unhashed(map, key);
-	} else {
-		uint64_t hash = neap__hmap_hash(map, key);
-		at = neap__hmap_find(map, neap__hmap_chain(map, hash), key, hash);
-	}
-	return at.b == NULL ? NULL : neap__hmap_value(map, at.b, at.i);
+	return neap__hmap_get(map, key);
 }
 
 /* ---- Put ---- */

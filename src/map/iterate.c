@@ -134,7 +134,7 @@ static void enter_group(struct neap_map_iter *it, uint32_t number, uint32_t grou
 	it->neap__group = group;
 	it->neap__ctrl = neap__ctrl_at(it->neap__map, number, group);
 	it->neap__slots = neap__slots_at(it->neap__map, number, group);
-	it->neap__live = ~neap__empty(it->neap__ctrl) & NEAP__GROUP_MASK;
+	it->neap__live = neap__turned(~neap__empty(it->neap__ctrl) & NEAP__GROUP_MASK, it->neap__offset);
 }
 
 /* The largest group b from `group` on, at most RUN_MOST groups away, that did not overflow: nothing runs out of
@@ -238,19 +238,19 @@ static bool step_fast(struct neap_map_iter *it)
 	const struct neap_map *map = it->neap__map;
 	for (;;) {
 		while (it->neap__live != 0) {
-			uint32_t index = neap__pick(it->neap__live, it->neap__offset);
+			uint32_t index = neap__unturned(neap__first(it->neap__live), it->neap__offset);
 			if (belongs(it, index)) {
 				if (it->neap__seen_len == SEEN) {
 					it->neap__mode = SLOW_FIRST;
 					return false;
 				}
-				it->neap__live &= ~(1u << index);
+				it->neap__live &= it->neap__live - 1;
 				uint8_t *slot = it->neap__slots + (size_t)index * map->slot_size;
 				it->neap__seen[it->neap__seen_len++] = fingerprint(map, slot);
 				show(it, slot);
 				return true;
 			}
-			it->neap__live &= ~(1u << index);
+			it->neap__live &= it->neap__live - 1;
 		}
 		if (it->neap__groups_left == 0)
 			return false;

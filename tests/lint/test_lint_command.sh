@@ -122,6 +122,6 @@ done
 
 # Neap's own sources hold.
 cd "$root" || exit 2
-expect 0 '' "$neap" lint --cache "$work/cache" src tool lint -Iinclude -Isrc -I. -- -D_GNU_SOURCE -DNEAP_CHECK=1 -DNEAP_STATIC -DNEAP_WITH_LLVM -isystem "$llvm"
+expect 0 '' "$neap" lint --cache "$work/cache" src tool lint -Iinclude -Isrc -Iinspect -I. -- -D_GNU_SOURCE -DNEAP_CHECK=1 -DNEAP_STATIC -DNEAP_WITH_LLVM -isystem "$llvm"
 
 exit $failed

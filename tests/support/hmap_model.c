@@ -268,7 +268,7 @@ static void judge_iteration(struct hmap_model *model, struct hmap_model_iter *it
 	}
 }
 
-static void do_step(struct hmap_model *model, struct hmap_model_iter *iter)
+static void do_step(struct hmap_model *model, struct hmap_model_iter *iter, bool deletes)
 {
 	if (!iter->open)
 		return;
@@ -283,8 +283,16 @@ static void do_step(struct hmap_model *model, struct hmap_model_iter *iter)
 	DEMAND(iter->produced[id] == 0 || iter->produced[id] < model->since[id]);
 	DEMAND(same_value(model, iter->it.value, model->value[id]));
 	iter->produced[id] = model->command;
-	if (below(model, 8) == 0)
+	if (deletes && below(model, 8) == 0)
 		do_delete(model, id, iter->it.key);
+}
+
+/* An iteration without a write in between: within one phase of a growth. */
+static void do_whole(struct hmap_model *model, struct hmap_model_iter *iter)
+{
+	do_open(model, iter);
+	while (iter->open)
+		do_step(model, iter, false);
 }
 
 void hmap_model_step(struct hmap_model *model)
@@ -306,15 +314,17 @@ void hmap_model_step(struct hmap_model *model)
 	else if (dice < 600)
 		do_get(model);
 	else if (dice < 975)
-		do_step(model, iter);
-	else if (dice < 995)
+		do_step(model, iter, true);
+	else if (dice < 990)
 		do_open(model, iter);
-	else if (dice < 998)
+	else if (dice < 995)
+		do_whole(model, iter);
+	else if (dice < 997)
 		close_iterators(model);
+	else if (dice < 999)
+		do_clear(model);
 	else if (below(model, 4) == 0)
 		drop_map(model, below(model, 2) == 0);
-	else if (below(model, 4) == 0)
-		do_clear(model);
 	if (model->map != NULL && model->command % model->check_every == 0)
 		hmap_model_check(model);
 }

@@ -35,6 +35,9 @@ static void types_out_of_range_are_refused(void **state)
 	type.value_size = (1 << 20) + 1;
 	assert_null(neap_hmap_create(&type, NULL));
 	type = u64_type;
+	type.value_size = 12; /* not a multiple of its alignment */
+	assert_null(neap_hmap_create(&type, NULL));
+	type = u64_type;
 	type.kind = NEAP_HMAP_F32; /* 8 bytes are no float */
 	assert_null(neap_hmap_create(&type, NULL));
 	type.kind = NEAP_HMAP_USER; /* without functions */

@@ -105,30 +105,58 @@ static void clear_ends_iterations(void **state)
 	}
 }
 
-/* In Go 1.19 an iterator inside an overflow chain goes on to the end of it after a clear. */
-static void clear_of_go_1_19_leaves_iterators_in_their_chain(void **state)
+/* An iterator inside an overflow chain: in Go 1.19 it goes on to the end of it after a clear, in 1.22 the chain has
+ * been emptied. Either way the chain stays until it is done.
+ */
+static void clear_and_an_iterator_in_an_overflow_chain(void **state)
 {
 	(void)state;
-	struct neap_hmap_type type = u64_type;
-	type.hash = same_hash;
-	struct failing_alloc memory;
-	struct neap_allocator from = failing_alloc_init(&memory);
-	struct neap_hmap *map = filled(
-		&type, &(struct neap_hmap_options){.version = NEAP_HMAP_GO_1_19, .allocator = &from}, 26);
-	struct neap_hmap_iter it;
-	neap_hmap_iter_init(&it, map);
-	for (size_t i = 0; i < 9; i++) /* the first of the second bucket of the chain */
-		assert_true(neap_hmap_iter_next(&it));
-	neap_hmap_clear(map);
-	assert_true(stats_of(map).retired > 0);
-	ASSERT_SOUND(map);
-	size_t stale = 0;
-	while (neap_hmap_iter_next(&it))
-		stale++;
-	assert_int_equal(stale, 26 - 9);
-	assert_int_equal(stats_of(map).retired, 0);
-	neap_hmap_destroy(map);
-	assert_int_equal(memory.bytes, 0);
+	for (uint32_t version = NEAP_HMAP_GO_1_22; version <= NEAP_HMAP_GO_1_19; version++) {
+		struct neap_hmap_type type = u64_type;
+		type.hash = same_hash;
+		struct failing_alloc memory;
+		struct neap_allocator from = failing_alloc_init(&memory);
+		struct neap_hmap *map = filled(
+			&type, &(struct neap_hmap_options){.version = version, .allocator = &from}, 26);
+		struct neap_hmap_iter it;
+		neap_hmap_iter_init(&it, map);
+		for (size_t i = 0; i < 9; i++) /* the first of the second bucket of the chain */
+			assert_true(neap_hmap_iter_next(&it));
+		neap_hmap_clear(map);
+		assert_true(stats_of(map).retired > 0);
+		ASSERT_SOUND(map);
+		size_t stale = 0;
+		while (neap_hmap_iter_next(&it))
+			stale++;
+		assert_int_equal(stale, version == NEAP_HMAP_GO_1_19 ? 26 - 9 : 0);
+		assert_int_equal(stats_of(map).retired, 0);
+		neap_hmap_destroy(map);
+		assert_int_equal(memory.bytes, 0);
+	}
+}
+
+/* The same for one that walks an old bucket that has not been moved. */
+static void clear_and_an_iterator_in_an_old_bucket(void **state)
+{
+	(void)state;
+	for (uint32_t version = NEAP_HMAP_GO_1_22; version <= NEAP_HMAP_GO_1_19; version++) {
+		struct neap_hmap_type type = u64_type;
+		type.hash = id_hash; /* whatever the seed */
+		size_t stale = 0;
+		for (size_t round = 0; round < 20; round++) {
+			struct neap_hmap *map =
+				filled(&type, &(struct neap_hmap_options){.version = version}, 6657);
+			assert_non_null(neap_hmap_header(map)->oldbuckets);
+			struct neap_hmap_iter it;
+			neap_hmap_iter_init(&it, map);
+			assert_true(neap_hmap_iter_next(&it));
+			neap_hmap_clear(map);
+			while (neap_hmap_iter_next(&it))
+				stale++;
+			neap_hmap_destroy(map);
+		}
+		assert_int_equal(stale > 0, version == NEAP_HMAP_GO_1_19);
+	}
 }
 
 /* ---- What iterators keep ---- */
@@ -230,6 +258,53 @@ static void old_buckets_are_cleared_unless_an_iterator_may_walk_them(void **stat
 		neap_hmap_iter_deinit(&it);
 		neap_hmap_destroy(map);
 	}
+}
+
+/* Nine keys into a bucket and out again; stops at once when growth number `growth` begins. */
+static void crowd_bucket(struct neap_hmap *map, uint64_t bucket, uint64_t growth)
+{
+	for (uint64_t i = 1; i <= 9 && stats_of(map).same_size_grows < growth; i++)
+		put(map, i << 8 | bucket, 0);
+	for (uint64_t i = 1; i <= 9 && stats_of(map).same_size_grows < growth; i++)
+		del(map, i << 8 | bucket);
+}
+
+/* Two growths of the same size under one iterator, the second while it walks: each step is followed by a write
+ * that moves the very bucket it stands in. Go clears that bucket and loses entries; here none is lost.
+ */
+static void two_same_size_growths_under_one_iterator(void **state)
+{
+	(void)state;
+	struct failing_alloc memory;
+	struct neap_allocator from = failing_alloc_init(&memory);
+	struct neap_hmap_type type = u64_ptr_type;
+	type.hash = id_hash;
+	struct neap_hmap *map =
+		neap_hmap_create(&type, &(struct neap_hmap_options){.hint = 100, .allocator = &from});
+	enum { ENTRIES = 48 };
+	const uint64_t absent = UINT64_C(1) << 60;
+	for (uint64_t i = 0; i < ENTRIES; i++)
+		put(map, 100 << 8 | (i % 16) | i << 32, 1);
+	struct neap_hmap_iter it;
+	neap_hmap_iter_init(&it, map);
+	for (uint64_t growth = 1; growth <= 2; growth++) {
+		while (neap_hmap_header(map)->oldbuckets != NULL)
+			del(map, absent);
+		for (uint64_t i = 0; stats_of(map).same_size_grows < growth; i++)
+			crowd_bucket(map, i % 16, growth);
+	}
+	assert_non_null(neap_hmap_header(map)->oldbuckets);
+	assert_int_equal(neap_hmap_header(map)->flags & NEAP_HMAP_OLD_ITERATOR, 0);
+	size_t old_ones = 0;
+	while (neap_hmap_iter_next(&it)) {
+		uint64_t key = *(const uint64_t *)it.key;
+		old_ones += (key >> 8 & 0xff) == 100;
+		del(map, absent | key);
+		ASSERT_SOUND(map);
+	}
+	assert_int_equal(old_ones, ENTRIES);
+	neap_hmap_destroy(map);
+	assert_int_equal(memory.bytes, 0);
 }
 
 /* ---- Misuse ---- */
@@ -413,10 +488,12 @@ int main(void)
 		cmocka_unit_test(deleted_entries_are_not_produced),
 		cmocka_unit_test(pop_until_empty),
 		cmocka_unit_test(clear_ends_iterations),
-		cmocka_unit_test(clear_of_go_1_19_leaves_iterators_in_their_chain),
+		cmocka_unit_test(clear_and_an_iterator_in_an_overflow_chain),
+		cmocka_unit_test(clear_and_an_iterator_in_an_old_bucket),
 		cmocka_unit_test(an_iterator_keeps_its_array_until_it_is_done),
 		cmocka_unit_test(iterators_keep_deleted_blocks),
 		cmocka_unit_test(old_buckets_are_cleared_unless_an_iterator_may_walk_them),
+		cmocka_unit_test(two_same_size_growths_under_one_iterator),
 		cmocka_unit_test(the_three_faults),
 		cmocka_unit_test(two_threads_that_write_end_the_program),
 		cmocka_unit_test(many_threads_may_read),

@@ -87,12 +87,6 @@ static void delete_cleans_up_across_overflow_buckets(void **state)
 	neap_hmap_destroy(map);
 }
 
-static uint64_t id_hash(const void *key, uint64_t seed)
-{
-	(void)seed;
-	return *(const uint64_t *)key; /* bucket by the low bits, tophash by the top byte */
-}
-
 /* Growth from one bucket to two: X stays, Y goes to the upper half, tombstones become evacuatedEmpty. */
 static void evacuation_marks_where_entries_went(void **state)
 {
@@ -180,8 +174,19 @@ static void an_unfinished_evacuation_holds_the_old_array(void **state)
 	neap_hmap_destroy(map);
 }
 
-/* 4 entries per bucket come and go: chains grow overflow buckets that are almost empty, until there are as many as
- * buckets; then an array of the same size takes their place.
+/* With id_hash: puts `keys` keys into each of 16 buckets, one bucket after the other, and takes them out again. */
+static void crowd_16_buckets(struct neap_hmap *map, uint64_t keys)
+{
+	for (uint64_t bucket = 0; bucket < 16; bucket++) {
+		for (uint64_t i = 1; i <= keys; i++)
+			put(map, i << 8 | bucket, 0);
+		for (uint64_t i = 1; i <= keys; i++)
+			del(map, i << 8 | bucket);
+	}
+}
+
+/* Entries come and go: chains keep overflow buckets that are almost empty, until there are as many as buckets;
+ * then an array of the same size takes their place.
  */
 static void sparse_overflow_chains_are_straightened(void **state)
 {
@@ -191,12 +196,7 @@ static void sparse_overflow_chains_are_straightened(void **state)
 	struct neap_hmap *map = neap_hmap_create(&type, &(struct neap_hmap_options){.hint = 100});
 	assert_int_equal(neap_hmap_header(map)->B, 4);
 	put(map, 5, 5);
-	for (uint64_t bucket = 0; bucket < 16; bucket++) {
-		for (uint64_t i = 1; i <= 9; i++)
-			put(map, i << 8 | bucket, 0);
-		for (uint64_t i = 1; i <= 9; i++)
-			del(map, i << 8 | bucket);
-	}
+	crowd_16_buckets(map, 9);
 	assert_int_equal(neap_hmap_header(map)->noverflow, 16);
 	assert_int_equal(stats_of(map).overflow_buckets, 16);
 	put(map, 6, 6);

@@ -31,17 +31,17 @@ static void json_puts_commas_and_quotes(void **state)
 {
 	(void)state;
 	struct json json = {0};
-	json_open(&json, NULL, '{');
-	json_string(&json, "a", "x\"\\\n\t\x01z");
-	json_number(&json, "b", 1234567890123.0);
-	json_number(&json, "nan", NAN);
-	json_open(&json, "list", '[');
-	json_open(&json, NULL, '{');
-	json_close(&json, '}');
-	json_bool(&json, NULL, true);
-	json_close(&json, ']');
-	json_string(&json, "end", "");
-	json_close(&json, '}');
+	lab_json_open(&json, NULL, '{');
+	lab_json_string(&json, "a", "x\"\\\n\t\x01z");
+	lab_json_number(&json, "b", 1234567890123.0);
+	lab_json_number(&json, "nan", NAN);
+	lab_json_open(&json, "list", '[');
+	lab_json_open(&json, NULL, '{');
+	lab_json_close(&json, '}');
+	lab_json_bool(&json, NULL, true);
+	lab_json_close(&json, ']');
+	lab_json_string(&json, "end", "");
+	lab_json_close(&json, '}');
 	assert_string_equal(json.text.at, "{\"a\": \"x\\\"\\\\\\n\\u0009\\u0001z\", \"b\": 1234567890123, "
 					  "\"nan\": null, \"list\": [{}, true], \"end\": \"\"}");
 	text_free(&json.text);
@@ -52,7 +52,7 @@ static void json_replaces_what_is_no_utf8(void **state)
 	(void)state;
 	/* A good two-byte sequence, a lone continuation, an overlong slash, a surrogate, a cut-off sequence. */
 	struct json json = {0};
-	json_string(&json, NULL, "\xc3\xa9|\x80|\xc0\xaf|\xed\xa0\x80|\xe2\x82");
+	lab_json_string(&json, NULL, "\xc3\xa9|\x80|\xc0\xaf|\xed\xa0\x80|\xe2\x82");
 	assert_string_equal(json.text.at, "\"\xc3\xa9|\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd|"
 					  "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\"");
 	text_free(&json.text);

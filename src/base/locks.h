@@ -1,0 +1,35 @@
+/* locks.h: every lock of the library, and the order in which a thread may take them.
+ *
+ * Law: a thread that holds a lock takes only locks of a higher rank, or of the same rank and a higher order.
+ * So no two threads can wait for each other, and fork can take all of them by walking up. A build with check=2
+ * or more keeps the highest place held per thread and stops at the first step downwards.
+ */
+#ifndef NEAP_SRC_BASE_LOCKS_H
+#define NEAP_SRC_BASE_LOCKS_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+/* Lowest first. */
+enum neap__lock_rank {
+	NEAP__RANK_NONE = 0,
+	NEAP__RANK_HEAP_PASS,	 /* one pass of returning pages at a time, none during a fork */
+	NEAP__RANK_HEAP_ORPHAN,	 /* the cache that threads past their exit share */
+	NEAP__RANK_HEAP_CACHES,	 /* the list of thread caches */
+	NEAP__RANK_HEAP_CENTRAL, /* the spans of one kind; order: the kind */
+	NEAP__RANK_HEAP_PAGES,	 /* free runs, frontiers, large objects */
+	NEAP__RANK_HEAP_META	 /* the pool of bitmaps and caches */
+};
+
+struct neap__lock {
+	pthread_mutex_t mutex;
+	uint32_t place;	  /* rank << 16 | order */
+	uint32_t covered; /* the place that the holder held before; kept by the holder (check >= 2) */
+};
+
+void neap__lock_init(struct neap__lock *lock, enum neap__lock_rank rank, unsigned order);
+void neap__lock_take(struct neap__lock *lock);
+/* Locks are given back in the reverse order of taking them. */
+void neap__lock_give(struct neap__lock *lock);
+
+#endif

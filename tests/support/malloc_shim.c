@@ -1,0 +1,67 @@
+/* malloc_shim.c: malloc as Neap's heap, for LD_PRELOAD over real programs. Tests only. */
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "neap/heap.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+static void *or_enomem(void *block)
+{
+	if (block == NULL)
+		errno = ENOMEM;
+	return block;
+}
+
+EXPORT void *malloc(size_t size)
+{
+	return or_enomem(neap_heap_alloc(size));
+}
+
+EXPORT void free(void *block)
+{
+	int kept = errno;
+	neap_heap_free(block);
+	errno = kept;
+}
+
+EXPORT void *calloc(size_t count, size_t size)
+{
+	return or_enomem(neap_heap_calloc(count, size));
+}
+
+EXPORT void *realloc(void *block, size_t size)
+{
+	if (size == 0 && block != NULL) {
+		free(block);
+		return NULL;
+	}
+	return or_enomem(neap_heap_realloc(block, size));
+}
+
+EXPORT void *memalign(size_t align, size_t size)
+{
+	return or_enomem(neap_heap_alloc_with(size, align, 0));
+}
+
+EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+	return memalign(align, size);
+}
+
+EXPORT int posix_memalign(void **ret, size_t align, size_t size)
+{
+	if (align < sizeof(void *) || (align & (align - 1)) != 0)
+		return EINVAL;
+	void *block = neap_heap_alloc_with(size, align, 0);
+	if (block == NULL)
+		return ENOMEM;
+	*ret = block;
+	return 0;
+}
+
+EXPORT size_t malloc_usable_size(void *block)
+{
+	return neap_heap_usable(block);
+}
