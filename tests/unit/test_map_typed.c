@@ -67,7 +67,7 @@ static void assert_same_bytes(const struct neap_map *a, const struct neap_map *b
 	neap_map_stats(b, &of_b);
 	assert_memory_equal(&of_a, &of_b, sizeof of_a);
 	uint32_t segments = neap__segment_count(a);
-	size_t control = (size_t)segments * (a->home_mask + 1u) * NEAP__CONTROL_BYTES;
+	size_t control = (size_t)segments * (neap__last_group(a) + 1u) * NEAP__CONTROL_BYTES;
 	assert_memory_equal(a->ctrl, b->ctrl, control);
 	if (a->pool != NULL) {
 		assert_memory_equal(a->segs, b->segs, segments * sizeof *a->segs);
