@@ -4,7 +4,7 @@
  * (op_clock.h). A map that rehashes or shrinks all at once shows it here. Three readings of the same thing:
  *
  *     raw    the longest operation by the wall clock, whatever the machine did meanwhile
- *     cpu    the longest after the time that the thread was not on the CPU has been taken out
+ *     cpu    the longest in CPU time, as far as the clocks tell (never too low)
  *     rep    the longest that repeats: for operation number i the shortest CPU time of all rounds, then the
  *            longest of those. Peers repeat themselves exactly (same keys, same addresses, a
  *            fixed seed), the machine's interruptions do not. Shown as 10 when nothing above 10 us repeats.
@@ -90,7 +90,7 @@ static void take_again(struct repeated *list, uint64_t index, double ns)
 	list->ops[list->kept++] = op;
 }
 
-/* A child's "slow-ins INDEX WALL OFF" or "slow-del ...", in the order of the indices. */
+/* A child's "slow-ins INDEX CPU" or "slow-del ...", in the order of the indices. */
 static void take_line(const struct peer *peer, const struct workload *work, int round, const char *name,
 		      const double *numbers)
 {
@@ -98,7 +98,7 @@ static void take_line(const struct peer *peer, const struct workload *work, int 
 	struct repeated *list = find_repeated(peer, strcmp(name, "slow-del") == 0);
 	if (round > 0)
 		begin_round(list, round);
-	(round == 0 ? take_first : take_again)(list, (uint64_t)numbers[0], numbers[1] - numbers[2]);
+	(round == 0 ? take_first : take_again)(list, (uint64_t)numbers[0], numbers[1]);
 }
 
 static void finish(const struct workload *work, const struct bench_options *options)
@@ -128,12 +128,11 @@ static void report(const struct op_clock *clock, const char *kind, FILE *out)
 	for (size_t i = 0; i < kept; i++) {
 		const struct slow_op *op = &clock->slow_ops[i];
 		raw = op->wall_ns > raw ? op->wall_ns : raw;
-		cpu = op->wall_ns - op->off_ns > cpu ? op->wall_ns - op->off_ns : cpu;
-		fprintf(out, "slow-%s %llu %.0f %.0f\n", kind, (unsigned long long)op->index, op->wall_ns,
-			op->off_ns);
+		cpu = op->cpu_ns > cpu ? op->cpu_ns : cpu;
+		fprintf(out, "slow-%s %llu %.0f\n", kind, (unsigned long long)op->index, op->cpu_ns);
 	}
 	/* The kind is known even when no operation of it was slow. */
-	fprintf(out, "slow-%s -1 0 0\n", kind);
+	fprintf(out, "slow-%s -1 0\n", kind);
 	double p9999 = op_clock_percentile(clock, 0.9999), longest = op_clock_percentile(clock, 1);
 	fprintf(out, "%s_raw %.2f\n%s_cpu %.2f\n%s_9999 %.3f\n", kind, (kept ? raw : longest) / 1000, kind,
 		(kept ? cpu : longest) / 1000, kind, p9999 / 1000);

@@ -44,30 +44,30 @@ void op_clock_start(struct op_clock *clock)
 	clock->last = op_ticks();
 }
 
-/* Time off the CPU since the last check-point; the next interval begins. */
-static double take_off_time(struct op_clock *clock)
+/* CPU time since the last check-point; the next interval begins. What the scheduler takes between the two readings
+ * falls into the next interval's wall time, so wall and CPU time are compared only over all intervals together.
+ */
+static double take_cpu_time(struct op_clock *clock)
 {
 	uint64_t wall = clock_ns(CLOCK_MONOTONIC), cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	double off = (double)(wall - clock->wall_ns) - (double)(cpu - clock->cpu_ns);
+	double spent = (double)(cpu - clock->cpu_ns);
+	clock->off_ns += (double)(wall - clock->wall_ns) - spent;
 	clock->wall_ns = wall;
 	clock->cpu_ns = cpu;
-	return off > 0 ? off : 0;
+	return spent;
 }
 
 void op_clock_checkpoint(struct op_clock *clock)
 {
-	clock->off_ns += take_off_time(clock);
+	take_cpu_time(clock);
 	clock->last = op_ticks();
 }
 
 void op_clock_slow(struct op_clock *clock, size_t index, uint64_t ticks)
 {
-	double wall = (double)ticks * clock->ns_per_tick, off = take_off_time(clock);
-	clock->off_ns += off;
-	if (off > wall)
-		off = wall;
+	double wall = (double)ticks * clock->ns_per_tick, cpu = take_cpu_time(clock);
 	if (clock->slow_count < SLOW_OPS_MAX)
-		clock->slow_ops[clock->slow_count] = (struct slow_op){index, wall, off};
+		clock->slow_ops[clock->slow_count] = (struct slow_op){index, wall, cpu < wall ? cpu : wall};
 	clock->slow_count++;
 	clock->last = op_ticks();
 }

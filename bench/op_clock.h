@@ -2,12 +2,12 @@
  *
  * op_clock_lap is called after each operation. It reads the processor's time stamp counter (about 10 ns) and
  * adds the difference to a histogram of ticks; sixteen buckets per power of two, so a percentile is exact to
- * 6 %. An operation above `slow` is looked at closer: the time during which the thread was not on the CPU,
- * wall time less CPU time since the last check-point, is taken from it, and both figures are kept with the
- * operation's index. A check-point is made after each slow operation and after every 64 operations, so what
- * is taken out happened within those 64 operations, of which one was slow.
+ * 6 %. An operation above `slow` is looked at closer, and two figures are kept with its index: its wall time, and
  *
- *     wall(a, b) - cpu(a, b)  ==  time off the CPU between the check-points a and b
+ *     its CPU time  <=  min(its wall time, CPU time since the last check-point)
+ *
+ * of which the right side is taken. A check-point is made after each slow operation and after every 64
+ * operations, so the figure is never too low, and too high by at most 63 quick operations.
  *
  * What this cannot take out: interrupts that the kernel serves on the thread's account, and stalls of the
  * whole virtual machine that the hypervisor does not report as steal. They hit a random operation, so
@@ -33,7 +33,7 @@ extern "C" {
 
 struct slow_op {
 	uint64_t index;
-	double wall_ns, off_ns;
+	double wall_ns, cpu_ns;
 };
 
 struct op_clock {

@@ -1,9 +1,17 @@
 /* stopwatch.h: the time of a stretch of work, less the time that the machine took from it.
  *
- *     elapsed  ==  wall time inside  -  (wall time outside - CPU time outside)
+ *     | CPU clock | wall clock |  ... the work ...  | wall clock | CPU clock |
+ *         outer       inner                             inner       outer
  *
- * The CPU clock is read outside the stretch, so its cost is not in the figure; what it shows as not spent on
- * the CPU was taken by another process or, where the hypervisor reports steal, by another machine.
+ *     elapsed  ==  min(wall time inside, CPU time outside)
+ *
+ * Both are at least the CPU time of the work, so elapsed is never too low. Undisturbed, the wall time is the smaller
+ * and is exact: reading the CPU clock is outside of it. When the thread was off the CPU during the work, the CPU
+ * time is the smaller, and too high by at most the cost of reading that clock, about 2 us.
+ *
+ * Subtracting "wall time outside less CPU time outside" instead would be wrong: a scheduler acts at the end of a
+ * system call, so the thread is often taken off the CPU between the two readings at one end, and that time would
+ * be taken from work during which it did not pass. tests/bench/test_clocks.c shows it.
  */
 #ifndef BENCH_STOPWATCH_H
 #define BENCH_STOPWATCH_H
@@ -12,7 +20,7 @@
 #include <time.h>
 
 struct stopwatch {
-	uint64_t outer_wall, outer_cpu, inner;
+	uint64_t outer_cpu, inner_wall;
 };
 
 static inline uint64_t clock_now(clockid_t id)
@@ -25,20 +33,17 @@ static inline uint64_t clock_now(clockid_t id)
 static inline struct stopwatch stopwatch_start(void)
 {
 	struct stopwatch watch;
-	watch.outer_wall = clock_now(CLOCK_MONOTONIC);
 	watch.outer_cpu = clock_now(CLOCK_PROCESS_CPUTIME_ID);
-	watch.inner = clock_now(CLOCK_MONOTONIC);
+	watch.inner_wall = clock_now(CLOCK_MONOTONIC);
 	return watch;
 }
 
 /* Nanoseconds on the CPU since stopwatch_start. */
 static inline double stopwatch_stop(struct stopwatch watch)
 {
-	double inside = (double)(clock_now(CLOCK_MONOTONIC) - watch.inner);
-	double cpu = (double)(clock_now(CLOCK_PROCESS_CPUTIME_ID) - watch.outer_cpu);
-	double off = (double)(clock_now(CLOCK_MONOTONIC) - watch.outer_wall) - cpu;
-	/* Reading the CPU clock itself takes up to 2 us here, which looks like time off the CPU. */
-	return off > 2000 ? inside - off : inside;
+	uint64_t wall = clock_now(CLOCK_MONOTONIC) - watch.inner_wall;
+	uint64_t cpu = clock_now(CLOCK_PROCESS_CPUTIME_ID) - watch.outer_cpu;
+	return (double)(wall < cpu ? wall : cpu);
 }
 
 #endif

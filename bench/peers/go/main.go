@@ -68,25 +68,24 @@ const (
 	processCPU = 2
 )
 
-// watch is stopwatch.h: the wall time inside, less the time that the process was not on the CPU.
+// watch is stopwatch.h: the smaller of the wall time inside and the CPU time outside.
 type watch struct {
-	wall, cpu int64
-	inner     time.Time
+	cpu   int64
+	inner time.Time
 }
 
 func start() watch {
-	w := watch{wall: clock(monotonic), cpu: clock(processCPU)}
+	w := watch{cpu: clock(processCPU)}
 	w.inner = time.Now()
 	return w
 }
 
 func (w watch) stop() float64 {
-	inside := float64(time.Since(w.inner))
-	cpu := clock(processCPU) - w.cpu
-	if off := float64(clock(monotonic) - w.wall - cpu); off > 2000 {
-		return inside - off
+	inside := int64(time.Since(w.inner))
+	if cpu := clock(processCPU) - w.cpu; cpu < inside {
+		return float64(cpu)
 	}
-	return inside
+	return float64(inside)
 }
 
 type laps []float64
@@ -298,15 +297,12 @@ func timeEach(kind string, n int, op func(i int)) (off float64) {
 	var histogram [buckets]int
 	raw, cpu := 0.0, 0.0
 	wall0, cpu0 := clock(monotonic), clock(processCPU)
-	takeOff := func() float64 {
+	takeCPU := func() float64 {
 		w, c := clock(monotonic), clock(processCPU)
-		d := float64(w-wall0) - float64(c-cpu0)
+		spent := float64(c - cpu0)
+		off += float64(w-wall0) - spent
 		wall0, cpu0 = w, c
-		if d < 0 {
-			d = 0
-		}
-		off += d
-		return d
+		return spent
 	}
 	last := time.Now()
 	for i := 0; i < n; i++ {
@@ -321,16 +317,19 @@ func timeEach(kind string, n int, op func(i int)) (off float64) {
 		histogram[bucket]++
 		last = now
 		if ns > slowNS {
-			taken := takeOff()
+			spent := takeCPU()
 			if ns > raw {
 				raw = ns
 			}
-			if ns-taken > cpu {
-				cpu = ns - taken
+			if ns < spent {
+				spent = ns
+			}
+			if spent > cpu {
+				cpu = spent
 			}
 			last = time.Now()
 		} else if i%64 == 63 {
-			takeOff()
+			takeCPU()
 			last = time.Now()
 		}
 	}
