@@ -27,7 +27,10 @@ static int load(struct go_process *process, struct problem *problem)
 	process->residence = residence_take(process->target);
 	process->torn += process->target->cut;
 	process->image = image_create(process->target);
-	if (go_module_find(process, problem) != 0 || go_heap_load(process, problem) != 0)
+	if (go_module_find(process, problem) != 0)
+		return -1;
+	go_types_load(process);
+	if (go_heap_load(process, problem) != 0)
 		return -1;
 	return go_stacks_load(process, problem);
 }
@@ -72,6 +75,7 @@ void go_process_close(struct go_process *process)
 		return;
 	go_stacks_free(&process->stacks);
 	go_heap_free(&process->heap);
+	go_types_free(&process->types);
 	image_destroy(process->image);
 	residence_free(process->residence);
 	program_close(process->program);

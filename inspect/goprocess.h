@@ -27,6 +27,7 @@ struct go_process {
 	struct go_layout layout;
 	enum go_layout_source layout_source;
 	struct go_module module;
+	struct go_types types;
 	struct go_heap heap;
 	struct go_stacks stacks;
 	uint64_t torn; /* things that did not fit together because they changed while they were read */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LOOK_AHEAD = 12 }; /* 4 to 32 were equally good on a heap of 43 million objects, 0 a third slower */
+
 /* Where the words of moved groups lie: they are kept back until everything else was reached. */
 struct kept_back {
 	uint64_t start, end;
@@ -77,11 +79,25 @@ static void reach_word(void *context, uint64_t slot, uint64_t value)
 		reach(search, value);
 }
 
+/* The objects of the queue lie anywhere: what is needed in a moment is asked for now. */
+static void look_ahead(const struct search *search)
+{
+	if (search->head + LOOK_AHEAD >= search->tail)
+		return;
+	uint32_t object = search->queue[search->head + LOOK_AHEAD];
+	const struct go_span *span = go_heap_span_of(&search->process->heap, object);
+	if (!span->noscan && span->memory != NULL)
+		__builtin_prefetch(span->memory + (object - span->first) * span->elem_size);
+}
+
 static void drain(struct search *search)
 {
 	while (search->head < search->tail) {
+		look_ahead(search);
 		uint32_t object = search->queue[search->head++];
 		struct go_span *span = go_heap_span_of(&search->process->heap, object);
+		if (span->noscan)
+			continue;
 		search->from = object + 1;
 		go_object_pointers(search->process, span, (uint32_t)(object - span->first), reach_word,
 				   search);

@@ -73,6 +73,7 @@ static struct go_process *fake_process(int minor)
 					  .magic = UINT32_MAX / BUCKET + 1,
 					  .size_class = BUCKET_CLASS,
 					  .noscan = true};
+	go_heap_number(heap);
 	heap->arena_index = take(1u << 21, sizeof *heap->arena_index);
 	heap->arena_index[BASE >> GO_ARENA_SHIFT] = 1;
 	heap->arenas = take(1, sizeof *heap->arenas);
