@@ -252,6 +252,25 @@ static int read_spans(struct go_process *process, uint64_t table, uint64_t count
 	return 0;
 }
 
+/* All objects with pointers will be looked at; of those without, only a few keys. Neighbours are read together. */
+static void preload(struct go_process *process)
+{
+	struct go_heap *heap = &process->heap;
+	uint64_t start = 0, end = 0;
+	for (size_t i = 0; i < heap->span_count; i++) {
+		const struct go_span *span = &heap->spans[i];
+		if (span->noscan)
+			continue;
+		if (span->base != end) {
+			image_preload(process->image, start, end - start);
+			start = span->base;
+		}
+		end = span->base + span->pages * GO_PAGE;
+	}
+	image_preload(process->image, start, end - start);
+	image_read_small(process->image);
+}
+
 int go_heap_load(struct go_process *process, struct problem *problem)
 {
 	struct go_heap *heap = &process->heap;
@@ -274,6 +293,7 @@ int go_heap_load(struct go_process *process, struct problem *problem)
 	qsort(heap->spans, heap->span_count, sizeof *heap->spans, compare_spans);
 	drop_overlaps(process);
 	index_spans(process);
+	preload(process);
 	return 0;
 }
 
