@@ -33,6 +33,12 @@ struct counting {
 
 static bool has_bytes(const uint8_t *bytes, size_t size)
 {
+	for (; size >= 8; bytes += 8, size -= 8) {
+		uint64_t word;
+		memcpy(&word, bytes, sizeof word);
+		if (word != 0)
+			return true;
+	}
 	for (size_t i = 0; i < size; i++)
 		if (bytes[i] != 0)
 			return true;
@@ -55,18 +61,20 @@ static void count_group(void *context, const struct go_group *group)
 	counts->slots += GO_GROUP_SLOTS;
 	if (group->depth > counts->longest_chain)
 		counts->longest_chain = group->depth;
+	uint64_t of[GO_SLOT_STALE + 1] = {0};
 	for (unsigned slot = 0; slot < GO_GROUP_SLOTS; slot++) {
 		enum go_slot state = group->slots[slot];
-		counts->live += state == GO_SLOT_LIVE;
-		counts->old_live += state == GO_SLOT_LIVE && group->old;
-		counts->tombstones += state == GO_SLOT_TOMBSTONE;
-		counts->empty += state == GO_SLOT_EMPTY;
-		counts->moved += state == GO_SLOT_MOVED;
-		counts->stale += state == GO_SLOT_STALE;
+		of[state]++;
 		if (state == GO_SLOT_TOMBSTONE || state == GO_SLOT_EMPTY)
 			counts->ghosts += has_bytes(go_slot_key(counting->type, group->bytes, slot),
 						    counting->type->key_size);
 	}
+	counts->live += of[GO_SLOT_LIVE];
+	counts->old_live += group->old ? of[GO_SLOT_LIVE] : 0;
+	counts->tombstones += of[GO_SLOT_TOMBSTONE];
+	counts->empty += of[GO_SLOT_EMPTY];
+	counts->moved += of[GO_SLOT_MOVED];
+	counts->stale += of[GO_SLOT_STALE];
 }
 
 bool maps_try(struct go_process *process, const struct go_map_header *header, const struct go_map_type *type,

@@ -149,7 +149,8 @@ static bool judge_type(struct go_process *process, uint64_t type)
 bool go_type_valid(struct go_process *process, uint64_t type)
 {
 	const struct go_module *module = &process->module;
-	if (type < module->types || type >= module->etypes || (type & 7) != 0 || process->types.judged == NULL)
+	if (type < module->types || type >= module->etypes || (type & 7) != 0 ||
+	    process->types.judged == NULL)
 		return false;
 	uint8_t *judged = &process->types.judged[(type - module->types) / 8];
 	if (*judged == 0)

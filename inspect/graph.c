@@ -4,7 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_AHEAD = 12 }; /* 4 to 32 were equally good on a heap of 43 million objects, 0 a third slower */
+enum {
+	LOOK_AHEAD = 12, /* objects of the queue */
+	UNDER_WAY = 16,	 /* pointers found, whose targets' entries are on their way into the cache */
+};
+
+/* A pointer that was found and will be followed a moment later, in the order in which they were found. */
+struct arrival {
+	uint64_t object, size;
+	uint32_t from;
+};
 
 /* Where the words of moved groups lie: they are kept back until everything else was reached. */
 struct kept_back {
@@ -22,6 +31,8 @@ struct search {
 	struct graph *graph;
 	uint32_t *queue;
 	uint64_t head, tail;
+	struct arrival under_way[UNDER_WAY];
+	uint64_t arrivals;	     /* since the last landing */
 	uint32_t from;		     /* parent of what is found now */
 	uint64_t without;	     /* object that is not entered; GO_NO_OBJECT for none */
 	struct kept_back *kept_back; /* sorted */
@@ -31,19 +42,37 @@ struct search {
 	size_t deferred_count, deferred_capacity;
 };
 
+static void arrive(struct search *search, const struct arrival *arrival)
+{
+	uint64_t object = arrival->object;
+	if (search->graph->parent[object] != 0 || object == search->without)
+		return;
+	search->graph->parent[object] = arrival->from;
+	search->graph->objects++;
+	search->graph->bytes += arrival->size;
+	search->queue[search->tail++] = (uint32_t)object;
+}
+
 static void reach(struct search *search, uint64_t value)
 {
 	uint32_t index;
 	const struct go_span *span = go_heap_object(&search->process->heap, value, &index);
 	if (span == NULL)
 		return;
-	uint64_t object = span->first + index;
-	if (search->graph->parent[object] != 0 || object == search->without)
-		return;
-	search->graph->parent[object] = search->from;
-	search->graph->objects++;
-	search->graph->bytes += span->elem_size;
-	search->queue[search->tail++] = (uint32_t)object;
+	struct arrival *place = &search->under_way[search->arrivals++ % UNDER_WAY], oldest = *place;
+	*place = (struct arrival){span->first + index, span->elem_size, search->from};
+	__builtin_prefetch(&search->graph->parent[place->object]);
+	if (search->arrivals > UNDER_WAY)
+		arrive(search, &oldest);
+}
+
+/* What is still under way arrives, in its order. */
+static void land(struct search *search)
+{
+	uint64_t count = search->arrivals < UNDER_WAY ? search->arrivals : UNDER_WAY;
+	for (uint64_t i = search->arrivals - count; i < search->arrivals; i++)
+		arrive(search, &search->under_way[i % UNDER_WAY]);
+	search->arrivals = 0;
 }
 
 static const struct kept_back *kept_back_at(const struct search *search, uint64_t slot)
@@ -92,7 +121,11 @@ static void look_ahead(const struct search *search)
 
 static void drain(struct search *search)
 {
-	while (search->head < search->tail) {
+	for (;;) {
+		if (search->head == search->tail)
+			land(search);
+		if (search->head == search->tail)
+			return;
 		look_ahead(search);
 		uint32_t object = search->queue[search->head++];
 		struct go_span *span = go_heap_span_of(&search->process->heap, object);

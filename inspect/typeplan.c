@@ -43,8 +43,8 @@ static void add_entry(struct type_plans *plans, uint64_t offset, enum go_kind ki
 {
 	if (type == 0 || offset > UINT32_MAX || plans->entry_count == ENTRIES_LIMIT)
 		return;
-	plans->entries = make_room(plans->entries, plans->entry_count, &plans->entry_capacity,
-				   sizeof *plans->entries);
+	plans->entries =
+		make_room(plans->entries, plans->entry_count, &plans->entry_capacity, sizeof *plans->entries);
 	plans->entries[plans->entry_count++] =
 		(struct type_plan_entry){(uint32_t)offset, (uint8_t)kind, bare, type};
 }
@@ -77,7 +77,8 @@ static void flatten(struct type_plans *plans, uint64_t type, uint64_t offset, in
 {
 	struct go_process *process = plans->process;
 	enum go_kind kind = go_type_kind(process, type);
-	if (depth > DEPTH_LIMIT || plans->entry_count == ENTRIES_LIMIT || go_type_pointer_bytes(process, type) == 0)
+	if (depth > DEPTH_LIMIT || plans->entry_count == ENTRIES_LIMIT ||
+	    go_type_pointer_bytes(process, type) == 0)
 		return;
 	switch (kind) {
 	case GO_KIND_POINTER:

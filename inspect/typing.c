@@ -17,6 +17,7 @@
 enum {
 	DEPTH_LIMIT = 12, /* of arrays and of interfaces that hold a struct in place */
 	ELEMENTS_LIMIT = 1 << 20,
+	UNDER_WAY = 16,
 	CHAN_QUEUED = 8, /* hchan: qcount, dataqsiz, buf */
 	CHAN_BUFFER = 16,
 	CHAN_HEAD = 24,
@@ -32,13 +33,24 @@ struct task {
 	uint64_t address, type, count; /* object: number in address; map: header in address */
 };
 
+/* A pointer that was found and will be followed a moment later, when what it points to is in the cache. */
+struct typed_pointer {
+	const struct go_span *span;
+	uint64_t address, type;
+	uint32_t index;
+	bool array;
+};
+
 struct typing {
 	struct go_process *process;
 	struct maps *maps;
 	struct type_plans *plans;
 	struct task *tasks;
 	size_t count, capacity;
+	struct typed_pointer under_way[UNDER_WAY];
+	uint64_t arrivals;    /* since all settled */
 	uint8_t *static_seen; /* a bit per word of the global variables */
+	bool data_too;	      /* also objects without pointers, which hold nothing */
 	uint64_t left;	      /* values that may still be looked at */
 };
 
@@ -93,26 +105,48 @@ static bool is_told(struct typing *typing, uint64_t address, const struct go_spa
 	       (go_heap_data(typing->process, address, &same, &stored) == 0 || stored != 0);
 }
 
-static void type_object(struct typing *typing, uint64_t address, uint64_t type, bool array)
+static void settle(struct typing *typing, const struct typed_pointer *pointer)
 {
 	struct go_process *process = typing->process;
-	uint32_t index;
-	const struct go_span *span = go_heap_object(&process->heap, address, &index);
-	if (span == NULL)
-		return;
-	uint64_t object = span->first + index, size = go_type_size(process, type);
+	const struct go_span *span = pointer->span;
+	uint64_t object = span->first + pointer->index, size = go_type_size(process, pointer->type);
 	uint32_t stored = typing->maps->object_types[object];
 	bool known_array;
 	if (size > span->elem_size || stored == OBJECT_IS_MAP ||
 	    (stored != 0 &&
 	     go_type_size(process, maps_object_type(process, typing->maps, object, &known_array)) >= size))
 		return;
-	if (is_told(typing, address, span) ||
-	    (span->elem_size <= GO_HEADER_FREE_MAX && go_span_object(span, index) != address))
+	if (is_told(typing, pointer->address, span) ||
+	    (span->elem_size <= GO_HEADER_FREE_MAX &&
+	     go_span_object(span, pointer->index) != pointer->address))
 		return;
-	store_type(typing, object, type, array);
+	store_type(typing, object, pointer->type, pointer->array);
 	if (!span->noscan)
-		push(typing, (struct task){TASK_OBJECT, object, type, array});
+		push(typing, (struct task){TASK_OBJECT, object, pointer->type, pointer->array});
+}
+
+static void type_object(struct typing *typing, uint64_t address, uint64_t type, bool array)
+{
+	uint32_t index;
+	const struct go_span *span = go_heap_object(&typing->process->heap, address, &index);
+	if (span == NULL || (span->noscan && !typing->data_too))
+		return;
+	struct typed_pointer *place = &typing->under_way[typing->arrivals++ % UNDER_WAY], oldest = *place;
+	*place = (struct typed_pointer){span, address, type, index, array};
+	__builtin_prefetch(&typing->maps->object_types[span->first + index]);
+	if (span->memory != NULL)
+		__builtin_prefetch(span->memory + (address - span->base));
+	if (typing->arrivals > UNDER_WAY)
+		settle(typing, &oldest);
+}
+
+/* What is still under way settles. */
+static void settle_all(struct typing *typing)
+{
+	uint64_t count = typing->arrivals < UNDER_WAY ? typing->arrivals : UNDER_WAY;
+	for (uint64_t i = typing->arrivals - count; i < typing->arrivals; i++)
+		settle(typing, &typing->under_way[i % UNDER_WAY]);
+	typing->arrivals = 0;
 }
 
 static void type_target(struct typing *typing, uint64_t address, uint64_t type, uint64_t count, bool array)
@@ -217,7 +251,8 @@ static void walk_array(struct typing *typing, uint64_t type, const uint8_t *byte
 		walk_value(typing, elem, bytes + i * size, depth + 1);
 }
 
-static void walk_entry(struct typing *typing, const struct type_plan_entry *entry, const uint8_t *bytes, int depth)
+static void walk_entry(struct typing *typing, const struct type_plan_entry *entry, const uint8_t *bytes,
+		       int depth)
 {
 	switch (entry->kind) {
 	case GO_KIND_POINTER: type_target(typing, word(bytes, 0), entry->type, 1, false); return;
@@ -306,7 +341,11 @@ static void run_object(struct typing *typing, const struct task *task)
 
 static void run(struct typing *typing)
 {
-	while (typing->count > 0) {
+	for (;;) {
+		if (typing->count == 0)
+			settle_all(typing);
+		if (typing->count == 0)
+			return;
 		struct task task = typing->tasks[--typing->count];
 		uint64_t size;
 		switch (task.kind) {
