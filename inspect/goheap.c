@@ -111,6 +111,7 @@ static bool take_span(struct go_process *process, const uint8_t *record, struct 
 		.base = number_at(record, layout->mspan_base, 8),
 		.pages = number_at(record, layout->mspan_pages, 8),
 		.elem_size = number_at(record, layout->mspan_elem_size, 8),
+		.specials = number_at(record, layout->mspan_specials, 8),
 		.size_class = class >> 1,
 		.noscan = (class & 1) != 0,
 	};

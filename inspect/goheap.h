@@ -34,8 +34,9 @@ enum {
 struct go_span {
 	uint64_t base, elem_size;
 	uint64_t pages;
-	uint64_t first;		   /* number of its first object */
-	uint64_t large_type;	   /* 1.22 on, for a large object: its type */
+	uint64_t first;	     /* number of its first object */
+	uint64_t specials;   /* address of the first record about its objects: finalizers and the like */
+	uint64_t large_type; /* 1.22 on, for a large object: its type */
 	const uint8_t *alloc_bits; /* from the last collection; NULL when unreadable */
 	const uint8_t *memory;	   /* local copy of the span, NULL until go_span_memory */
 	uint32_t count;		   /* objects */

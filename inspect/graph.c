@@ -1,4 +1,5 @@
-/* graph.c: see graph.h. graph_name.c gives the names. */
+/* graph.c: see graph.h. graph_roots.c finds the roots, graph_name.c gives the names, graph_retained.c tells what
+ * would go away with an object. */
 #include "graph.h"
 
 #include <stdlib.h>
@@ -34,7 +35,6 @@ struct search {
 	struct arrival under_way[UNDER_WAY];
 	uint64_t arrivals;	     /* since the last landing */
 	uint32_t from;		     /* parent of what is found now */
-	uint64_t without;	     /* object that is not entered; GO_NO_OBJECT for none */
 	struct kept_back *kept_back; /* sorted */
 	size_t kept_count, kept_capacity;
 	uint64_t kept_low, kept_high; /* bounds of all of them */
@@ -45,7 +45,7 @@ struct search {
 static void arrive(struct search *search, const struct arrival *arrival)
 {
 	uint64_t object = arrival->object;
-	if (search->graph->parent[object] != 0 || object == search->without)
+	if (search->graph->parent[object] != 0)
 		return;
 	search->graph->parent[object] = arrival->from;
 	search->graph->objects++;
@@ -137,8 +137,9 @@ static void drain(struct search *search)
 	}
 }
 
-static void add_root(struct search *search, uint64_t slot, uint64_t value, const struct go_stack *stack)
+static void add_root(void *context, uint64_t slot, uint64_t value, const struct go_stack *stack)
 {
+	struct search *search = context;
 	struct graph *graph = search->graph;
 	if (go_heap_span(&search->process->heap, value) == NULL || graph->root_count >= GRAPH_ROOT - 1)
 		return;
@@ -147,46 +148,6 @@ static void add_root(struct search *search, uint64_t slot, uint64_t value, const
 	graph->roots[graph->root_count] = (struct graph_root){slot, stack};
 	search->from = GRAPH_ROOT | (uint32_t)graph->root_count++;
 	reach(search, value);
-}
-
-static void add_globals(struct search *search, uint64_t start, uint64_t end, const struct go_table *mask)
-{
-	struct go_process *process = search->process;
-	const uint8_t *bits = image_at(process->image, mask->address, (mask->count + 7) / 8);
-	const uint8_t *bytes = image_at(process->image, start, end - start);
-	if (bytes == NULL) {
-		process->torn++;
-		return;
-	}
-	for (uint64_t index = 0; index * 8 + 8 <= end - start; index++) {
-		/* without the mask every word counts */
-		if (bits != NULL && (index >= mask->count || (bits[index / 8] >> (index % 8) & 1) == 0))
-			continue;
-		uint64_t value;
-		memcpy(&value, bytes + index * 8, sizeof value);
-		add_root(search, start + index * 8, value, NULL);
-	}
-}
-
-static void add_stacks(struct search *search)
-{
-	const struct go_stacks *stacks = &search->process->stacks;
-	for (size_t i = 0; i < stacks->count; i++) {
-		const struct go_stack *stack = &stacks->list[i];
-		for (uint64_t at = stack->sp; at + 8 <= stack->high; at += 8) {
-			uint64_t value;
-			memcpy(&value, stack->memory + (at - stack->sp), sizeof value);
-			add_root(search, at, value, stack);
-		}
-	}
-}
-
-static void add_roots(struct search *search)
-{
-	const struct go_module *module = &search->process->module;
-	add_globals(search, module->data, module->edata, &module->data_mask);
-	add_globals(search, module->bss, module->ebss, &module->bss_mask);
-	add_stacks(search);
 }
 
 struct keep_walk {
@@ -278,10 +239,10 @@ int graph_build(struct go_process *process, struct maps *maps, struct graph *ret
 				   "%llu objects are more than the graph can number (2^31)",
 				   (unsigned long long)count);
 	ret->parent = take(count, sizeof *ret->parent);
-	struct search search = {.process = process, .graph = ret, .without = GO_NO_OBJECT};
+	struct search search = {.process = process, .graph = ret};
 	search.queue = take(count, sizeof *search.queue);
 	keep_back(&search, maps);
-	add_roots(&search);
+	graph_each_root(process, add_root, &search);
 	drain(&search);
 	reach_deferred(&search);
 	search_free(&search);
@@ -297,21 +258,6 @@ void graph_free(struct graph *graph)
 	free(graph->parent);
 	free(graph->roots);
 	free(graph->stale);
-}
-
-void graph_retained(struct go_process *process, const struct graph *graph, uint64_t object, uint64_t *objects,
-		    uint64_t *bytes)
-{
-	uint64_t count = process->heap.object_count;
-	struct graph rest = {.parent = take(count, sizeof *rest.parent)};
-	struct search search = {.process = process, .graph = &rest, .without = object};
-	search.queue = take(count, sizeof *search.queue);
-	add_roots(&search);
-	drain(&search);
-	*objects = graph->objects - rest.objects;
-	*bytes = graph->bytes - rest.bytes;
-	search_free(&search);
-	graph_free(&rest);
 }
 
 /* The word of an object that points to another one. */

@@ -18,6 +18,7 @@ enum {
 	DEPTH_LIMIT = 12, /* of arrays and of interfaces that hold a struct in place */
 	ELEMENTS_LIMIT = 1 << 20,
 	UNDER_WAY = 16,
+	SLICE_BYTES = 24,
 	CHAN_QUEUED = 8, /* hchan: qcount, dataqsiz, buf */
 	CHAN_BUFFER = 16,
 	CHAN_HEAD = 24,
@@ -370,8 +371,14 @@ static void seed_variables(struct typing *typing)
 		uint64_t type = variables[i].type + program_bias(process->program);
 		if (!go_type_valid(process, type))
 			type = variables[i].type + process->module.types;
-		if (go_type_valid(process, type))
-			type_static(typing, variables[i].address, type, 1);
+		const uint8_t *bytes = image_at(process->image, variables[i].address, SLICE_BYTES);
+		if (!go_type_valid(process, type) || bytes == NULL)
+			continue;
+		switch (variables[i].form) {
+		case PROGRAM_VALUE: type_static(typing, variables[i].address, type, 1); break;
+		case PROGRAM_POINTER: type_target(typing, word(bytes, 0), type, 1, false); break;
+		case PROGRAM_SLICE: walk_slice(typing, type, bytes); break;
+		}
 	}
 	free(variables);
 	run(typing);

@@ -133,8 +133,12 @@ static int explain(const struct inspection *inspection, const struct why_argumen
 	uint64_t object = span->first + index, objects = 0, bytes = 0;
 	struct graph_step *steps;
 	size_t count = graph_path(process, &inspection->graph, object, &steps);
-	if (count > 0)
-		graph_retained(process, &inspection->graph, object, &objects, &bytes);
+	struct dominators dominators = {0};
+	if (count > 0) {
+		graph_dominators(process, &dominators);
+		objects = dominators_members(&dominators, (uint32_t)object);
+		bytes = dominators_retained(&dominators, (uint32_t)object);
+	}
 	if (arguments->json)
 		print_json(inspection, steps, count, objects, bytes);
 	else if (count > 0)
@@ -143,6 +147,7 @@ static int explain(const struct inspection *inspection, const struct why_argumen
 		printf("nothing holds 0x%" PRIx64 ": it is garbage that was not collected yet\n",
 		       arguments->address);
 	free(steps);
+	dominators_free(&dominators);
 	return count == 0 ? EXIT_FINDINGS : process->torn > 0 ? EXIT_PARTIAL : EXIT_CLEAN;
 }
 
