@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "residence.h"
+
 enum { CHUNK_PAGES = 16, SMALL_CHUNK_PAGES = 2, RUN_PAGES = 2048 };
 enum page_state { PAGE_UNKNOWN, PAGE_LOADED, PAGE_BAD };
 
@@ -160,6 +162,47 @@ void image_preload(struct image *image, uint64_t address, size_t size)
 		return;
 	uint64_t offset = address - region->start;
 	load_unknown(image, region, offset / TARGET_PAGE, (offset + size - 1) / TARGET_PAGE + 1);
+}
+
+void image_copy_writable(struct image *image, const struct residence *residence)
+{
+	for (size_t i = 0; i < residence->count; i++) {
+		const struct resident_range *range = &residence->ranges[i];
+		const struct target_range *of = target_range_at(image->target, range->start);
+		struct region *region = find_region(image, range->start);
+		if (of == NULL || !of->writable || region == NULL || range->end > region->end ||
+		    !reserve(region))
+			continue;
+		size_t first = (range->start - region->start) / TARGET_PAGE;
+		size_t pages = (range->end - range->start) / TARGET_PAGE;
+		for (size_t page = 0; page < pages; page++)
+			if (range->pages[page] != 0)
+				region->state[first + page] = PAGE_UNKNOWN;
+		for (size_t page = 0; page < pages; page++) {
+			size_t run = 0;
+			while (page + run < pages && range->pages[page + run] != 0)
+				run++;
+			if (run > 0)
+				load_unknown(image, region, first + page, first + page + run);
+			page += run;
+		}
+	}
+}
+
+void image_seal(struct image *image)
+{
+	for (size_t i = 0; i < image->target->range_count; i++) {
+		const struct target_range *range = &image->target->ranges[i];
+		struct region *region = find_region(image, range->start);
+		if (!range->writable || !range->readable || region == NULL || !reserve(region))
+			continue;
+		/* what was not resident: never touched, and zero here as there; file pages come from the file */
+		bool anonymous = range->path[0] == '\0' || range->path[0] == '[';
+		size_t first = (range->start - region->start) / TARGET_PAGE;
+		for (size_t page = 0; anonymous && page < (range->end - range->start) / TARGET_PAGE; page++)
+			if (region->state[first + page] == PAGE_UNKNOWN)
+				region->state[first + page] = PAGE_LOADED;
+	}
 }
 
 void image_read_small(struct image *image)

@@ -3,16 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "freeze.h"
 
 enum { NAME_MAX_BYTES = 256, HOLDER_STEPS = 4 };
-
-static double now(void)
-{
-	struct timespec time;
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
 
 static int compare_orders(const void *left, const void *right, void *context)
 {
@@ -40,33 +34,38 @@ static void put_in_order(struct inspection *inspection)
 }
 
 /* Takes over the process, which may be NULL after a problem. */
-static struct inspection *inspect(struct go_process *process, double start, struct problem *problem)
+static struct inspection *inspect(struct go_process *process, const struct inspection_wish *wish,
+				  double start, struct problem *problem)
 {
 	if (process == NULL)
 		return NULL;
 	struct inspection *inspection = take(1, sizeof *inspection);
 	inspection->process = process;
-	maps_find(process, &inspection->maps);
+	maps_find(process, wish->every_type, &inspection->maps);
 	if (graph_build(process, &inspection->maps, &inspection->graph, problem) != 0) {
 		inspection_free(inspection);
 		return NULL;
 	}
+	if (wish->retained)
+		graph_dominators(process, &inspection->dominators);
 	account_make(process, &inspection->maps, &inspection->account);
 	put_in_order(inspection);
-	inspection->seconds = now() - start;
+	inspection->seconds = monotonic_seconds() - start;
 	return inspection;
 }
 
-struct inspection *inspection_from(struct target *target, struct problem *problem)
+struct inspection *inspection_from(struct target *target, const struct inspection_wish *wish,
+				   struct problem *problem)
 {
-	double start = now();
-	return inspect(go_process_from(target, problem), start, problem);
+	double start = monotonic_seconds();
+	return inspect(go_process_from(target, problem), wish, start, problem);
 }
 
-struct inspection *inspection_make(const char *name, const char *program, struct problem *problem)
+struct inspection *inspection_make(const char *name, const struct inspection_wish *wish,
+				   struct problem *problem)
 {
-	double start = now();
-	return inspect(go_process_open(name, program, problem), start, problem);
+	double start = monotonic_seconds();
+	return inspect(go_process_open(name, wish->program, wish->mode, problem), wish, start, problem);
 }
 
 void inspection_free(struct inspection *inspection)
@@ -74,6 +73,7 @@ void inspection_free(struct inspection *inspection)
 	if (inspection == NULL)
 		return;
 	graph_free(&inspection->graph);
+	dominators_free(&inspection->dominators);
 	maps_free(&inspection->maps);
 	go_process_close(inspection->process);
 	free(inspection->order);

@@ -12,15 +12,26 @@ struct inspection {
 	struct maps maps;
 	struct graph graph;
 	struct account account;
-	uint32_t *order;	    /* indexes of maps.list, most reclaimable bytes first */
-	uint64_t held, reclaimable; /* bytes, of all maps together */
-	double seconds;		    /* the look took */
+	struct dominators dominators; /* when they were wished for; else empty */
+	uint32_t *order;	      /* indexes of maps.list, most reclaimable bytes first */
+	uint64_t held, reclaimable;   /* bytes, of all maps together */
+	double seconds;		      /* the look took */
 };
 
-/* NULL and a problem on failure. */
-struct inspection *inspection_make(const char *name, const char *program, struct problem *problem);
+/* How to look; all zero is the default. */
+struct inspection_wish {
+	const char *program; /* the executable, NULL: where the target says */
+	enum target_mode mode;
+	bool every_type; /* types of objects without pointers too, which hold nothing */
+	bool retained;	 /* dominators, and with them what each map retains */
+};
+
+/* `name` is a process id or the path of a core. NULL and a problem on failure. */
+struct inspection *inspection_make(const char *name, const struct inspection_wish *wish,
+				   struct problem *problem);
 /* The same for a target that is already open; the inspection owns it, also on failure. */
-struct inspection *inspection_from(struct target *target, struct problem *problem);
+struct inspection *inspection_from(struct target *target, const struct inspection_wish *wish,
+				   struct problem *problem);
 void inspection_free(struct inspection *inspection);
 
 /* Maps of one type together. */

@@ -339,11 +339,12 @@ void render_inspection(FILE *out, const struct inspection *inspection, const str
 	if (options->ghosts)
 		print_ghosts(out, inspection);
 	print_actions(out, inspection);
-	fprintf(out, "\n  read %s in %.2f s%s\n", format_bytes(read, inspection->process->target->bytes),
-		inspection->seconds,
-		inspection->process->target->live
-			? "; the process was never stopped (0 ms) and nothing was written to it"
-			: "");
+	fprintf(out, "\n  read %s in %.2f s", format_bytes(read, inspection->process->target->bytes),
+		inspection->seconds);
+	if (inspection->process->target->live)
+		fprintf(out, "; the process was stopped for %.1f ms",
+			inspection->process->target->stopped * 1e3);
+	fputc('\n', out);
 	print_hashes(out, inspection);
 	if (inspection->process->target->cut)
 		fputs("  the core is cut short: what lay behind the cut is missing from all of this\n", out);

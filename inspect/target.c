@@ -64,6 +64,13 @@ void target_ranges_finish(struct target *target)
 	target->range_count = kept;
 }
 
+void target_ranges_clear(struct target *target)
+{
+	for (size_t i = 0; i < target->range_count; i++)
+		free((char *)target->ranges[i].path);
+	target->range_count = 0;
+}
+
 void target_thread_add(struct target *target, int id, uint64_t sp, uint64_t pc)
 {
 	target->threads = make_room(target->threads, target->thread_count, &target->thread_capacity,
@@ -77,8 +84,7 @@ void target_close(struct target *target)
 		return;
 	if (target->ops != NULL)
 		target->ops->close(target);
-	for (size_t i = 0; i < target->range_count; i++)
-		free((char *)target->ranges[i].path);
+	target_ranges_clear(target);
 	free(target->ranges);
 	free(target->threads);
 	free(target->program);

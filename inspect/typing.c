@@ -459,12 +459,14 @@ static void seed_maps(struct typing *typing)
 	run(typing);
 }
 
-void maps_propagate_types(struct go_process *process, struct maps *maps)
+void maps_propagate_types(struct go_process *process, bool every_type, struct maps *maps)
 {
 	const struct go_module *module = &process->module;
 	/* every word of the heap a few times; descriptors that nest in themselves would never end */
-	struct typing typing = {
-		.process = process, .maps = maps, .left = process->heap.in_use_bytes * 2 + (1 << 24)};
+	struct typing typing = {.process = process,
+				.maps = maps,
+				.data_too = every_type,
+				.left = process->heap.in_use_bytes * 2 + (1 << 24)};
 	typing.plans = type_plans_create(process);
 	typing.static_seen = take((module->globals_end - module->globals) / 64 + 1, 1);
 	maps->object_types = take(process->heap.object_count, sizeof *maps->object_types);

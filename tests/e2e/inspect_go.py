@@ -25,10 +25,13 @@ BUILDS = {
     "pie": ["-buildmode=pie"],
     "core": [],
     "churn": [],
+    "consistent": [],
+    "snapshot": [],
     "harmless": [],
     "diff": [],
     "fuzz": [],
 }
+MODES = ("consistent", "snapshot")  # of stopping the program
 FUZZ_ROUNDS = 25
 SKIP = 77
 failures = []
@@ -166,7 +169,7 @@ def run_static(options, program, case):
         check_layout(options.layout_check, program)
     sample = Sample(program)
     try:
-        target, extra = sample.pid, []
+        target, extra = sample.pid, [f"--{case}"] if case in MODES else []
         if case == "core":
             if shutil.which("gcore") is None:
                 skip("no gcore (Debian package gdb)")
@@ -177,9 +180,44 @@ def run_static(options, program, case):
         done = inspect(options.neap, target, *extra)
         check(done.returncode == 0, f"exit code {done.returncode}: {done.stderr}")
         if done.returncode == 0:
-            compare(json.loads(done.stdout), sample.truth, case)
+            report = json.loads(done.stdout)
+            compare(report, sample.truth, "full" if case in MODES else case)
+            check((report["stopped_ms"] > 0) == (case in MODES), f"stopped for {report['stopped_ms']} ms")
             ask_why(options.neap, target, sample.truth, case)
         check(sample.answers(), "the program no longer answers")
+        check_alone(sample.pid)
+    finally:
+        sample.end()
+    if case in MODES:
+        run_moment(options, program, case)
+
+
+def check_alone(pid):
+    """No copy and no zombie is left, once the guard had its moment."""
+    children = []
+    for _ in range(100):
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            children = file.read().split()
+        if not children:
+            return
+        time.sleep(0.05)
+    check(False, f"the program was left with the children {children}")
+
+
+def run_moment(options, program, case):
+    """A program that writes all the time, seen at one moment: at most the entry that was just being written is off."""
+    sample = Sample(program, "churn")
+    try:
+        for _ in range(3):
+            done = inspect(options.neap, sample.pid, f"--{case}")
+            check(done.returncode in (0, 4), f"exit code {done.returncode}: {done.stderr}")
+            report = json.loads(done.stdout)
+            check(report["torn"] <= 2, f"{report['torn']} torn")
+            churned = [found for found in report["maps"] if found["address"] == sample.truth["churned"]["address"]]
+            check(len(churned) == 1 and abs(churned[0]["live"] - churned[0]["len"]) <= 1,
+                  f"the map that changes: {churned}")
+        check(sample.answers(), "the program no longer answers")
+        check_alone(sample.pid)
     finally:
         sample.end()
 
@@ -289,18 +327,21 @@ def run_harmless(options, program):
     random.seed(1)
     sample = Sample(program, "churn")
     try:
-        for _ in range(15):
-            tool = subprocess.Popen([options.neap, "inspect", str(sample.pid)], stdout=subprocess.DEVNULL)
+        for round_number in range(24):
+            mode = ([], ["--consistent"], ["--snapshot"])[round_number % 3]
+            tool = subprocess.Popen([options.neap, "inspect", str(sample.pid), *mode], stdout=subprocess.DEVNULL)
             time.sleep(random.uniform(0, 0.2))
             tool.send_signal(signal.SIGKILL)
             tool.wait()
             check(sample.answers(), "the program no longer answers after the inspector was killed")
             check(sample.state() in "RSD", f"the program is in state {sample.state()}")
+        check_alone(sample.pid)
     finally:
         sample.end()
-    for _ in range(10):
+    for round_number in range(12):
+        mode = ([], ["--consistent"], ["--snapshot"])[round_number % 3]
         sample = Sample(program)
-        tool = subprocess.Popen([options.neap, "inspect", str(sample.pid)], stdout=subprocess.DEVNULL,
+        tool = subprocess.Popen([options.neap, "inspect", str(sample.pid), *mode], stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL)
         time.sleep(random.uniform(0, 0.2))
         sample.end()
