@@ -144,6 +144,7 @@ struct neap_map *neap_map_create(const struct neap_map_type *type, const struct 
 		neap_map_destroy(map);
 		return NULL;
 	}
+	neap__registry_add(&map->listed, &neap__map_species, NEAP__KIND_MAP, map);
 	return map;
 }
 
@@ -151,6 +152,7 @@ void neap_map_destroy(struct neap_map *map)
 {
 	if (map == NULL)
 		return;
+	neap__registry_remove(&map->listed);
 	neap_map_clear(map);
 	if (map->name != NULL)
 		neap__map_free(map, map->name, map->name_len + 1);
