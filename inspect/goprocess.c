@@ -9,16 +9,6 @@
 
 enum { ATTEMPTS = 4 };
 
-static struct target *open_target(const char *name, const char *program, enum target_mode mode,
-				  struct problem *problem)
-{
-	char *end;
-	unsigned long pid = strtoul(name, &end, 10);
-	if (*name >= '0' && *name <= '9' && *end == '\0' && pid > 0 && pid <= INT32_MAX)
-		return target_live_open((int)pid, program, mode, problem);
-	return target_core_open(name, program, problem);
-}
-
 /* Everything that can change is copied twice: while the process runs, so that the memory for it is there, and again in
    one stop, so that it is of one moment. */
 static int copy_stopped(struct go_process *process, struct problem *problem)
@@ -85,7 +75,7 @@ struct go_process *go_process_open(const char *name, const char *program, enum t
 				   struct problem *problem)
 {
 	for (int attempt = 1;; attempt++) {
-		struct target *target = open_target(name, program, mode, problem);
+		struct target *target = target_open(name, program, mode, problem);
 		if (target == NULL)
 			return NULL;
 		bool live = target->live && mode != TARGET_CLONED;

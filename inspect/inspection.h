@@ -47,6 +47,16 @@ size_t inspection_by_type(const struct inspection *inspection, struct type_group
 void inspection_holder(const struct inspection *inspection, const struct found_map *map, char *text,
 		       size_t size);
 
+/* The way to a map from its root on, the map left out: a name for each step, "main.srv", "main.Server.sessions". */
+struct inspection_step {
+	char name[256];
+};
+size_t inspection_steps(const struct inspection *inspection, const struct found_map *map,
+			struct inspection_step **ret);
+
+/* Bytes that the map keeps alive, itself included; 0 when dominators were not wished for, or it is on a stack. */
+uint64_t inspection_retained(const struct inspection *inspection, const struct found_map *map);
+
 /* The map that an address names: its header's, or any address within the header or its arrays. NULL if none. */
 const struct found_map *inspection_map_at(const struct inspection *inspection, uint64_t address);
 
@@ -60,6 +70,9 @@ struct render_options {
 	bool ghosts;	/* left-over keys */
 	bool show_keys; /* keys as they are, not masked */
 };
+
+/* The bar and its legend. */
+void render_bar(FILE *out, const struct account *account, bool colour);
 
 /* The screen of `neap inspect`, of `--map`, and the same as JSON. */
 void render_inspection(FILE *out, const struct inspection *inspection, const struct render_options *options);

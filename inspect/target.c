@@ -4,6 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct target *target_open(const char *name, const char *program, enum target_mode mode,
+			   struct problem *problem)
+{
+	char *end;
+	unsigned long pid = strtoul(name, &end, 10);
+	if (*name >= '0' && *name <= '9' && *end == '\0' && pid > 0 && pid <= INT32_MAX)
+		return target_live_open((int)pid, program, mode, problem);
+	return target_core_open(name, program, problem);
+}
+
 bool target_read(struct target *target, uint64_t address, void *buffer, size_t size)
 {
 	target->reads++;

@@ -78,6 +78,9 @@ struct target {
    problem on failure. Free with target_close. */
 struct target *target_live_open(int pid, const char *program, enum target_mode mode, struct problem *problem);
 struct target *target_core_open(const char *path, const char *program, struct problem *problem);
+/* Either: `name` is a process id or the path of a core. */
+struct target *target_open(const char *name, const char *program, enum target_mode mode,
+			   struct problem *problem);
 void target_close(struct target *target);
 
 /* Stops a live process, and lets it go on. Meanwhile its threads' registers are known. */

@@ -4,7 +4,7 @@
 
 #include "command.h"
 #include "inspect.h"
-#include "snapshot.h"
+#include "look.h"
 
 static const char help[] =
 	"usage: neap snapshot PID|CORE -o FILE [--consistent | --snapshot] [--program FILE]\n"
@@ -41,12 +41,13 @@ int run_snapshot(int argc, char **argv)
 	if (argc - optind != 1 || output == NULL)
 		return usage_error("snapshot",
 				   "name one process id or core file, and the file to write with -o");
-	struct inspection *inspection = inspection_make(argv[optind], &wish, &problem);
-	if (inspection == NULL)
+	struct look look;
+	if (look_make(argv[optind], &wish, &look, &problem) != 0)
 		return print_problem("snapshot", &problem);
-	int code = inspection->process->torn > 0 ? EXIT_PARTIAL : EXIT_CLEAN;
-	if (snapshot_write(inspection, output, &problem) != 0)
+	const struct snapshot *snapshot = look_snapshot(&look);
+	int code = snapshot->header->torn > 0 ? EXIT_PARTIAL : EXIT_CLEAN;
+	if (snapshot_write(snapshot, output, &problem) != 0)
 		code = print_problem("snapshot", &problem);
-	inspection_free(inspection);
+	look_free(&look);
 	return code;
 }

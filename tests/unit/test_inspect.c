@@ -300,6 +300,7 @@ static void snapshots_are_refused_unless_whole(void **state)
 					 .map_at = sizeof header,
 					 .group_at = sizeof header,
 					 .key_at = sizeof header,
+					 .step_at = sizeof header,
 					 .string_at = sizeof header};
 	for (size_t size = 0; size <= sizeof header; size += 8) {
 		struct problem problem = {0};
