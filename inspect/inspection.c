@@ -112,8 +112,22 @@ size_t inspection_by_type(const struct inspection *inspection, struct type_group
 	return count;
 }
 
+/* "[12].next" becomes "[].next". */
+static void drop_indexes(char *text)
+{
+	char *to = text;
+	bool inside = false;
+	for (const char *from = text; *from != '\0'; from++) {
+		inside &= *from >= '0' && *from <= '9';
+		if (!inside)
+			*to++ = *from;
+		inside |= *from == '[';
+	}
+	*to = '\0';
+}
+
 static void name_step(const struct inspection *inspection, const struct graph_step *step,
-		      const struct graph_step *next, char *text, size_t size)
+		      const struct graph_step *next, bool indexes, char *text, size_t size)
 {
 	if (step->object == GO_NO_OBJECT) {
 		graph_root_name(inspection->process, &inspection->maps, &inspection->graph.roots[step->root],
@@ -124,9 +138,11 @@ static void name_step(const struct inspection *inspection, const struct graph_st
 	size_t used = strlen(text);
 	graph_word_name(inspection->process, &inspection->maps, step->object, next->slot, text + used,
 			size - used);
+	if (!indexes)
+		drop_indexes(text + used);
 }
 
-size_t inspection_steps(const struct inspection *inspection, const struct found_map *map,
+size_t inspection_steps(const struct inspection *inspection, const struct found_map *map, bool indexes,
 			struct inspection_step **ret)
 {
 	struct go_process *process = inspection->process;
@@ -141,7 +157,7 @@ size_t inspection_steps(const struct inspection *inspection, const struct found_
 	size_t count = graph_path(process, &inspection->graph, map->object, &steps);
 	*ret = take(count, sizeof **ret);
 	for (size_t i = 0; i + 1 < count; i++) /* not the map itself */
-		name_step(inspection, &steps[i], &steps[i + 1], (*ret)[i].name, sizeof(*ret)->name);
+		name_step(inspection, &steps[i], &steps[i + 1], indexes, (*ret)[i].name, sizeof(*ret)->name);
 	free(steps);
 	return count == 0 ? 0 : count - 1;
 }
@@ -156,7 +172,7 @@ void inspection_holder(const struct inspection *inspection, const struct found_m
 		       size_t size)
 {
 	struct inspection_step *steps;
-	size_t count = inspection_steps(inspection, map, &steps);
+	size_t count = inspection_steps(inspection, map, true, &steps);
 	*text = '\0';
 	if (count == 0)
 		append(text, size, "nothing: garbage, not collected yet");

@@ -47,11 +47,12 @@ size_t inspection_by_type(const struct inspection *inspection, struct type_group
 void inspection_holder(const struct inspection *inspection, const struct found_map *map, char *text,
 		       size_t size);
 
-/* The way to a map from its root on, the map left out: a name for each step, "main.srv", "main.Server.sessions". */
+/* The way to a map from its root on, the map left out: a name for each step, "main.srv", "main.Server.sessions".
+   Without `indexes` the elements of an array have one name. */
 struct inspection_step {
 	char name[256];
 };
-size_t inspection_steps(const struct inspection *inspection, const struct found_map *map,
+size_t inspection_steps(const struct inspection *inspection, const struct found_map *map, bool indexes,
 			struct inspection_step **ret);
 
 /* Bytes that the map keeps alive, itself included; 0 when dominators were not wished for, or it is on a stack. */

@@ -55,7 +55,7 @@ static void take_steps(const struct taking *taking, const struct inspection *ins
 		       const struct found_map *map)
 {
 	struct inspection_step *steps;
-	size_t count = inspection_steps(inspection, map, &steps);
+	size_t count = inspection_steps(inspection, map, false, &steps);
 	for (size_t i = 0; i < count; i++)
 		snapshot_add_step(taking->builder, steps[i].name);
 	free(steps);

@@ -29,6 +29,7 @@ BUILDS = {
     "snapshot": [],
     "harmless": [],
     "diff": [],
+    "export": [],
     "fuzz": [],
 }
 MODES = ("consistent", "snapshot")  # of stopping the program
@@ -304,6 +305,55 @@ def run_diff(options, program):
     damage(options.neap, before, os.path.join(folder, "damaged.snap"))
 
 
+def run_export(options, program):
+    """What other tools are given: opened by go tool pprof, valid as JSON, and without reference to anything outside."""
+    sample = Sample(program)
+    folder = os.path.dirname(program)
+    files = {form: os.path.join(folder, form) for form in ("pprof", "heapsnapshot", "json", "html", "snap")}
+    try:
+        for form in ("pprof", "heapsnapshot", "json"):
+            done = subprocess.run([options.neap, "export", str(sample.pid), f"--{form}", "-o", files[form]], check=False)
+            check(done.returncode == 0, f"export --{form}: exit code {done.returncode}")
+        subprocess.run([options.neap, "snapshot", str(sample.pid), "-o", files["snap"]], check=True)
+        check(sample.answers("change"), "the program no longer answers")
+        done = subprocess.run([options.neap, "report", files["snap"], str(sample.pid), "-o", files["html"]], check=False)
+        check(done.returncode == 0, f"report: exit code {done.returncode}")
+    finally:
+        sample.end()
+    with open(files["json"], encoding="utf-8") as file:
+        report = json.load(file)
+    check_pprof(options.go, files["pprof"], report)
+    check_heapsnapshot(files["heapsnapshot"], report)
+    with open(files["html"], encoding="utf-8") as file:
+        page = file.read()
+    check("main.numbers" in page and "<svg" in page and "What changed" in page, "the report lacks a part")
+    check("http" not in page and "<script" not in page and "session:" not in page, "the report refers outside or shows keys")
+    from_snapshot = inspect(options.neap, files["snap"])
+    check(len(json.loads(from_snapshot.stdout)["maps"]) == len(report["maps"]), "a snapshot has other maps")
+
+
+def check_pprof(go, file, report):
+    for index in ("held", "reclaimable", "retained", "maps"):
+        done = subprocess.run([go, "tool", "pprof", "-top", "-unit=B", f"-sample_index={index}", file],
+                              capture_output=True, text=True, check=False)
+        check(done.returncode == 0, f"go tool pprof: {done.stderr}")
+        if index in ("held", "reclaimable"):
+            check(f"of {report[index]}B total" in done.stdout, f"{index}: {report[index]} is not in {done.stdout[:300]}")
+    check("main.smalls" in done.stdout and "main.Tree.kids" in done.stdout, f"no holder in {done.stdout[:600]}")
+
+
+def check_heapsnapshot(file, report):
+    with open(file, encoding="utf-8") as opened:
+        heap = json.load(opened)
+    nodes, edges, meta = heap["nodes"], heap["edges"], heap["snapshot"]
+    check(len(nodes) == 7 * meta["node_count"] and len(edges) == 3 * meta["edge_count"], "heapsnapshot: counts")
+    check(sum(nodes[4::7]) == meta["edge_count"], "heapsnapshot: edges of the nodes")
+    check(meta["node_count"] == report["objects"] + 1, f"heapsnapshot: {meta['node_count']} nodes")
+    check(sum(nodes[3::7]) == report["object_bytes"], f"heapsnapshot: {sum(nodes[3::7])} bytes")
+    check(all(target % 7 == 0 and target < len(nodes) for target in edges[2::3]), "heapsnapshot: an edge to nowhere")
+    check(max(nodes[1::7]) < len(heap["strings"]) and "main.Entry" in heap["strings"], "heapsnapshot: names")
+
+
 def damage(neap, good, bad):
     """Cut anywhere, or with any byte changed, a snapshot is refused: exit code 2 and one line."""
     random.seed(2)
@@ -368,6 +418,8 @@ def main():
             run_harmless(options, program)
         elif options.case == "fuzz":
             run_fuzz(options, program)
+        elif options.case == "export":
+            run_export(options, program)
         elif options.case == "diff":
             run_diff(options, program)
         else:
