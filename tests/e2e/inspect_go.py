@@ -178,6 +178,10 @@ def run_static(options, program, case):
             subprocess.run(["gcore", "-o", core, str(sample.pid)], check=True, capture_output=True)
             target = f"{core}.{sample.pid}"
             check_cut(options.neap, target, program)
+            if options.file_fuzzer:
+                done = subprocess.run([options.file_fuzzer, "core", target, "1", "4"], capture_output=True, text=True,
+                                      check=False)
+                check(done.returncode == 0, f"damaged cores: exit code {done.returncode}: {done.stderr[-200:]}")
         done = inspect(options.neap, target, *extra)
         check(done.returncode == 0, f"exit code {done.returncode}: {done.stderr}")
         if done.returncode == 0:
@@ -268,9 +272,15 @@ def run_churn(options, program):
 
 
 def run_fuzz(options, program):
-    """The program's memory, damaged on the way in many ways: the inspector ends by itself and never crashes."""
+    """The program's memory, and files about it, damaged in many ways: the inspector ends by itself, never crashes."""
     sample = Sample(program)
+    snapshot = os.path.join(os.path.dirname(program), "good.snap")
     try:
+        subprocess.run([options.neap, "snapshot", str(sample.pid), "-o", snapshot], check=True)
+        for arguments in (["snapshot", snapshot, "1", "600"], ["program", program, "1", "8", str(sample.pid)]):
+            done = subprocess.run([options.file_fuzzer, *arguments], capture_output=True, text=True, check=False)
+            check(done.returncode == 0, f"{arguments[0]}: exit code {done.returncode}: {done.stderr[-200:]}")
+            print(done.stdout.strip())
         done = subprocess.run([options.fuzzer, str(sample.pid), "1", str(FUZZ_ROUNDS)], capture_output=True, text=True,
                               check=False)
         check(done.returncode == 0, f"fuzzer: exit code {done.returncode}: {done.stderr[-200:]}")
@@ -407,6 +417,7 @@ def main():
     parser.add_argument("--go", default="go")
     parser.add_argument("--layout-check", help="the program golayout_check")
     parser.add_argument("--fuzzer", help="the program fuzz_inspect")
+    parser.add_argument("--file-fuzzer", help="the program fuzz_files")
     options = parser.parse_args()
     if shutil.which(options.go) is None:
         skip("no Go toolchain (Debian package golang-go)")
