@@ -661,6 +661,39 @@ NEAP__INLINE bool neap__iter_step(struct neap_map_iter *it, uint32_t slot_size, 
 	return true;
 }
 
+/* ---- Scanning: the groups of all segments lie one after the other --------------------------------------- */
+
+__attribute__((noreturn)) NEAP_API void neap__map_scan_fault(const struct neap_map *map);
+
+/* Goes to the next entry and returns its slot, or NULL at the end. Calls nothing with the scan's address, so that a
+ * compiler can keep all of it in registers.
+ */
+NEAP__INLINE uint8_t *neap__scan_step(struct neap_map_scan *scan, struct neap__shape shape)
+{
+	const struct neap_map *map = scan->neap__map;
+	while (scan->neap__live == 0) {
+		if (scan->neap__ctrl != scan->neap__end) {
+			if (NEAP__UNLIKELY(map->epoch != scan->neap__epoch || map->len != scan->neap__len ||
+					   neap__guard(map) != 0))
+				neap__map_scan_fault(map);
+			scan->neap__slots = scan->neap__next;
+			scan->neap__next += shape.group_bytes;
+			scan->neap__live = ~neap__empty(scan->neap__ctrl) & NEAP__GROUP_MASK;
+			scan->neap__ctrl += NEAP__CONTROL_BYTES;
+		} else if (scan->neap__spilled != 0) {
+			uint32_t few = scan->neap__spilled < 31 ? scan->neap__spilled : 31;
+			scan->neap__spilled -= few;
+			scan->neap__slots = map->spill + (size_t)scan->neap__spilled * shape.slot_size;
+			scan->neap__live = (UINT32_C(1) << few) - 1;
+		} else {
+			return NULL;
+		}
+	}
+	const uint32_t index = neap__first(scan->neap__live);
+	scan->neap__live &= scan->neap__live - 1;
+	return scan->neap__slots + (size_t)index * shape.slot_size;
+}
+
 /* ---- Many look-ups at once ---------------------------------------------------------------------------- */
 
 typedef uint64_t neap__hash_fn(const struct neap_map *map, const void *key);

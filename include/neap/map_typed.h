@@ -378,6 +378,17 @@ NEAP__INLINE bool NEAP__M(_next)(struct neap_map_iter *it)
 	return neap_map_iter_next(it);
 }
 
+/* neap_map_scan_next, inlined. */
+NEAP__INLINE bool NEAP__M(_scan_next)(struct neap_map_scan *scan)
+{
+	if (!NEAP__DIRECT)
+		return neap_map_scan_next(scan);
+	uint8_t *slot = neap__scan_step(scan, NEAP__M(_shape)());
+	scan->key = slot;
+	scan->value = slot == NULL ? NULL : slot + NEAP__M(_shape)().value_offset;
+	return slot != NULL;
+}
+
 #undef NEAP_MAP_NAME
 #undef NEAP_MAP_KEY
 #undef NEAP_MAP_VALUE
