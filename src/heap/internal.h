@@ -110,17 +110,28 @@ _Static_assert((uint64_t)NEAP__WIDE_UNITS *NEAP__UNIT *(NEAP_HEAP_SMALL_MOST * 2
 		       (uint64_t)1 << NEAP__MAGIC_SHIFT,
 	       "division by multiplication is exact");
 
-/* count, pops and pushes are written by the owner only, read by whoever counts: relaxed. */
+/* The free blocks of one kind that a thread keeps.
+ *
+ * book = pops << BOOK_SHIFT | count: the program's mallocs since the start and the blocks at hand, in one word, so
+ * that a malloc is a load and a store of it, and so is a free. The frees are not counted; they follow from
+ *     pushes - pops == count - moved,
+ * where `moved` is what came from spans less what went back. 54 bits of pops last for a year of nothing but malloc.
+ * Written by the owner only, read by whoever counts: relaxed.
+ */
 struct neap__magazine {
-	_Atomic uint32_t count;
+	_Atomic uint64_t book;
 	uint32_t room;
-	_Atomic uint64_t pops, pushes; /* of the program */
-	void **items;
+	uint32_t first; /* of its slots in the cache's */
 };
 
+enum { NEAP__BOOK_SHIFT = 10, NEAP__ROOM_MOST = (1 << NEAP__BOOK_SHIFT) - 1 };
+
+/* Followed by the slots of its magazines. */
 struct neap__cache {
-	struct neap__magazine mags[NEAP__KINDS];
-	uint32_t owned[NEAP__KINDS];   /* the open span of the kind, 0: none */
+	/* By tag, so that a free needs no kind; those of the tags that are no kinds have no room. */
+	struct neap__magazine mags[NEAP__TAG_FREE + 1];
+	uint32_t owned[NEAP__KINDS]; /* the open span of the kind, 0: none */
+	_Atomic uint64_t moved[NEAP__KINDS];
 	struct neap__cache *next;      /* in the list of all caches */
 	struct neap__cache *next_idle; /* in the list of those without a thread */
 };
@@ -230,6 +241,47 @@ static inline unsigned neap__region_of_unit(uintptr_t unit)
 static inline unsigned neap__span_state(uint32_t head)
 {
 	return atomic_load_explicit(&neap__heap.spans[head].state, memory_order_relaxed);
+}
+
+static inline struct neap__magazine *neap__mag_of(struct neap__cache *cache, unsigned kind)
+{
+	return &cache->mags[kind + 1];
+}
+
+static inline uint64_t neap__book_of(const struct neap__magazine *mag)
+{
+	return atomic_load_explicit(&mag->book, memory_order_relaxed);
+}
+
+static inline uint32_t neap__book_count(uint64_t book)
+{
+	return (uint32_t)(book & NEAP__ROOM_MOST);
+}
+
+static inline uint64_t neap__book_pops(uint64_t book)
+{
+	return book >> NEAP__BOOK_SHIFT;
+}
+
+static inline void **neap__slots_of(struct neap__cache *cache, const struct neap__magazine *mag)
+{
+	return (void **)(cache + 1) + mag->first;
+}
+
+/* The block on top of a magazine that is not empty. */
+static inline void *neap__pop(struct neap__cache *cache, struct neap__magazine *mag, uint64_t book)
+{
+	uint64_t popped = book + (UINT64_C(1) << NEAP__BOOK_SHIFT) - 1;
+	atomic_store_explicit(&mag->book, popped, memory_order_relaxed);
+	return neap__slots_of(cache, mag)[neap__book_count(book) - 1];
+}
+
+/* Onto a magazine that is not full. */
+static inline void neap__push(struct neap__cache *cache, struct neap__magazine *mag, uint64_t book,
+			      void *block)
+{
+	neap__slots_of(cache, mag)[neap__book_count(book)] = block;
+	atomic_store_explicit(&mag->book, book + 1, memory_order_relaxed);
 }
 
 /* A count that one thread writes and others read. */

@@ -8,6 +8,7 @@
  * The thread: woken by frees of a few megabytes in sum, it makes a pass every 250 ms until a pass finds nothing
  * resident left to return, now or later, and sleeps. So an idle program is clean within 1.5 s and no longer woken.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -220,6 +221,7 @@ static void *returner_main(void *unused)
 
 static bool start_thread(void)
 {
+	int kept = errno;
 	pthread_attr_t attr;
 	pthread_t thread;
 	sigset_t all, before;
@@ -233,6 +235,7 @@ static bool start_thread(void)
 		    pthread_create(&thread, &attr, returner_main, NULL) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
+	errno = kept;
 	return made;
 }
 
