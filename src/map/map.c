@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/random.h"
+#include "base/sampling.h"
 #include "map/internal.h"
 
 enum { NAME_MOST = 63 };
@@ -17,6 +18,8 @@ enum { NAME_MOST = 63 };
 void neap__map_account(struct neap_map *map, size_t more, size_t less)
 {
 	map->bytes += more - less;
+	if (more > less)
+		neap__sample_growth(&map->listed, more - less);
 	if (map->bytes > map->peak_bytes)
 		map->peak_bytes = map->bytes;
 }
