@@ -16,6 +16,7 @@
  * that by DEPTH_SLACK spills instead, and the map says that its hash is degenerate. Memory stays bounded by
  * the entries plus DEPTH_SLACK segments for each degenerate one.
  */
+#include "base/probes.h"
 #include "map/internal.h"
 
 #ifdef NEAP_HOSTILE
@@ -102,6 +103,7 @@ uint8_t *neap__map_claim_slow(struct neap_map *map, uint64_t hash)
 	if (error == MUST_SPILL)
 		map->flags |= NEAP__DEGENERATE;
 	neap__moves_end(map);
+	NEAP__PROBE3(map__grow, map, map->name, map->len);
 	if (error == MUST_SPILL)
 		return neap__spill_claim(map, hash);
 	return error == NEAP_OK ? neap__claim(map, neap__shape_of(map), hash) : NULL;
@@ -147,4 +149,5 @@ void neap__map_sparse(struct neap_map *map, uint64_t hash)
 	else
 		shrink_pool(map, neap__segment_of(map, hash));
 	neap__moves_end(map);
+	NEAP__PROBE3(map__shrink, map, map->name, map->len);
 }
