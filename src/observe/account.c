@@ -80,7 +80,7 @@ int neap_account_take(struct neap_account *ret, const struct neap_account *base,
 
 /* ---- The whole process ---- */
 
-struct census {
+struct map_census {
 	struct neap_parts parts; /* of all maps */
 	size_t from_heap;	 /* of their bytes: blocks of Neap's heap, which counts them too */
 	neap__census_fn *visit;	 /* NULL: nobody else wants to see them */
@@ -89,7 +89,7 @@ struct census {
 
 static bool count_map(const struct neap__link *link, void *ctx)
 {
-	struct census *census = ctx;
+	struct map_census *census = ctx;
 	struct neap_parts *parts = &census->parts;
 	struct neap__glance glance;
 	link->species->glance(link->object, &glance);
@@ -114,7 +114,7 @@ int neap_account_process(struct neap_account *ret)
 
 int neap__account_census(struct neap_account *ret, neap__census_fn *visit, void *ctx)
 {
-	struct census census = {.visit = visit, .ctx = ctx};
+	struct map_census census = {.visit = visit, .ctx = ctx};
 	struct neap__kernel_book kernel;
 	struct neap_heap_stats heap = {.size = sizeof heap};
 	(void)neap__registry_each(count_map, &census);
