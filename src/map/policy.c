@@ -151,3 +151,10 @@ void neap__map_sparse(struct neap_map *map, uint64_t hash)
 	neap__moves_end(map);
 	NEAP__PROBE3(map__shrink, map, map->name, map->len);
 }
+
+bool neap__map_sparse_end(struct neap_map *map, uint64_t hash, const char *operation)
+{
+	neap__map_sparse(map, hash);
+	neap__write_end(map, operation);
+	return true;
+}
