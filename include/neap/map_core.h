@@ -142,6 +142,8 @@ struct neap_map {
 	uint64_t splits, merges, rebuilds, relocations, entries_moved;
 	size_t moved_now,
 		moved_most; /* entries moved by the operation that runs; the most that one ever moved */
+
+	struct neap__link listed; /* in the list of all maps */
 };
 
 enum neap__map_flags {

@@ -11,6 +11,7 @@
  *   iterate.c    iteration that survives all of the above
  *   bulk.c       clear, reserve, compact, clone, equal, delete-if
  *   stats.c      where the bytes are
+ *   glance.c     the same, as far as it can be seen from another thread
  *   check.c      the invariants, checked
  */
 #ifndef NEAP_SRC_MAP_INTERNAL_H
@@ -18,6 +19,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/registry.h"
 #include "neap/map_core.h"
 
 /* ---- Numbers ---- */
@@ -276,6 +278,10 @@ void neap__map_discard(struct neap_map *map);
  */
 typedef bool neap__visit_fn(uint8_t *slot, uint64_t hash, void *ctx);
 bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ctx);
+
+/* ---- glance.c ---- */
+
+extern const struct neap__species neap__map_species;
 
 /* ---- check.c ---- */
 

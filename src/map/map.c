@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/random.h"
+#include "base/sampling.h"
 #include "map/internal.h"
 
 enum { NAME_MOST = 63 };
@@ -17,6 +18,8 @@ enum { NAME_MOST = 63 };
 void neap__map_account(struct neap_map *map, size_t more, size_t less)
 {
 	map->bytes += more - less;
+	if (more > less)
+		neap__sample_growth(&map->listed, more - less);
 	if (map->bytes > map->peak_bytes)
 		map->peak_bytes = map->bytes;
 }
@@ -144,6 +147,7 @@ struct neap_map *neap_map_create(const struct neap_map_type *type, const struct 
 		neap_map_destroy(map);
 		return NULL;
 	}
+	neap__registry_add(&map->listed, &neap__map_species, NEAP__KIND_MAP, map);
 	return map;
 }
 
@@ -151,6 +155,7 @@ void neap_map_destroy(struct neap_map *map)
 {
 	if (map == NULL)
 		return;
+	neap__registry_remove(&map->listed);
 	neap_map_clear(map);
 	if (map->name != NULL)
 		neap__map_free(map, map->name, map->name_len + 1);

@@ -17,6 +17,7 @@
  * the entries plus DEPTH_SLACK segments for each degenerate one. It says so, too, of a hash that left all entries of
  * a full segment on one side of a split: only such hashes can move more than neap_map_move_bound at once.
  */
+#include "base/probes.h"
 #include "map/internal.h"
 
 /* One step makes room unless a split leaves all entries of a segment on one side: in a hostile build by chance. */
@@ -104,6 +105,7 @@ uint8_t *neap__map_claim_slow(struct neap_map *map, uint64_t hash)
 	if (error == MUST_SPILL || steps > STEPS_MOST)
 		map->flags |= NEAP__DEGENERATE;
 	neap__moves_end(map);
+	NEAP__PROBE3(map__grow, map, map->name, map->len);
 	if (error == MUST_SPILL)
 		return neap__spill_claim(map, hash);
 	return error == NEAP_OK ? neap__claim(map, neap__shape_of(map), hash) : NULL;
@@ -149,6 +151,7 @@ void neap__map_sparse(struct neap_map *map, uint64_t hash)
 	else
 		shrink_pool(map, neap__segment_of(map, hash));
 	neap__moves_end(map);
+	NEAP__PROBE3(map__shrink, map, map->name, map->len);
 }
 
 bool neap__map_sparse_end(struct neap_map *map, uint64_t hash, const char *operation)

@@ -17,6 +17,8 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "base/probes.h"
+#include "base/releases.h"
 #include "map/internal.h"
 
 #ifdef NEAP_HOSTILE
@@ -266,6 +268,10 @@ void neap__pool_trim(struct neap_map *map, bool all)
 	if (!all && pool->touched > keep + RETURN_MOST)
 		keep = pool->touched - RETURN_MOST;
 	if (give_back(&pool->slots, keep, pool->touched) && give_back(&pool->ctrl, keep, pool->touched) &&
-	    give_back(&pool->segs, keep, pool->touched))
+	    give_back(&pool->segs, keep, pool->touched)) {
+		size_t bytes = neap__pool_bytes(map, pool->touched) - neap__pool_bytes(map, keep);
+		neap__released(bytes / neap__os_page_size(), 0);
+		NEAP__PROBE3(map__release, map, map->name, bytes);
 		touch(map, keep);
+	}
 }
