@@ -69,6 +69,7 @@ struct neap__link {
 	void *object;			     /* the map; NULL while it is in no list */
 	const struct neap__species *species; /* what the library knows of its kind */
 	uint32_t kind, shard;
+	uint32_t site; /* where it was seen to grow, 0: nowhere; atomic, relaxed (src/observe/sites.c) */
 };
 
 /* Misuse that the library detected. All strings live only during the callback. */

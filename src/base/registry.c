@@ -123,8 +123,10 @@ void neap__registry_add(struct neap__link *link, const struct neap__species *spe
 			void *object)
 {
 	pthread_once(&registry_once, registry_start);
-	*link = (struct neap__link){
-		.object = object, .species = species, .kind = kind, .shard = shard_of_thread()};
+	link->object = object; /* its site may have been set already */
+	link->species = species;
+	link->kind = kind;
+	link->shard = shard_of_thread();
 	struct neap__shard *shard = &neap__registry.shard[link->shard];
 	shard_enter(shard);
 	link_behind(shard, NULL, link);

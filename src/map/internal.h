@@ -130,7 +130,7 @@ static inline uint32_t neap__limit(const struct neap_map *map)
 	return NEAP__LIMIT(1u << map->group_bits);
 }
 
-/* Most segments: their units must fit into 32 bits, their paths into NEAP__MAX_DEPTH. 2^23 of 3360 entries each. */
+/* Most segments: their units must fit into 32 bits, their paths into NEAP__MAX_DEPTH. 2^23 of 1680 entries each. */
 static inline uint32_t neap__segments_most(const struct neap_map *map)
 {
 	uint32_t bits = 31u - map->group_bits;

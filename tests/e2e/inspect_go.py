@@ -33,7 +33,7 @@ BUILDS = {
     "fuzz": [],
 }
 MODES = ("consistent", "snapshot")  # of stopping the program
-FUZZ_ROUNDS = 25
+FUZZ_ROUNDS = 12
 SKIP = 77
 failures = []
 
@@ -179,7 +179,7 @@ def run_static(options, program, case):
             target = f"{core}.{sample.pid}"
             check_cut(options.neap, target, program)
             if options.file_fuzzer:
-                done = subprocess.run([options.file_fuzzer, "core", target, "1", "4"], capture_output=True, text=True,
+                done = subprocess.run([options.file_fuzzer, "core", target, "1", "2"], capture_output=True, text=True,
                                       check=False)
                 check(done.returncode == 0, f"damaged cores: exit code {done.returncode}: {done.stderr[-200:]}")
         done = inspect(options.neap, target, *extra)
@@ -277,7 +277,7 @@ def run_fuzz(options, program):
     snapshot = os.path.join(os.path.dirname(program), "good.snap")
     try:
         subprocess.run([options.neap, "snapshot", str(sample.pid), "-o", snapshot], check=True)
-        for arguments in (["snapshot", snapshot, "1", "600"], ["program", program, "1", "8", str(sample.pid)]):
+        for arguments in (["snapshot", snapshot, "1", "150"], ["program", program, "1", "4", str(sample.pid)]):
             done = subprocess.run([options.file_fuzzer, *arguments], capture_output=True, text=True, check=False)
             check(done.returncode == 0, f"{arguments[0]}: exit code {done.returncode}: {done.stderr[-200:]}")
             print(done.stdout.strip())
