@@ -27,6 +27,7 @@ static const struct experiment *const experiments[] = {
 	&experiment_delete_million,
 	&experiment_delete_impact,
 	&experiment_release_latency,
+	&experiment_inspect_go,
 	NULL,
 };
 

@@ -12,8 +12,7 @@
 #include "watch.h"
 
 #ifdef NEAP_HAVE_INSPECT
-#	include "inspection.h"
-#	include "snapshot.h"
+#	include "look.h"
 #endif
 
 static bool write_kept(const char *path, const struct text *text)
@@ -66,7 +65,7 @@ static bool save_profile(const char *base, const struct endpoint *endpoint)
 	return written;
 }
 
-/* A Go program's maps, read from outside. Programs that are not Go have none: no failure. */
+/* The maps, read from outside. A program that has none that are known: no failure. */
 static bool save_snapshot(const char *base, pid_t pid)
 {
 #ifdef NEAP_HAVE_INSPECT
@@ -74,16 +73,20 @@ static bool save_snapshot(const char *base, pid_t pid)
 	struct problem problem = {0};
 	snprintf(name, sizeof name, "%d", (int)pid);
 	snprintf(path, sizeof path, "%s.snap", base);
-	struct inspection *inspection = inspection_make(name, NULL, &problem);
-	if (inspection == NULL)
+	struct look look;
+	if (look_make(name, &(const struct inspection_wish){0}, &look, &problem) != 0)
 		return true;
-	bool written = snapshot_write(inspection, path, &problem) == 0;
+	const struct snapshot *snapshot = look_snapshot(&look);
+	bool written = snapshot_write(snapshot, path, &problem) == 0;
+	uint64_t reclaimable = 0;
+	for (uint64_t i = 0; i < snapshot->header->map_count; i++)
+		reclaimable += snapshot_reclaimable(&snapshot->maps[i]);
 	if (written)
 		printf("    snapshot -> %s: %zu maps, %s MB would come back\n", path,
-		       (size_t)inspection->maps.count, megabytes((double)inspection->reclaimable));
+		       (size_t)snapshot->header->map_count, megabytes((double)reclaimable));
 	else
 		fprintf(stderr, "neap watch: %s\n", problem.text);
-	inspection_free(inspection);
+	look_free(&look);
 	return written;
 #else
 	(void)base, (void)pid;
