@@ -196,6 +196,41 @@ NEAP_API bool neap_map_iter_next(struct neap_map_iter *it);
 	for (struct neap_map_iter it, *it##_at = (neap_map_iter_init(&it, (map)), &it); \
 	     neap_map_iter_next(it##_at);)
 
+/* Hooks: one function that hears of every change of one map before it is made, to count, to audit, or to refuse.
+ *
+ * A map without a hook pays nothing: the writer's mark, which every write tests, is what says that there is one.
+ */
+enum neap_map_change {
+	NEAP_MAP_ASSIGN = 1, /* an entry is inserted or its value overwritten */
+	NEAP_MAP_DELETE = 2, /* an entry is deleted, taken or cleared away */
+};
+
+/* A change that is about to be made. Everything lives only during the call. */
+struct neap_map_event {
+	const struct neap_map *map;
+	uint32_t change;       /* enum neap_map_change */
+	bool final;	       /* the map is being destroyed: the answer is ignored */
+	const void *key;       /* as the caller gave it, or as it is stored */
+	const void *old_value; /* NULL: there is no entry yet */
+	const void *
+		new_value; /* NULL for a delete, for zeroes, and where neap_map_slot lets the caller write later */
+	const char *operation; /* "neap_map_put" */
+	const void *caller;    /* the address in the program that the operation returns to */
+};
+
+/* True: go on. False: the map stays as it is; neap_map_put returns NEAP_EVETO, neap_map_slot NULL, the deleting
+ * functions skip the entry. Runs on the thread that changes the map, while the map is marked as being written:
+ * reading or changing that map in here is misuse and is stopped.
+ */
+typedef bool neap_map_hook_fn(const struct neap_map_event *event, void *ctx);
+
+/* Sets the hook of a map; NULL removes it. Asked once for each entry of neap_map_put, _slot, _delete, _take,
+ * _delete_if, _clear, _clear_keep and, with `final` set, _destroy. A slot that neap_map_slot finds is an
+ * assignment too, because its value is about to be written; so is an insert that memory then refuses. Moving
+ * entries about inside the map is no change, and a clone has no hook. NEAP_ENIL for a NULL map.
+ */
+NEAP_API int neap_map_set_hook(struct neap_map *map, neap_map_hook_fn *hook, void *ctx);
+
 /* Where the bytes of a map are. live + tombstone + empty + free_held + metadata == total, exactly, and
  * total == the bytes that the allocator and the system have handed out for this map and not got back.
  */

@@ -236,7 +236,8 @@ static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_ma
 	if (!NEAP__DIRECT || map == NULL)
 		return (NEAP__VALUE *)neap_map_slot(map, &key, ret_inserted);
 	bool inserted;
-	neap__write_begin(map, "neap_map_slot");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_slot")))
+		return (NEAP__VALUE *)neap_map_slot(map, &key, ret_inserted);
 	uint8_t *value = NEAP__M(_place)(map, &key, &inserted);
 	if (inserted && NEAP__VALUE_SIZE != 0)
 		memset(value, 0, NEAP__VALUE_SIZE);
@@ -255,7 +256,8 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, &value);
 	bool inserted;
-	neap__write_begin(map, "neap_map_put");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_put")))
+		return neap_map_put(map, &key, &value);
 	uint8_t *at = NEAP__M(_place)(map, &key, &inserted);
 	if (at != NULL) {
 		if (!inserted && NEAP__M(_type).release != NULL)
@@ -273,7 +275,8 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, NULL);
 	bool inserted;
-	neap__write_begin(map, "neap_map_put");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_put")))
+		return neap_map_put(map, &key, NULL);
 	uint8_t *at = NEAP__M(_place)(map, &key, &inserted);
 	neap__write_end(map, "neap_map_put");
 	return at != NULL ? NEAP_OK : NEAP_ENOMEM;
@@ -286,7 +289,8 @@ static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map
 		return false;
 	if (!NEAP__DIRECT || !NEAP__PLAIN)
 		return neap_map_delete(map, &key);
-	neap__write_begin(map, "neap_map_delete");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_delete")))
+		return neap_map_delete(map, &key);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	struct neap__place place = NEAP__M(_find)(map, key, hash);
 	if (place.slot != NULL) {
