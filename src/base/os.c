@@ -9,6 +9,8 @@
  */
 #include "base/os.h"
 
+#include <linux/membarrier.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -155,6 +157,29 @@ size_t neap__os_return_many(const struct neap__os_range *ranges, size_t count)
 				return done;
 	}
 	return done;
+}
+
+bool neap__os_barrier_prepare(void)
+{
+	return !fails("membarrier") &&
+	       syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+bool neap__os_barrier(void)
+{
+	return !fails("membarrier") && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+void neap__os_yield(void)
+{
+	sched_yield();
+}
+
+uint64_t neap__os_now(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 void neap__os_random(void *ret, size_t size)

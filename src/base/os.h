@@ -47,6 +47,15 @@ struct neap__os_range {
  */
 size_t neap__os_return_many(const struct neap__os_range *ranges, size_t count);
 
+/* Prepares this process for neap__os_barrier; false when the system has no such call, or refuses it. */
+bool neap__os_barrier_prepare(void);
+/* Every running thread of this process passes a full memory fence during the call. False: refused, nothing done. */
+bool neap__os_barrier(void);
+/* Lets another thread run. */
+void neap__os_yield(void);
+/* Nanoseconds of a clock that only goes forward. */
+uint64_t neap__os_now(void);
+
 /* Fills `size` bytes with random bits from the system; falls back on address and clock when it refuses. */
 void neap__os_random(void *ret, size_t size);
 
