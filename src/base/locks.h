@@ -13,6 +13,7 @@
 /* Lowest first. */
 enum neap__lock_rank {
 	NEAP__RANK_NONE = 0,
+	NEAP__RANK_SCOPES,	 /* the objects of one struct neap_scopes; only neap_scopes_late calls anything under it */
 	NEAP__RANK_POOLS,	 /* the list of pools */
 	NEAP__RANK_POOL,	 /* one pool; order: its id */
 	NEAP__RANK_HEAP_PASS,	 /* one pass of returning pages at a time, none during a fork */

@@ -27,7 +27,7 @@ bool neap__checked_wanted(uint32_t check)
 	return check == NEAP_POOL_CHECK_ON || (check == NEAP_POOL_CHECK_BUILD && NEAP_CHECK >= 2);
 }
 
-static _Noreturn void fault(const struct neap_pool *pool, const char *rule, const char *operation)
+static _Noreturn void checked_fault(const struct neap_pool *pool, const char *rule, const char *operation)
 {
 	neap__fault((struct neap_fault){
 		.rule = rule, .object = pool->name, .address = pool, .operation = operation, .kind = "pool"});
@@ -71,7 +71,7 @@ void *neap__checked_get(struct neap_pool *pool)
 	if (!found)
 		return neap__pool_create_object(pool);
 	if (idle.sum != sum_of(pool, idle.object) || !is_clean(pool, idle.object))
-		fault(pool, "pool object written after it was put back", "neap_pool_get");
+		checked_fault(pool, "pool object written after it was put back", "neap_pool_get");
 	return idle.object;
 }
 
@@ -84,7 +84,7 @@ static bool lies_idle(const struct neap_pool *pool, const void *object)
 }
 
 /* Room for one more. With the lock held: checking pools are not for programs that fork with a locked allocator. */
-static bool make_room(struct neap_pool *pool)
+static bool checked_make_room(struct neap_pool *pool)
 {
 	struct neap__pool_checked *list = &pool->checked;
 	if (list->count < list->room)
@@ -108,16 +108,16 @@ void neap__checked_put(struct neap_pool *pool, void *object)
 	bool twice = lies_idle(pool, object);
 	neap__lock_give(&pool->lock);
 	if (twice)
-		fault(pool, "pool object put back twice", "neap_pool_put");
+		checked_fault(pool, "pool object put back twice", "neap_pool_put");
 	if (pool->type.reset != NULL)
 		pool->type.reset(object, pool->type.ctx);
 	if (!is_clean(pool, object))
-		fault(pool, "pool object dirty after its reset", "neap_pool_put");
+		checked_fault(pool, "pool object dirty after its reset", "neap_pool_put");
 
 	struct neap__pool_idle idle = {object, sum_of(pool, object), neap__pool_bytes_of(pool, object)};
 	neap__lock_take(&pool->lock);
 	NEAP__POOL_ADD(pool->gone.puts);
-	bool kept = pool->depot_bytes + idle.bytes <= pool->byte_cap && make_room(pool);
+	bool kept = pool->depot_bytes + idle.bytes <= pool->byte_cap && checked_make_room(pool);
 	if (kept) {
 		pool->checked.idle[pool->checked.count++] = idle;
 		pool->depot_bytes += idle.bytes;

@@ -10,15 +10,15 @@
 #include "pool/internal.h"
 
 enum {
-	MAGAZINE_MOST = 64, /* a visit of the depot takes about 100 ns here: 2 ns for each object */
-	CAP_DEFAULT = 16 << 20,
-	OBJECT_DEFAULT = 64 << 10, /* where Go's own users of sync.Pool stop keeping buffers (go#23199) */
-	IDLE_MS_DEFAULT = 10000,
+	POOL_MAGAZINE_MOST = 64, /* a visit of the depot takes about 100 ns here: 2 ns for each object */
+	POOL_BYTE_CAP = 16 << 20,
+	POOL_OBJECT_MOST = 64 << 10, /* where Go's own users of sync.Pool stop keeping buffers (go#23199) */
+	POOL_IDLE_MS = 10000,
 };
 
 /* ---- Create and destroy ---- */
 
-static bool type_is_good(const struct neap_pool_type *type)
+static bool pool_type_is_good(const struct neap_pool_type *type)
 {
 	if (type == NULL || type->size != sizeof *type)
 		return false;
@@ -30,16 +30,16 @@ static bool type_is_good(const struct neap_pool_type *type)
 
 static void set_bounds(struct neap_pool *pool, const struct neap_pool_options *options)
 {
-	pool->byte_cap = options->byte_cap != 0 ? options->byte_cap : CAP_DEFAULT;
-	pool->object_most = options->object_most != 0		      ? options->object_most
-			    : pool->type.object_size > OBJECT_DEFAULT ? pool->type.object_size
-								      : OBJECT_DEFAULT;
-	pool->idle_ns = (options->idle_ms != 0 ? options->idle_ms : IDLE_MS_DEFAULT) * UINT64_C(1000000);
+	pool->byte_cap = options->byte_cap != 0 ? options->byte_cap : POOL_BYTE_CAP;
+	pool->object_most = options->object_most != 0			? options->object_most
+			    : pool->type.object_size > POOL_OBJECT_MOST ? pool->type.object_size
+									: POOL_OBJECT_MOST;
+	pool->idle_ns = (options->idle_ms != 0 ? options->idle_ms : POOL_IDLE_MS) * UINT64_C(1000000);
 	/* Two magazines of the largest objects hold a quarter of the cap. */
 	size_t most = pool->type.bytes == NULL && pool->type.object_size != 0 ? pool->type.object_size
 									      : pool->object_most;
 	size_t room = pool->byte_cap / 8 / most;
-	pool->magazine_room = room < 1 ? 1 : room > MAGAZINE_MOST ? MAGAZINE_MOST : (uint32_t)room;
+	pool->magazine_room = room < 1 ? 1 : room > POOL_MAGAZINE_MOST ? POOL_MAGAZINE_MOST : (uint32_t)room;
 }
 
 struct neap_pool *neap_pool_create(const struct neap_pool_type *type, const struct neap_pool_options *options)
@@ -47,7 +47,7 @@ struct neap_pool *neap_pool_create(const struct neap_pool_type *type, const stru
 	static const struct neap_pool_options defaults;
 	if (options == NULL)
 		options = &defaults;
-	if (!type_is_good(type) || options->check > NEAP_POOL_CHECK_OFF)
+	if (!pool_type_is_good(type) || options->check > NEAP_POOL_CHECK_OFF)
 		return NULL;
 	const struct neap_allocator *allocator =
 		options->allocator != NULL ? options->allocator : &neap__malloc_allocator;

@@ -21,7 +21,7 @@ static struct {
 
 /* ---- Fork ---- */
 
-static void before_fork(void)
+static void registry_before_fork(void)
 {
 	neap__lock_take(&registry.lock);
 	for (uint32_t id = 0; id < registry.count; id++)
@@ -29,7 +29,7 @@ static void before_fork(void)
 			neap__lock_take(&registry.pools[id]->lock);
 }
 
-static void unlock_all(void)
+static void registry_unlock_all(void)
 {
 	for (uint32_t id = registry.count; id-- > 0;)
 		if (registry.pools[id] != NULL)
@@ -58,7 +58,7 @@ static void inherit(struct neap_pool *pool)
 	}
 }
 
-static void in_child(void)
+static void registry_in_child(void)
 {
 	if (!neap__os_barrier_prepare())
 		atomic_store_explicit(&neap__pool_fences, true, memory_order_relaxed);
@@ -69,18 +69,19 @@ static void in_child(void)
 		inherit(registry.pools[id]);
 	}
 	pthread_cond_init(&registry.unpinned, NULL);
-	unlock_all();
+	registry_unlock_all();
 }
 
 /* ---- Register ---- */
 
-static void start(void)
+static void registry_start(void)
 {
 	neap__lock_init(&registry.lock, NEAP__RANK_POOLS, 0);
-	registry.ready = neap__pool_caches_start() && pthread_atfork(before_fork, unlock_all, in_child) == 0;
+	registry.ready = neap__pool_caches_start() &&
+			 pthread_atfork(registry_before_fork, registry_unlock_all, registry_in_child) == 0;
 }
 
-static uint32_t free_id(void)
+static uint32_t registry_free_id(void)
 {
 	uint32_t id = 0;
 	while (id < registry.count && registry.pools[id] != NULL)
@@ -90,12 +91,12 @@ static uint32_t free_id(void)
 
 int neap__pool_register(struct neap_pool *pool)
 {
-	pthread_once(&registry.once, start);
+	pthread_once(&registry.once, registry_start);
 	if (!registry.ready)
 		return NEAP_ENOMEM;
 	int error = NEAP_OK;
 	neap__lock_take(&registry.lock);
-	uint32_t id = free_id();
+	uint32_t id = registry_free_id();
 	if (id == registry.count) {
 		struct neap_pool **pools =
 			id < UINT16_MAX ? realloc(registry.pools, (id + 8) * sizeof(*pools)) : NULL;
@@ -132,7 +133,7 @@ void neap__pool_unregister(struct neap_pool *pool)
 struct neap_pool *neap__pool_pin_from(uint32_t id)
 {
 	struct neap_pool *pool = NULL;
-	pthread_once(&registry.once, start);
+	pthread_once(&registry.once, registry_start);
 	neap__lock_take(&registry.lock);
 	while (id < registry.count && pool == NULL)
 		pool = registry.pools[id++];
