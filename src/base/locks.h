@@ -13,9 +13,10 @@
 /* Lowest first. */
 enum neap__lock_rank {
 	NEAP__RANK_NONE = 0,
-	NEAP__RANK_SCOPES,	 /* the objects of one struct neap_scopes; only neap_scopes_late calls anything under it */
+	NEAP__RANK_SCOPES, /* the objects of one struct neap_scopes; only neap_scopes_late calls anything under it */
 	NEAP__RANK_POOLS,	 /* the list of pools */
 	NEAP__RANK_POOL,	 /* one pool; order: its id */
+	NEAP__RANK_GUARD,	 /* a quarantine or sampler; order: 0 sampler, 1 quarantine */
 	NEAP__RANK_HEAP_PASS,	 /* one pass of returning pages at a time, none during a fork */
 	NEAP__RANK_HEAP_ORPHAN,	 /* the cache that threads past their exit share */
 	NEAP__RANK_HEAP_CACHES,	 /* the list of thread caches */

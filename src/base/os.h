@@ -37,6 +37,9 @@ void *neap__os_reserve_idle(size_t size);
 /* Makes whole pages of an idle reservation readable and writable; they read as zero. False: refused. */
 bool neap__os_commit(void *start, size_t size);
 
+/* Makes whole pages untouchable again and gives their memory back. False: refused. */
+bool neap__os_forbid(void *start, size_t size);
+
 struct neap__os_range {
 	void *start; /* of a page */
 	size_t size; /* whole pages */
@@ -55,6 +58,10 @@ bool neap__os_barrier(void);
 void neap__os_yield(void);
 /* Nanoseconds of a clock that only goes forward. */
 uint64_t neap__os_now(void);
+
+/* Name and version of the C library ("glibc 2.36") and version of the kernel ("6.1.0-13-amd64"), or "". */
+void neap__os_libc(char *ret, size_t size);
+void neap__os_kernel(char *ret, size_t size);
 
 /* Fills `size` bytes with random bits from the system; falls back on address and clock when it refuses. */
 void neap__os_random(void *ret, size_t size);
