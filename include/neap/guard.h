@@ -72,7 +72,7 @@ struct neap_quarantine;
 /* Frees what lies in the quarantine. Blocks that are still out stay valid, but can't be freed any more: returns how many
  * there are. NULL is allowed.
  */
-NEAP_API size_t neap_quarantine_destroy(NEAP_TAKEN struct neap_quarantine *quarantine);
+NEAP_API NEAP_FREES(1) size_t neap_quarantine_destroy(NEAP_TAKEN struct neap_quarantine *quarantine);
 /* Takes blocks from `from` (NULL: malloc), each with 32 bytes before it and 8 behind. A freed block is filled with
  * NEAP_FREED_BYTE and kept until more than `bytes` bytes of freed blocks are; then the oldest go back, and must be as
  * they were filled. NULL: no memory. Any thread may use the allocator, if `from` allows it.
@@ -80,7 +80,8 @@ NEAP_API size_t neap_quarantine_destroy(NEAP_TAKEN struct neap_quarantine *quara
 NEAP_API NEAP_GIVES(neap_quarantine_destroy) struct neap_quarantine *neap_quarantine_create(
 	const struct neap_allocator *from, size_t bytes);
 /* To be passed wherever an allocator is taken; valid as long as the quarantine. */
-NEAP_API const struct neap_allocator *neap_quarantine_allocator(struct neap_quarantine *quarantine);
+NEAP_API NEAP_NONNULL(1) const
+	struct neap_allocator *neap_quarantine_allocator(struct neap_quarantine *quarantine);
 /* Looks at every block in the quarantine now; stops the program when one was written to. Takes time proportional to
  * their bytes.
  */
@@ -102,13 +103,13 @@ struct neap_sampler_options {
 };
 
 /* Guarded blocks may not be out any more. NULL is allowed. */
-NEAP_API void neap_sampler_destroy(NEAP_TAKEN struct neap_sampler *sampler);
+NEAP_API NEAP_FREES(1) void neap_sampler_destroy(NEAP_TAKEN struct neap_sampler *sampler);
 /* NULL: no memory. Blocks of up to a page can be guarded; a freed one stays forbidden until its slot is the oldest free
  * one. The method of Electric Fence, sampled as in GWP-ASan.
  */
 NEAP_API NEAP_GIVES(neap_sampler_destroy) struct neap_sampler *neap_sampler_create(
 	NEAP_LENT const struct neap_sampler_options *options);
-NEAP_API const struct neap_allocator *neap_sampler_allocator(struct neap_sampler *sampler);
+NEAP_API NEAP_NONNULL(1) const struct neap_allocator *neap_sampler_allocator(struct neap_sampler *sampler);
 
 /* What lies, or lay, at an address. */
 struct neap_sample {
@@ -118,8 +119,8 @@ struct neap_sample {
 	const void *allocated_by, *freed_by; /* addresses in the code that called the allocator */
 };
 /* False when the address is not one of the sampler's. Takes no lock: may be called from a signal handler or a debugger. */
-NEAP_API bool neap_sampler_explain(const struct neap_sampler *sampler, const void *address,
-				   struct neap_sample *ret);
+NEAP_API NEAP_NONNULL(1, 3) bool neap_sampler_explain(const struct neap_sampler *sampler, const void *address,
+						      struct neap_sample *ret);
 /* Blocks that were guarded so far. */
 NEAP_API uint64_t neap_sampler_count(const struct neap_sampler *sampler);
 

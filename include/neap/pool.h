@@ -38,8 +38,8 @@ struct neap_pool;
 struct neap_pool_type {
 	uint32_t size; /* sizeof(struct neap_pool_type), so that the struct may grow */
 
-	/* A new, clean object, or NULL. NULL here: blocks of object_size bytes, contents undefined, from the
-	 * pool's allocator.
+	/* A new, clean object, or NULL. NULL here: blocks of object_size bytes from the pool's allocator,
+	 * zeroed when they are new, so that what `reset` leaves should be as good as zeroes.
 	 */
 	void *(*create)(void *ctx);
 	/* Ends an object; needed with `create`. */
@@ -81,7 +81,7 @@ struct neap_pool_options {
 /* Destroys every idle object, and the pool. No other thread may use it any more. Objects that are still out stay
  * valid and are the caller's to destroy: returns how many there are. NULL is allowed.
  */
-NEAP_API size_t neap_pool_destroy(NEAP_TAKEN struct neap_pool *pool);
+NEAP_API NEAP_FREES(1) size_t neap_pool_destroy(NEAP_TAKEN struct neap_pool *pool);
 /* An empty pool, or NULL: no memory, or a type without object_size and `create`, `create` without `destroy`, or
  * alignment out of range. The caller owns it. `options` may be NULL.
  */
@@ -89,11 +89,11 @@ NEAP_API NEAP_GIVES(neap_pool_destroy) struct neap_pool *neap_pool_create(
 	NEAP_LENT const struct neap_pool_type *type, NEAP_LENT const struct neap_pool_options *options);
 
 /* An idle object, or a new one; NULL: `create` or the allocator refused. The caller owns it until it is put. */
-NEAP_API NEAP_CHECKED void *neap_pool_get(struct neap_pool *pool);
+NEAP_API NEAP_NONNULL(1) NEAP_CHECKED void *neap_pool_get(struct neap_pool *pool);
 /* Gives an object back: it is reset and kept, or destroyed when it is too large or the pool is full. Any thread may
  * give back what another got. Never fails. NULL is allowed.
  */
-NEAP_API void neap_pool_put(struct neap_pool *pool, NEAP_TAKEN void *object);
+NEAP_API NEAP_NONNULL(1) void neap_pool_put(struct neap_pool *pool, NEAP_TAKEN void *object);
 
 /* Lets idle objects age by one generation: those that already were in the victim generation are destroyed, all
  * others, also those in the magazines of other threads, move there. NULL: all pools of the process. Returns the bytes
@@ -118,7 +118,7 @@ struct neap_pool_stats {
 	size_t threads;		 /* that have magazines */
 };
 /* Fills `ret`. Exact when no other thread is in a get or put. */
-NEAP_API void neap_pool_stats(struct neap_pool *pool, struct neap_pool_stats *ret);
+NEAP_API NEAP_NONNULL(1, 2) void neap_pool_stats(struct neap_pool *pool, struct neap_pool_stats *ret);
 
 #ifdef __cplusplus
 }

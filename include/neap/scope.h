@@ -56,7 +56,7 @@ struct neap_scopes_options {
 };
 
 /* Frees everything idle. Nothing may be out: returns how many objects are, which then leak. NULL is allowed. */
-NEAP_API size_t neap_scopes_destroy(NEAP_TAKEN struct neap_scopes *scopes);
+NEAP_API NEAP_FREES(1) size_t neap_scopes_destroy(NEAP_TAKEN struct neap_scopes *scopes);
 /* NULL: no memory, or a type that neap_map_create refuses. `type` must outlive it. `options` may be NULL. */
 NEAP_API NEAP_GIVES(neap_scopes_destroy) struct neap_scopes *neap_scopes_create(
 	const struct neap_map_type *type, NEAP_LENT const struct neap_scopes_options *options);
@@ -64,7 +64,8 @@ NEAP_API NEAP_GIVES(neap_scopes_destroy) struct neap_scopes *neap_scopes_create(
 /* Calls `each` (may be NULL) for everything that is out for too long; returns how many. Nothing that it names may be
  * given back by another thread meanwhile if `each` looks at it.
  */
-NEAP_API size_t neap_scopes_late(struct neap_scopes *scopes, neap_scope_late_fn *each, void *ctx);
+NEAP_API NEAP_NONNULL(1) size_t
+	neap_scopes_late(struct neap_scopes *scopes, neap_scope_late_fn *each, void *ctx);
 
 /*     begun == reused + made;   out == begun - ended */
 struct neap_scopes_stats {
@@ -75,19 +76,20 @@ struct neap_scopes_stats {
 	size_t out;
 	size_t idle_bytes;
 };
-NEAP_API void neap_scopes_stats(struct neap_scopes *scopes, enum neap_scope_class scope_class,
-				struct neap_scopes_stats *ret);
+NEAP_API NEAP_NONNULL(1, 3) void neap_scopes_stats(struct neap_scopes *scopes,
+						   enum neap_scope_class scope_class,
+						   struct neap_scopes_stats *ret);
 
 /* ---- Transient: a table whose slots carry the generation in which they were written ---- */
 
 struct neap_transient;
 
 /* NULL is allowed. Clears and gives back; keys and values are bytes, nothing is released. */
-NEAP_API void neap_transient_end(NEAP_TAKEN struct neap_transient *table);
+NEAP_API NEAP_FREES(1) void neap_transient_end(NEAP_TAKEN struct neap_transient *table);
 /* An empty table, or NULL: no memory, or the type is not NEAP_KEY_BYTES or NEAP_KEY_STR, owns strings, has a release
  * callback, or keys or values over NEAP_MAP_INLINE_MAX bytes.
  */
-NEAP_API NEAP_GIVES(neap_transient_end) struct neap_transient *neap_transient_begin(
+NEAP_API NEAP_NONNULL(1) NEAP_GIVES(neap_transient_end) struct neap_transient *neap_transient_begin(
 	struct neap_scopes *scopes);
 /* As the function of the same name in neap/map.h. Pointers stay valid until the next put, slot, delete or clear. */
 NEAP_API void *neap_transient_get(const struct neap_transient *table, const void *key);
@@ -108,14 +110,17 @@ struct neap_tx;
  * transaction may change the map. The bytes of string keys that the map does not own must stay until then too, those
  * of deleted entries included.
  */
-NEAP_API struct neap_tx *neap_tx_begin(struct neap_scopes *scopes, struct neap_map *map);
+NEAP_API NEAP_CHECKED NEAP_NONNULL(1) struct neap_tx *neap_tx_begin(struct neap_scopes *scopes,
+								    struct neap_map *map);
 /* The map: to be read. */
 NEAP_API struct neap_map *neap_tx_map(struct neap_tx *tx);
 /* As neap_map_put and neap_map_delete. 0 (*ret_deleted, which may be NULL, says whether), NEAP_ENOMEM or NEAP_EVETO,
  * with map and log as they were. On a map with a release callback a hook's veto reads as NEAP_ENOMEM.
  */
-NEAP_API NEAP_CHECKED int neap_tx_put(struct neap_tx *tx, const void *key, const void *value);
-NEAP_API NEAP_CHECKED int neap_tx_delete(struct neap_tx *tx, const void *key, bool *ret_deleted);
+NEAP_API NEAP_NONNULL(1, 2) NEAP_CHECKED
+	int neap_tx_put(struct neap_tx *tx, const void *key, const void *value);
+NEAP_API NEAP_NONNULL(1, 2) NEAP_CHECKED
+	int neap_tx_delete(struct neap_tx *tx, const void *key, bool *ret_deleted);
 /* The present state, for neap_tx_rollback_to. Savepoints nest; going back to one makes later ones invalid. */
 NEAP_API size_t neap_tx_savepoint(const struct neap_tx *tx);
 /* Undoes what came after the savepoint. 0; or NEAP_EINVAL for a savepoint that lies ahead; or NEAP_ENOMEM or NEAP_EVETO
@@ -123,25 +128,27 @@ NEAP_API size_t neap_tx_savepoint(const struct neap_tx *tx);
  */
 NEAP_API NEAP_CHECKED int neap_tx_rollback_to(struct neap_tx *tx, size_t savepoint);
 /* Undoes everything and ends the transaction; on failure (see above) it stays open. */
-NEAP_API NEAP_CHECKED int neap_tx_rollback(struct neap_tx *tx);
+NEAP_API NEAP_NONNULL(1) NEAP_CHECKED int neap_tx_rollback(struct neap_tx *tx);
 /* Keeps the changes and ends the transaction: replaced and deleted values are released now. Its own map, if it has one,
  * is cleared.
  */
-NEAP_API void neap_tx_commit(struct neap_tx *tx);
+NEAP_API NEAP_NONNULL(1) void neap_tx_commit(struct neap_tx *tx);
 
 /* ---- Long-lived: versions of a whole map ---- */
 
 struct neap_live;
 
 /* No reader may be in it. NULL is allowed. */
-NEAP_API void neap_live_destroy(NEAP_TAKEN struct neap_live *live);
+NEAP_API NEAP_FREES(1) void neap_live_destroy(NEAP_TAKEN struct neap_live *live);
 /* Begins with an empty version. NULL: no memory. */
-NEAP_API NEAP_GIVES(neap_live_destroy) struct neap_live *neap_live_create(struct neap_scopes *scopes);
+NEAP_API NEAP_NONNULL(1)
+	NEAP_GIVES(neap_live_destroy) struct neap_live *neap_live_create(struct neap_scopes *scopes);
 
 /* The present version and a ticket for neap_live_leave; never NULL. The map may be read, by many, until then. */
-NEAP_API const struct neap_map *neap_live_enter(struct neap_live *live, uint32_t *ret_ticket);
+NEAP_API NEAP_CHECKED NEAP_NONNULL(1, 2) const
+	struct neap_map *neap_live_enter(struct neap_live *live, uint32_t *ret_ticket);
 /* The last one to leave a version that was replaced clears it and gives it back, on its own time. */
-NEAP_API void neap_live_leave(struct neap_live *live, uint32_t ticket);
+NEAP_API NEAP_NONNULL(1) void neap_live_leave(struct neap_live *live, uint32_t ticket);
 
 /* An empty map to fill for the next version; NULL: no memory. It goes to neap_live_publish or neap_live_discard. */
 NEAP_API NEAP_CHECKED struct neap_map *neap_live_prepare(struct neap_live *live);
@@ -150,7 +157,7 @@ NEAP_API void neap_live_discard(struct neap_live *live, NEAP_TAKEN struct neap_m
  * map then still belongs to the caller.
  */
 #define NEAP_LIVE_VERSIONS 16
-NEAP_API NEAP_CHECKED int neap_live_publish(struct neap_live *live, struct neap_map *map);
+NEAP_API NEAP_NONNULL(1) NEAP_CHECKED int neap_live_publish(struct neap_live *live, struct neap_map *map);
 
 #ifdef __cplusplus
 }

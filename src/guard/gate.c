@@ -97,7 +97,7 @@ int neap__gate_check(const uint64_t *facts, size_t count, const struct neap_gate
 	}
 	if (gate_looks_at(&gate, NEAP_GATE_MEMBARRIER) && !(neap__os_barrier_prepare() && neap__os_barrier()))
 		gate_refuse(&gate, NEAP_GATE_MEMBARRIER, "membarrier", "refused",
-			    "private expedited, allowed to this process");
+			    "private expedited commands");
 	size_t page = neap__os_page_size();
 	if (gate_looks_at(&gate, NEAP_GATE_PAGE) && (page < 4096 || page > 65536)) {
 		snprintf(text, sizeof text, "%zu bytes", page);

@@ -127,11 +127,17 @@ static void *get_from_depot(struct neap_pool *pool, struct neap__pool_cache *cac
 	return object;
 }
 
+static void *new_block(struct neap_pool *pool)
+{
+	void *block = neap__alloc(&pool->allocator, pool->type.object_size, pool->type.object_align);
+	if (block != NULL)
+		memset(block, 0, pool->type.object_size);
+	return block;
+}
+
 void *neap__pool_create_object(struct neap_pool *pool)
 {
-	void *object = pool->type.create != NULL ? pool->type.create(pool->type.ctx)
-						 : neap__alloc(&pool->allocator, pool->type.object_size,
-							       pool->type.object_align);
+	void *object = pool->type.create != NULL ? pool->type.create(pool->type.ctx) : new_block(pool);
 	if (object != NULL) {
 		neap__lock_take(&pool->lock);
 		pool->created++;

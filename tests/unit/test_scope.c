@@ -364,7 +364,7 @@ static void old_versions_wait_for_their_readers(void **state)
 	/* All are held but the first, whose readers were none; then there is no version free. */
 	struct neap_map *next = neap_live_prepare(live);
 	assert_int_equal(neap_live_publish(live, next), NEAP_OK);
-	neap_live_enter(live, &tickets[NEAP_LIVE_VERSIONS]);
+	(void)!neap_live_enter(live, &tickets[NEAP_LIVE_VERSIONS]);
 	struct neap_map *more = neap_live_prepare(live);
 	assert_int_equal(neap_live_publish(live, more), NEAP_ETOOBIG);
 	assert_int_equal(stats_of(scopes, NEAP_SCOPE_LIVE).out, NEAP_LIVE_VERSIONS + 1);
