@@ -101,6 +101,7 @@ struct insn {
 	bool carrier;	    /* the result may hold a pointer: pointers, aggregates, integers made of them */
 	bool varies;	    /* OP_OFFSET: index unknown at compile time */
 	bool no_return;	    /* OP_CALL: control does not come back */
+	bool result_stored; /* OP_CALL: operand 0 is where the callee builds its result, a struct */
 	bool member;	    /* OP_OFFSET that names a member or element, as opposed to a cast */
 	uint16_t column;
 	uint32_t file; /* index into program->files */

@@ -432,6 +432,7 @@ static void decode_call(struct decoder *d, struct insn *insn, LLVMValueRef call)
 	add_operand(d, insn, target);
 	insn->no_return = has_attribute(call, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, d->no_return) ||
 			  (target.kind == OPERAND_FUNCTION && d->program->functions[target.index].no_return);
+	insn->result_stored = n > 0 && has_attribute(call, 1, d->struct_result);
 	d->body->n_loads++;
 	d->body->has_indirect |= target.kind != OPERAND_FUNCTION;
 	d->body->calls_setjmp |= strcmp(name, "_setjmp") == 0 || strcmp(name, "setjmp") == 0 ||

@@ -50,7 +50,7 @@ static const uint64_t *thing_key(void *ctx, uint32_t i)
 
 static const uint64_t *symbol_key(void *ctx, uint32_t i)
 {
-	return &((struct engine *)ctx)->symbol_keys[i];
+	return &((struct engine *)ctx)->symbols[i].key;
 }
 
 uint32_t lint_thing(struct engine *engine, enum thing_kind kind, uint64_t key)
@@ -69,6 +69,41 @@ uint32_t lint_thing(struct engine *engine, enum thing_kind kind, uint64_t key)
 	return (uint32_t)engine->n_things - 1;
 }
 
+static uint32_t symbol_for(struct engine *engine, uint64_t key)
+{
+	key ^= key >> 32;
+	table_grow(&engine->symbol_table, &engine->symbol_size, engine->n_symbols, symbol_key, engine);
+	size_t at = key % (engine->symbol_size - 1);
+	for (; engine->symbol_table[at] != 0; at = (at + 1) & (engine->symbol_size - 1))
+		if (engine->symbols[engine->symbol_table[at] - 1].key == key)
+			return engine->symbol_table[at] - 1;
+	engine->symbols = lint_grow(engine->symbols, &engine->cap_symbols, engine->n_symbols + 1,
+				    sizeof *engine->symbols);
+	engine->symbols[engine->n_symbols] = (struct symbol){.key = key};
+	engine->symbol_table[at] = (uint32_t)++engine->n_symbols;
+	return (uint32_t)engine->n_symbols - 1;
+}
+
+static void rename_derived(struct engine *engine, struct state *state, uint32_t from, bool thing);
+
+/* What the state knows of the symbol was about its earlier self. */
+static void rename_symbol(struct engine *engine, struct state *state, uint32_t symbol)
+{
+	lint_state_rename_symbol(state, symbol, symbol_for(engine, ~engine->symbols[symbol].key));
+	if (engine->symbols[symbol].has_derived)
+		rename_derived(engine, state, symbol, false);
+}
+
+static void rename_derived(struct engine *engine, struct state *state, uint32_t from, bool thing)
+{
+	for (uint32_t i = 0; i < engine->n_symbols; i++) {
+		const struct symbol symbol = engine->symbols[i];
+		if (symbol.derived && ((symbol.of[0] == from && symbol.of_thing[0] == thing) ||
+				       (symbol.of[1] == from && symbol.of_thing[1] == thing)))
+			rename_symbol(engine, state, i);
+	}
+}
+
 uint32_t lint_thing_anew(struct engine *engine, struct state *state, enum thing_kind kind, uint64_t key)
 {
 	size_t before = engine->n_things;
@@ -77,24 +112,11 @@ uint32_t lint_thing_anew(struct engine *engine, struct state *state, enum thing_
 		uint32_t twin = lint_thing(engine, THING_BLURRED, key);
 		lint_cells_lose(engine, state, thing, 0, 0);
 		lint_state_rename_thing(state, thing, twin);
+		if (engine->things[thing].has_derived)
+			rename_derived(engine, state, thing, true);
 		lint_trait(state, twin)->life = LIFE_BLURRED;
 	}
 	return thing;
-}
-
-static uint32_t symbol_for(struct engine *engine, uint64_t key)
-{
-	key ^= key >> 32;
-	table_grow(&engine->symbol_table, &engine->symbol_size, engine->n_symbols, symbol_key, engine);
-	size_t at = key % (engine->symbol_size - 1);
-	for (; engine->symbol_table[at] != 0; at = (at + 1) & (engine->symbol_size - 1))
-		if (engine->symbol_keys[engine->symbol_table[at] - 1] == key)
-			return engine->symbol_table[at] - 1;
-	engine->symbol_keys = lint_grow(engine->symbol_keys, &engine->cap_symbols, engine->n_symbols + 1,
-					sizeof *engine->symbol_keys);
-	engine->symbol_keys[engine->n_symbols] = key;
-	engine->symbol_table[at] = (uint32_t)++engine->n_symbols;
-	return (uint32_t)engine->n_symbols - 1;
 }
 
 struct value lint_symbol_anew(struct engine *engine, struct state *state, uint64_t key)
@@ -102,8 +124,43 @@ struct value lint_symbol_anew(struct engine *engine, struct state *state, uint64
 	size_t before = engine->n_symbols;
 	uint32_t symbol = symbol_for(engine, key);
 	if (engine->n_symbols == before && state->iterated)
-		lint_state_rename_symbol(state, symbol, symbol_for(engine, ~key));
+		rename_symbol(engine, state, symbol);
 	return (struct value){.kind = VALUE_SYMBOL, .id = symbol};
+}
+
+static void note_derived(struct engine *engine, struct symbol *symbol, int side, const struct value *from)
+{
+	symbol->of[side] = from->id;
+	symbol->of_thing[side] = from->kind == VALUE_ADDRESS;
+	if (from->kind == VALUE_ADDRESS)
+		engine->things[from->id].has_derived = true;
+	else
+		engine->symbols[from->id].has_derived = true;
+}
+
+struct value lint_symbol_test(struct engine *engine, enum compare compare, struct value a, struct value b)
+{
+	/* Only "equal" and "less" have symbols: the other questions are these turned round, or denied. */
+	bool swap = compare == CMP_SGT || compare == CMP_UGT || compare == CMP_SLE || compare == CMP_ULE;
+	bool deny = compare == CMP_NE || compare == CMP_SLE || compare == CMP_ULE || compare == CMP_SGE ||
+		    compare == CMP_UGE;
+	uint64_t question = compare == CMP_EQ || compare == CMP_NE ? 1 : compare >= CMP_SLT ? 2 : 3;
+	if (swap || (question == 1 && (a.id > b.id || (a.id == b.id && a.kind > b.kind)))) {
+		struct value t = a;
+		a = b;
+		b = t;
+	}
+	uint64_t key = question;
+	const uint64_t parts[] = {a.kind, a.id, (uint64_t)a.number, b.kind, b.id, (uint64_t)b.number};
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		key = ((key ^ parts[i]) * 0xff51afd7ed558ccdu) ^ key >> 33;
+	uint32_t id = symbol_for(engine, key);
+	if (!engine->symbols[id].derived) {
+		engine->symbols[id].derived = true;
+		note_derived(engine, &engine->symbols[id], 0, &a);
+		note_derived(engine, &engine->symbols[id], 1, &b);
+	}
+	return (struct value){.kind = VALUE_TEST, .compare = deny ? CMP_EQ : CMP_NE, .id = id};
 }
 
 /* --- Results that cross blocks ------------------------------------------------------------------------------------ */

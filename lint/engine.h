@@ -31,13 +31,23 @@ struct frame {
 	size_t n_results, cap_results;
 };
 
+/* A number that is not known. A *derived* one is the outcome of a comparison of two values that are not known, so
+ * that the same question asked twice gets the same answer.
+ */
+struct symbol {
+	uint64_t key;
+	uint32_t of[2];		   /* derived: the things or symbols compared */
+	bool of_thing[2];	   /* which of the two */
+	bool derived, has_derived; /* has_derived: some other symbol is derived from this one */
+};
+
 struct engine {
 	struct program *program;
 	struct findings *findings;
 	struct region region; /* of one root */
 	struct thing *things;
 	uint32_t *thing_table, *symbol_table; /* open addressing by key */
-	uint64_t *symbol_keys;
+	struct symbol *symbols;
 	size_t n_things, cap_things, thing_size;
 	size_t n_symbols, cap_symbols, symbol_size;
 	const struct function *root;
@@ -60,6 +70,8 @@ void lint_engine_run(struct program *program, struct findings *findings);
 uint32_t lint_thing(struct engine *engine, enum thing_kind kind, uint64_t key);
 uint32_t lint_thing_anew(struct engine *engine, struct state *state, enum thing_kind kind, uint64_t key);
 struct value lint_symbol_anew(struct engine *engine, struct state *state, uint64_t key);
+/* The truth of `a compare b` for two values that are addresses or symbols. */
+struct value lint_symbol_test(struct engine *engine, enum compare compare, struct value a, struct value b);
 uint64_t lint_key(const struct frame *frame, const struct insn *insn, uint32_t salt);
 
 struct value lint_operand(struct engine *engine, const struct frame *frame, const struct operand *operand);

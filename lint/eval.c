@@ -278,7 +278,7 @@ static bool is_concrete(const struct engine *engine, uint32_t thing)
 	return kind == THING_LOCAL || kind == THING_GLOBAL || kind == THING_NEW || kind == THING_FUNCTION;
 }
 
-static struct value compare_addresses(const struct engine *engine, struct value a, struct value b,
+static struct value compare_addresses(struct engine *engine, struct value a, struct value b,
 				      enum compare compare)
 {
 	/* A fixed place against one at an unknown distance from the same start: the latter is taken to be later. */
@@ -291,11 +291,13 @@ static struct value compare_addresses(const struct engine *engine, struct value 
 		return (struct value){0};
 	if (a.id != b.id && is_concrete(engine, a.id) && is_concrete(engine, b.id))
 		return number_value(compare == CMP_NE);
-	return (struct value){0};
+	if (a.number == OFFSET_ANY || b.number == OFFSET_ANY)
+		return (struct value){0};
+	return lint_symbol_test(engine, compare, a, b);
 }
 
-static struct value compare_values(const struct engine *engine, struct state *state, struct value a,
-				   struct value b, enum compare compare)
+static struct value compare_values(struct engine *engine, struct state *state, struct value a, struct value b,
+				   enum compare compare)
 {
 	if (a.kind == VALUE_NUMBER && b.kind != VALUE_NUMBER) {
 		struct value t = a;
@@ -309,6 +311,11 @@ static struct value compare_values(const struct engine *engine, struct state *st
 		return number_value(holds(compare, a.number, b.number));
 	if (a.kind == VALUE_ADDRESS && b.kind == VALUE_ADDRESS)
 		return compare_addresses(engine, a, b, compare);
+	if (a.kind == VALUE_SYMBOL && b.kind == VALUE_SYMBOL) {
+		if (a.id == b.id && (compare == CMP_EQ || compare == CMP_NE))
+			return number_value(holds(compare, a.number, b.number));
+		return lint_symbol_test(engine, compare, a, b);
+	}
 	if (b.kind != VALUE_NUMBER)
 		return (struct value){0};
 	if (a.kind == VALUE_SYMBOL)

@@ -244,13 +244,15 @@ static void apply_argument(const struct invocation *v, struct state *state, int 
 		step(v, state, i);
 	if (arg->resets)
 		lint_trait(state, value.id)->change = CHANGE_CLEAR;
-	bool kept = arg->heap == 0 || arg->keeps;
+	/* A result that may be the argument, by a summary: not surely, so the caller may or may not own it now. */
+	bool given_back = arg->result == 0 && (v->insn->result_stored || !is_row(v));
+	bool kept = arg->heap == 0 || arg->keeps || given_back;
 	for (int j = 0; j < ARGS_MAX; j++)
 		kept |= arg->into[j] == 0;
 	if (kept)
 		lint_escape_thing(v->engine, state, value.id);
 	/* The content of an argument that goes somewhere: what its cells point to can be reached from there. */
-	bool content_kept = arg->heap > 0;
+	bool content_kept = arg->heap > 0 || (arg->result > 0 && v->insn->result_stored);
 	for (int j = 0; j < ARGS_MAX; j++)
 		content_kept |= arg->into[j] > 0;
 	for (size_t c = 0; content_kept && c < state->n_cells; c++)

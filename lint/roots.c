@@ -163,5 +163,5 @@ void lint_engine_run(struct program *program, struct findings *findings)
 	free(engine.things);
 	free(engine.thing_table);
 	free(engine.symbol_table);
-	free(engine.symbol_keys);
+	free(engine.symbols);
 }

@@ -54,6 +54,7 @@ struct thing {
 	const char *family; /* THING_NEW */
 	const struct function *function; /* THING_LOCAL, THING_NEW: where */
 	uint32_t depth;			 /* of calls, when it was made */
+	bool has_derived;		 /* some symbol is derived from its address */
 };
 
 enum life {
