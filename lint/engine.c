@@ -1,5 +1,6 @@
 /* engine.c: frames, pending blocks, jumps, and the order of the roots: see engine.h. */
 #include "engine.h"
+#include "live.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -165,45 +166,20 @@ struct value lint_symbol_test(struct engine *engine, enum compare compare, struc
 
 /* --- Results that cross blocks ------------------------------------------------------------------------------------ */
 
-static const uint8_t *crosses_of(struct engine *engine, const struct function *function)
+static const struct live *live_of(struct engine *engine, const struct function *function)
 {
-	uint8_t **slot = &engine->crosses[function->index];
-	if (*slot != NULL)
-		return *slot;
-	const struct body *body = function->body;
-	*slot = lint_calloc(body->n_insns + 1, 1);
-	for (uint32_t i = 0; i < body->n_insns; i++)
-		for (uint32_t o = 0; o < body->insns[i].n_operands; o++) {
-			const struct operand *operand = operand_of(body, &body->insns[i], o);
-			if (operand->kind == OPERAND_VALUE &&
-			    (body->insns[operand->index].block != body->insns[i].block ||
-			     body->insns[i].op == OP_PHI))
-				(*slot)[operand->index] = 1;
-		}
-	for (uint32_t i = 0; i < body->n_insns; i++)
-		if (body->insns[i].op == OP_LOCAL)
-			(*slot)[i] = 0; /* an address that is the same everywhere */
+	struct live **slot = &engine->live[function->index];
+	if (*slot == NULL)
+		*slot = lint_live_solve(function->body);
 	return *slot;
 }
 
-static void keep(struct state *state, uint32_t depth, uint32_t insn, struct value value)
-{
-	for (size_t i = 0; i < state->n_kept; i++)
-		if (state->kept[i].insn == insn && state->kept[i].depth == depth) {
-			state->kept[i].value = value;
-			return;
-		}
-	state->kept = lint_grow(state->kept, &state->cap_kept, state->n_kept + 1, sizeof *state->kept);
-	state->kept[state->n_kept++] = (struct kept){insn, depth, value};
-}
-
-void lint_set_result(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
-		     struct value value)
+void lint_set_result(struct frame *frame, struct state *state, const struct insn *insn, struct value value)
 {
 	uint32_t index = (uint32_t)(insn - frame->body->insns);
 	frame->temps[index] = value;
-	if (crosses_of(engine, frame->function)[index])
-		keep(state, frame->depth, index, value);
+	if (frame->live->crosses[index])
+		lint_kept_set(state, frame->depth, index, value);
 }
 
 static void load_kept(struct frame *frame, const struct state *state)
@@ -276,7 +252,7 @@ static void set_phis(struct engine *engine, struct frame *frame, struct state *s
 				values[n] = lint_operand(engine, frame, operand_of(frame->body, phi, o));
 	}
 	for (uint32_t i = 0; i < n; i++)
-		keep(state, frame->depth, block->first + i, values[i]);
+		lint_kept_set(state, frame->depth, block->first + i, values[i]);
 }
 
 /* The state, which is consumed, waits at block `to`. */
@@ -287,6 +263,7 @@ static void push(struct engine *engine, struct frame *frame, struct state *state
 		lint_state_free(state);
 		return;
 	}
+	lint_prune(engine, frame, state, to);
 	struct pending *pending = &frame->pending[to];
 	for (size_t i = 0; i < pending->n; i++)
 		if (lint_merge(engine, pending->states[i], state, pending->n >= STATES_STRICT)) {
@@ -376,7 +353,7 @@ static void run_call(struct engine *engine, struct frame *frame, struct state *s
 			lint_state_free(after.items[i]);
 		} else {
 			if (insn->width != 0 || insn->carrier)
-				lint_set_result(engine, frame, after.items[i], insn, after.items[i]->result);
+				lint_set_result(frame, after.items[i], insn, after.items[i]->result);
 			run_from(engine, frame, after.items[i], at + 1);
 		}
 	free(after.items);
@@ -493,8 +470,12 @@ void lint_explore(struct engine *engine, struct frame *caller, const struct insn
 		  struct state_list *ret)
 {
 	const struct body *body = function->body;
-	struct frame frame = {
-		.caller = caller, .call = call, .function = function, .body = body, .params = params};
+	struct frame frame = {.caller = caller,
+			      .call = call,
+			      .function = function,
+			      .body = body,
+			      .params = params,
+			      .live = live_of(engine, function)};
 	frame.depth = caller == NULL ? 0 : caller->depth + 1;
 	frame.chain = caller == NULL ? 1 : lint_key(caller, call, 17);
 	frame.temps = lint_calloc(body->n_insns + 1, sizeof *frame.temps);

@@ -22,6 +22,7 @@ struct frame {
 	const struct insn *call; /* in the caller */
 	const struct function *function;
 	const struct body *body;
+	const struct live *live;
 	uint64_t chain; /* hash of the calls that led here */
 	uint32_t depth;
 	struct value *temps; /* by instruction, of the block being run */
@@ -38,6 +39,7 @@ struct symbol {
 	uint64_t key;
 	uint32_t of[2];		   /* derived: the things or symbols compared */
 	bool of_thing[2];	   /* which of the two */
+	uint32_t mark;		   /* prune.c */
 	bool derived, has_derived; /* has_derived: some other symbol is derived from this one */
 };
 
@@ -54,7 +56,8 @@ struct engine {
 	uint32_t depth; /* of the frame that runs */
 	uint32_t steps; /* instructions of this root so far */
 	bool over_steps, over_states;
-	uint8_t **crosses; /* by function: instructions whose result other blocks need */
+	struct live **live; /* by function; NULL until it is explored */
+	uint32_t marks;	    /* prunings so far */
 	uint64_t total_steps;
 	struct sharing *sharing; /* check_sharing.c */
 };
@@ -81,8 +84,7 @@ void lint_store(struct engine *engine, struct frame *frame, struct state *state,
 		struct value value, uint64_t size, const struct insn *insn);
 /* Runs one instruction that neither calls nor jumps; false when the path ends in a mistake. */
 bool lint_eval(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn);
-void lint_set_result(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
-		     struct value value);
+void lint_set_result(struct frame *frame, struct state *state, const struct insn *insn, struct value value);
 /* Narrows the state so that the value is true (or false); false when it cannot be. */
 bool lint_assume(struct engine *engine, struct state *state, struct value value, bool truth);
 /* Others can reach the thing, and what it points to, from now on. */
@@ -107,6 +109,8 @@ void lint_call(struct engine *engine, struct frame *frame, struct state *state, 
 void lint_explore(struct engine *engine, struct frame *caller, const struct insn *call,
 		  const struct function *function, const struct value *params, struct state *state,
 		  struct state_list *ret);
+/* Drops what nothing on the way from the block on can reach: see prune.c. */
+void lint_prune(struct engine *engine, const struct frame *frame, struct state *state, uint32_t block);
 /* Merges `from` into `into` when no rule would notice; `loose` gives up more. */
 bool lint_merge(struct engine *engine, struct state *into, const struct state *from, bool loose);
 

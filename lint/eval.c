@@ -67,7 +67,7 @@ struct value lint_load(struct engine *engine, struct frame *frame, struct state 
 {
 	if (address.kind != VALUE_ADDRESS || address.number == OFFSET_ANY ||
 	    engine->things[address.id].kind == THING_BLURRED)
-		return unknown_value(engine, frame, state, insn, 0, 0);
+		return unknown_value(engine, frame, state, insn, NO_THING, 0);
 	struct value *cell = lint_cell_find(state, address.id, address.number);
 	if (cell != NULL && cell->kind != VALUE_UNKNOWN)
 		return *cell;
@@ -447,7 +447,7 @@ static bool eval_memory(struct engine *engine, struct frame *frame, struct state
 		if (a.kind == VALUE_ADDRESS)
 			lint_cells_lose(engine, state, a.id, a.number == OFFSET_ANY ? 0 : a.number,
 					a.number == OFFSET_ANY ? 0 : insn->size);
-		lint_set_result(engine, frame, state, insn, unknown_value(engine, frame, state, insn, 0, 1));
+		lint_set_result(frame, state, insn, unknown_value(engine, frame, state, insn, NO_THING, 1));
 		return true;
 	}
 }
@@ -533,7 +533,7 @@ bool lint_eval(struct engine *engine, struct frame *frame, struct state *state, 
 		result = eval_plain(engine, frame, state, insn, a, b);
 	}
 	if (result.kind == VALUE_UNKNOWN && (insn->pointer || insn->width != 0))
-		result = unknown_value(engine, frame, state, insn, 0, 2);
-	lint_set_result(engine, frame, state, insn, result);
+		result = unknown_value(engine, frame, state, insn, NO_THING, 2);
+	lint_set_result(frame, state, insn, result);
 	return true;
 }

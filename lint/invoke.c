@@ -140,7 +140,7 @@ static struct value borrow(const struct invocation *v, struct state *state, stru
 	if (container.kind == VALUE_ADDRESS)
 		v->engine->things[value.id].parent = container.id;
 	else
-		v->engine->things[value.id].parent = UINT32_MAX;
+		v->engine->things[value.id].parent = NO_THING;
 	lint_trait(state, value.id)->null = maybe_null ? NULLNESS_MAYBE : NULLNESS_NOT;
 	return value;
 }

@@ -68,7 +68,14 @@ static bool same_thing(const struct value *a, const struct value *b)
 	return names_thing(a) && names_thing(b) && a->id == b->id;
 }
 
-static bool cells_agree(struct state *s, struct state *t, bool loose)
+/* The address of a local, kept where it may outlive its function: a rule asks for it at the return. */
+static bool holds_local(const struct engine *engine, uint32_t holder, const struct value *value)
+{
+	return names_thing(value) && engine->things[value->id].kind == THING_LOCAL &&
+	       engine->things[holder].kind != THING_LOCAL;
+}
+
+static bool cells_agree(const struct engine *engine, struct state *s, struct state *t, bool loose)
 {
 	const struct value nothing = {0};
 	size_t i = 0, j = 0;
@@ -80,7 +87,9 @@ static bool cells_agree(struct state *s, struct state *t, bool loose)
 		bool second = a == NULL || (b != NULL && (b->thing < a->thing ||
 							  (b->thing == a->thing && b->offset <= a->offset)));
 		const struct value *x = first ? &a->value : &nothing, *y = second ? &b->value : &nothing;
-		if (!same_value(x, y) && !same_thing(x, y) && !may_forget(s, t, x, y, loose))
+		if (!same_value(x, y) && !same_thing(x, y) &&
+		    (!may_forget(s, t, x, y, loose) ||
+		     holds_local(engine, first ? a->thing : b->thing, first ? x : y)))
 			return false;
 		i += first;
 		j += second;
@@ -88,14 +97,19 @@ static bool cells_agree(struct state *s, struct state *t, bool loose)
 	return true;
 }
 
-static void merge_cells(struct state *into, struct state *from)
+static void merge_cells(struct state *into, const struct state *from)
 {
-	size_t kept = 0;
+	size_t kept = 0, j = 0;
 	for (size_t i = 0; i < into->n_cells; i++) {
 		struct cell cell = into->cells[i];
-		const struct value *other = lint_cell_find(from, cell.thing, cell.offset);
-		if (other == NULL)
+		while (j < from->n_cells &&
+		       (from->cells[j].thing < cell.thing ||
+			(from->cells[j].thing == cell.thing && from->cells[j].offset < cell.offset)))
+			j++;
+		if (j == from->n_cells || from->cells[j].thing != cell.thing ||
+		    from->cells[j].offset != cell.offset)
 			continue;
+		const struct value *other = &from->cells[j].value;
 		if (same_thing(&cell.value, other) && cell.value.number != other->number)
 			cell.value.number = OFFSET_ANY;
 		else if (!same_value(&cell.value, other))
@@ -125,15 +139,14 @@ static void merge_traits(struct state *into, struct state *from)
 
 static void merge_facts(struct state *into, const struct state *from)
 {
-	size_t kept = 0;
+	size_t kept = 0, j = 0;
 	for (size_t i = 0; i < into->n_facts; i++) {
 		struct fact fact = into->facts[i];
-		const struct fact *other = NULL;
-		for (size_t j = 0; j < from->n_facts && other == NULL; j++)
-			if (from->facts[j].symbol == fact.symbol)
-				other = &from->facts[j];
-		if (other == NULL)
+		while (j < from->n_facts && from->facts[j].symbol < fact.symbol)
+			j++;
+		if (j == from->n_facts || from->facts[j].symbol != fact.symbol)
 			continue;
+		const struct fact *other = &from->facts[j];
 		fact.low = fact.low < other->low ? fact.low : other->low;
 		fact.high = fact.high > other->high ? fact.high : other->high;
 		fact.has_except &= other->has_except && other->except == fact.except;
@@ -142,18 +155,23 @@ static void merge_facts(struct state *into, const struct state *from)
 	into->n_facts = kept;
 }
 
-static const struct kept *kept_find(const struct state *state, const struct kept *like)
+/* The entry of `state` like `like`, from index `*at` on, which moves up: both lists are sorted. */
+static const struct kept *kept_find(const struct state *state, const struct kept *like, size_t *at)
 {
-	for (size_t i = 0; i < state->n_kept; i++)
-		if (state->kept[i].insn == like->insn && state->kept[i].depth == like->depth)
-			return &state->kept[i];
-	return NULL;
+	while (*at < state->n_kept &&
+	       (state->kept[*at].depth < like->depth ||
+		(state->kept[*at].depth == like->depth && state->kept[*at].insn < like->insn)))
+		++*at;
+	bool found = *at < state->n_kept && state->kept[*at].depth == like->depth &&
+		     state->kept[*at].insn == like->insn;
+	return found ? &state->kept[*at] : NULL;
 }
 
 static bool kept_agree(struct state *s, struct state *t, bool loose)
 {
+	size_t at = 0;
 	for (size_t i = 0; i < s->n_kept; i++) {
-		const struct kept *other = kept_find(t, &s->kept[i]);
+		const struct kept *other = kept_find(t, &s->kept[i], &at);
 		if (other != NULL && !same_value(&other->value, &s->kept[i].value) &&
 		    !may_forget(s, t, &s->kept[i].value, &other->value, loose))
 			return false;
@@ -163,8 +181,9 @@ static bool kept_agree(struct state *s, struct state *t, bool loose)
 
 static void merge_kept(struct state *into, const struct state *from)
 {
+	size_t at = 0;
 	for (size_t i = 0; i < into->n_kept; i++) {
-		const struct kept *other = kept_find(from, &into->kept[i]);
+		const struct kept *other = kept_find(from, &into->kept[i], &at);
 		if (other == NULL || !same_value(&other->value, &into->kept[i].value))
 			into->kept[i].value = (struct value){0};
 	}
@@ -183,7 +202,7 @@ static bool loops_agree(const struct state *s, const struct state *t)
 bool lint_merge(struct engine *engine, struct state *into, const struct state *from_const, bool loose)
 {
 	struct state *from = (struct state *)from_const; /* looked up in, not changed */
-	if (!traits_agree(engine, into, from, loose) || !cells_agree(into, from, loose) ||
+	if (!traits_agree(engine, into, from, loose) || !cells_agree(engine, into, from, loose) ||
 	    !kept_agree(into, from, loose) || (!loose && !loops_agree(into, from)))
 		return false;
 	merge_cells(into, from);

@@ -1,5 +1,6 @@
 /* roots.c: explores every function for its own sake and writes its summary. */
 #include "engine.h"
+#include "live.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +75,7 @@ static void summarise_result(struct engine *engine, const struct function *funct
 		    trait->life == LIFE_LIVE && trait->change == CHANGE_NONE &&
 		    trait->made_line != UINT32_MAX)
 			family = thing->family;
-		else if (thing != NULL && thing->kind == THING_BORROWED && thing->parent != UINT32_MAX &&
+		else if (thing != NULL && thing->kind == THING_BORROWED && thing->parent != NO_THING &&
 			 engine->things[thing->parent].kind == THING_PARAM)
 			container = (int)engine->things[thing->parent].index;
 		else
@@ -153,13 +154,13 @@ static void run_root(struct engine *engine, struct function *function)
 void lint_engine_run(struct program *program, struct findings *findings)
 {
 	struct engine engine = {.program = program, .findings = findings};
-	engine.crosses = lint_calloc(program->n_functions + 1, sizeof *engine.crosses);
+	engine.live = lint_calloc(program->n_functions + 1, sizeof *engine.live);
 	for (uint32_t i = 0; i < program->n_bottom_up; i++)
 		run_root(&engine, &program->functions[program->bottom_up[i]]);
 	lint_check_sharing(&engine);
 	for (size_t i = 0; i < program->n_functions; i++)
-		free(engine.crosses[i]);
-	free(engine.crosses);
+		lint_live_free(engine.live[i]);
+	free(engine.live);
 	free(engine.things);
 	free(engine.thing_table);
 	free(engine.symbol_table);

@@ -130,12 +130,33 @@ struct trait *lint_trait(struct state *state, uint32_t thing)
 
 /* --- Facts ------------------------------------------------------------------------------------------------- */
 
+static size_t fact_place(const struct state *state, uint32_t symbol)
+{
+	size_t low = 0, high = state->n_facts;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (state->facts[middle].symbol < symbol)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 static struct fact *fact_find(const struct state *state, uint32_t symbol)
 {
-	for (size_t i = 0; i < state->n_facts; i++)
-		if (state->facts[i].symbol == symbol)
-			return &state->facts[i];
-	return NULL;
+	size_t at = fact_place(state, symbol);
+	return at < state->n_facts && state->facts[at].symbol == symbol ? &state->facts[at] : NULL;
+}
+
+static struct fact *fact_add(struct state *state, uint32_t symbol)
+{
+	size_t at = fact_place(state, symbol);
+	state->facts = lint_grow(state->facts, &state->cap_facts, state->n_facts + 1, sizeof *state->facts);
+	memmove(&state->facts[at + 1], &state->facts[at], (state->n_facts - at) * sizeof *state->facts);
+	state->n_facts++;
+	state->facts[at] = (struct fact){.symbol = symbol, .low = INT64_MIN, .high = INT64_MAX};
+	return &state->facts[at];
 }
 
 /* Unsigned comparisons are followed only where they mean the same as signed ones. */
@@ -174,12 +195,8 @@ bool lint_fact_narrow(struct state *state, uint32_t symbol, enum compare compare
 	if (lint_fact_decide(state, symbol, compare, number) == 0)
 		return false;
 	struct fact *fact = fact_find(state, symbol);
-	if (fact == NULL) {
-		state->facts =
-			lint_grow(state->facts, &state->cap_facts, state->n_facts + 1, sizeof *state->facts);
-		fact = &state->facts[state->n_facts++];
-		*fact = (struct fact){.symbol = symbol, .low = INT64_MIN, .high = INT64_MAX};
-	}
+	if (fact == NULL)
+		fact = fact_add(state, symbol);
 	if (compare == CMP_ULT && number > 0) { /* 0 <= x < number */
 		fact->low = fact->low < 0 ? 0 : fact->low;
 		compare = CMP_SLT;
@@ -203,6 +220,23 @@ bool lint_fact_narrow(struct state *state, uint32_t symbol, enum compare compare
 	default: break;
 	}
 	return fact->low <= fact->high;
+}
+
+/* --- Kept results ------------------------------------------------------------------------------------------ */
+
+void lint_kept_set(struct state *state, uint32_t depth, uint32_t insn, struct value value)
+{
+	size_t at = state->n_kept; /* mostly the newest, at the end */
+	while (at > 0 && (state->kept[at - 1].depth > depth ||
+			  (state->kept[at - 1].depth == depth && state->kept[at - 1].insn >= insn)))
+		at--;
+	if (at == state->n_kept || state->kept[at].depth != depth || state->kept[at].insn != insn) {
+		state->kept =
+			lint_grow(state->kept, &state->cap_kept, state->n_kept + 1, sizeof *state->kept);
+		memmove(&state->kept[at + 1], &state->kept[at], (state->n_kept - at) * sizeof *state->kept);
+		state->n_kept++;
+	}
+	state->kept[at] = (struct kept){insn, depth, value};
 }
 
 /* --- Renaming ---------------------------------------------------------------------------------------------- */
@@ -239,6 +273,8 @@ void lint_state_rename_symbol(struct state *state, uint32_t from, uint32_t to)
 {
 	rename_values(state, from, to, false);
 	struct fact *fact = fact_find(state, from);
-	if (fact != NULL)
-		*fact = state->facts[--state->n_facts];
+	if (fact == NULL)
+		return;
+	state->n_facts--;
+	memmove(fact, fact + 1, (state->n_facts - (size_t)(fact - state->facts)) * sizeof *fact);
 }

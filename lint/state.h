@@ -6,8 +6,8 @@
  *
  *     cells   (thing, offset) -> value     sorted; what is not there has not been looked at
  *     traits  thing -> life, nullness, ownership
- *     facts   symbol -> range of numbers
- *     kept    results of instructions that later blocks need
+ *     facts   symbol -> range of numbers                        sorted
+ *     kept    results of instructions that later blocks need    sorted by depth, then instruction
  *
  * Things and symbols are interned: the same instruction in the same call chain makes the same one on every path, which
  * is what lets two paths be compared and merged. When a loop makes one again, the older becomes a blurred twin.
@@ -33,6 +33,8 @@ struct value {
 	int64_t number; /* number, offset, addend of a symbol, right side of a test */
 };
 
+#define NO_THING UINT32_MAX
+
 enum thing_kind {
 	THING_LOCAL,
 	THING_NEW, /* made by a call and owned by the caller */
@@ -48,12 +50,14 @@ enum thing_kind {
 struct thing {
 	uint8_t kind;
 	uint64_t key;
-	uint32_t index;	    /* instruction, parameter, global, function */
-	uint32_t parent;    /* THING_LOADED: where it was loaded from; THING_BORROWED: the container */
-	int64_t offset;	    /* THING_LOADED: at which offset */
-	const char *family; /* THING_NEW */
+	uint32_t index; /* instruction, parameter, global, function */
+	uint32_t
+		parent; /* THING_LOADED: where its address was loaded from; THING_BORROWED: the container; NO_THING */
+	int64_t offset;			 /* THING_LOADED: at which offset */
+	const char *family;		 /* THING_NEW */
 	const struct function *function; /* THING_LOCAL, THING_NEW: where */
 	uint32_t depth;			 /* of calls, when it was made */
+	uint32_t mark;			 /* prune.c */
 	bool has_derived;		 /* some symbol is derived from its address */
 };
 
@@ -135,6 +139,9 @@ void lint_cells_forget(struct state *state, uint32_t thing, int64_t offset, uint
 /* The trait of a thing, or NULL when it has the default; the second makes one. */
 struct trait *lint_trait_find(struct state *state, uint32_t thing);
 struct trait *lint_trait(struct state *state, uint32_t thing);
+
+/* Keeps the result of an instruction for later blocks of the frame at that depth. */
+void lint_kept_set(struct state *state, uint32_t depth, uint32_t insn, struct value value);
 
 /* Narrows a symbol; false when no number is left. */
 bool lint_fact_narrow(struct state *state, uint32_t symbol, enum compare compare, int64_t number);
