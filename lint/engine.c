@@ -263,7 +263,8 @@ static void push(struct engine *engine, struct frame *frame, struct state *state
 		lint_state_free(state);
 		return;
 	}
-	lint_prune(engine, frame, state, to);
+	if (frame->live->is_join[to])
+		lint_prune(engine, frame, state, to);
 	struct pending *pending = &frame->pending[to];
 	for (size_t i = 0; i < pending->n; i++)
 		if (lint_merge(engine, pending->states[i], state, pending->n >= STATES_STRICT)) {

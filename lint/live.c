@@ -115,11 +115,27 @@ static void solve(struct live *live, const struct body *body, const uint64_t *wr
 	}
 }
 
+static void find_joins(struct live *live, const struct body *body)
+{
+	uint8_t *ways = lint_calloc(body->n_blocks, 1);
+	for (uint32_t b = 0; b < body->n_blocks; b++) {
+		const struct insn *last = &body->insns[body->blocks[b].first + body->blocks[b].n - 1];
+		for (uint32_t t = 0; t < last->n_targets; t++) {
+			uint32_t to = body->targets[last->targets + t];
+			live->is_join[to] = ways[to] > 0;
+			ways[to] = 1;
+		}
+	}
+	free(ways);
+}
+
 struct live *lint_live_solve(const struct body *body)
 {
 	struct live *live = lint_calloc(1, sizeof *live);
 	live->crosses = lint_calloc(body->n_insns + 1, sizeof *live->crosses);
 	live->bit_of = lint_calloc(body->n_insns + 1, sizeof *live->bit_of);
+	live->is_join = lint_calloc(body->n_blocks, sizeof *live->is_join);
+	find_joins(live, body);
 	find_crossing(live, body);
 	number_bits(live, body);
 	size_t words = (size_t)body->n_blocks * live->n_words;
@@ -141,5 +157,6 @@ void lint_live_free(struct live *live)
 	free(live->crosses);
 	free(live->bit_of);
 	free(live->in);
+	free(live->is_join);
 	free(live);
 }

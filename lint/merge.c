@@ -122,11 +122,18 @@ static void merge_cells(struct state *into, const struct state *from)
 
 static void merge_traits(struct state *into, struct state *from)
 {
-	for (size_t i = 0; i < from->n_traits; i++)
-		lint_trait(into, from->traits[i].thing);
-	for (size_t i = 0; i < into->n_traits; i++) {
+	for (size_t i = 0, j = 0; i < from->n_traits; i++) {
+		while (j < into->n_traits && into->traits[j].thing < from->traits[i].thing)
+			j++;
+		if (j == into->n_traits || into->traits[j].thing != from->traits[i].thing)
+			lint_trait(into, from->traits[i].thing);
+	}
+	for (size_t i = 0, j = 0; i < into->n_traits; i++) {
 		struct trait *trait = &into->traits[i];
-		const struct trait *other = lint_trait_find(from, trait->thing);
+		while (j < from->n_traits && from->traits[j].thing < trait->thing)
+			j++;
+		bool found = j < from->n_traits && from->traits[j].thing == trait->thing;
+		const struct trait *other = found ? &from->traits[j] : NULL;
 		if (other == NULL || other->null != trait->null)
 			trait->null = NULLNESS_UNKNOWN;
 		trait->escaped |= other != NULL && other->escaped;
