@@ -245,13 +245,37 @@ void lint_check_release(struct engine *engine, struct frame *frame, struct state
 	trait->line = insn->line;
 }
 
+/* Some row promises a function that resets. */
+static bool program_resets(const struct program *program)
+{
+	for (size_t f = 0; f < program->n_functions; f++)
+		for (int i = 0; program->functions[f].known != NULL && i < ARGS_MAX; i++)
+			if (program->functions[f].known->args[i].resets)
+				return true;
+	return false;
+}
+
+/* Is somebody expected to reset the object before it goes back? Of a pool that does so itself only when it cannot. */
+static bool must_be_reset(struct engine *engine, const struct frame *frame, struct state *state,
+			  const struct insn *insn, struct value pool)
+{
+	const struct function *put = lint_callee(engine->program, frame->body, insn);
+	if (put == NULL || put->known == NULL || !put->known->pool_resets)
+		return program_resets(engine->program);
+	const struct trait *trait = pool.kind == VALUE_ADDRESS ? lint_trait_find(state, pool.id) : NULL;
+	return trait != NULL && trait->no_reset;
+}
+
 void lint_check_pool_put(struct engine *engine, struct frame *frame, struct state *state,
-			 const struct insn *insn, const struct operand *operand, struct value address)
+			 const struct insn *insn, const struct operand *operand, struct value address,
+			 struct value pool)
 {
 	if (address.kind != VALUE_ADDRESS)
 		return;
 	struct trait *trait = lint_trait(state, address.id);
 	const char *name = lint_value_name(engine, frame, operand);
+	if (trait->null == NULLNESS_NULL)
+		return;
 	if (trait->life == LIFE_PUT) {
 		lint_related(lint_report(engine, frame, CHECK_DOUBLE_PUT, insn,
 					 "%s goes back to its pool again", name),
@@ -261,16 +285,11 @@ void lint_check_pool_put(struct engine *engine, struct frame *frame, struct stat
 	}
 	if (trait->life != LIFE_LIVE)
 		return;
-	bool resets = false; /* somebody promised a reset function */
-	for (size_t f = 0; f < engine->program->n_functions && !resets; f++) {
-		const struct effects *known = engine->program->functions[f].known;
-		for (int i = 0; known != NULL && i < ARGS_MAX; i++)
-			resets |= known->args[i].resets;
-	}
-	if (resets && engine->things[address.id].kind == THING_NEW && trait->change != CHANGE_CLEAR &&
-	    trait->read)
+	if (engine->things[address.id].kind == THING_NEW && trait->change != CHANGE_CLEAR && trait->read &&
+	    must_be_reset(engine, frame, state, insn, pool))
 		lint_report(engine, frame, CHECK_PUT_WITHOUT_RESET, insn,
 			    "%s goes back to its pool as it was used", name);
+	trait = lint_trait(state, address.id);
 	trait->life = LIFE_PUT;
 	trait->owned = false;
 	trait->file = insn->file;

@@ -113,6 +113,9 @@ struct insn {
 	uint32_t targets; /* first of this body's `targets` for jumps, n_targets of them */
 	uint32_t n_targets;
 	uint32_t variable; /* OP_LOCAL: 1 + index into body->variables */
+	const char *
+		type; /* OP_OFFSET: the struct whose member it names; OP_SAME: the struct that its operand points to,
+			    * where the compiler says; without "struct "; NULL for others */
 };
 
 struct variable {
@@ -196,7 +199,20 @@ struct global {
 	struct initial *initials;
 	uint32_t n_initials;
 	bool initial_known; /* `initials` is the whole value; the rest is zero */
+	const char *type;   /* the struct that it is, without "struct ", or NULL */
+	const char *text;   /* of a string literal, when short; NULL otherwise */
 	uint32_t file, line;
+};
+
+/* A struct type whose pointers are to be stored through the write barrier: see check_barrier.c. */
+struct barriered {
+	const char *name;
+	uint32_t descriptor; /* the global that says so */
+	struct {
+		int64_t offset;
+		uint64_t count;
+	} fields[16];
+	uint32_t n_fields;
 };
 
 struct source_file {
@@ -225,6 +241,8 @@ struct program {
 	size_t names_size, names_used;
 	uint32_t *bottom_up; /* defined functions, callees first */
 	uint32_t n_bottom_up;
+	struct barriered *barriered;
+	size_t n_barriered, cap_barriered;
 	bool closed; /* there is a main: globals have no other writers */
 	size_t code_lines;
 };
@@ -239,6 +257,9 @@ uint32_t lint_file_named(struct program *program, const char *directory, const c
 /* Call after the last unit: call graph, components, bottom-up order, facts about globals. */
 void lint_program_finish(struct program *program);
 void lint_program_clear(struct program *program);
+
+/* The number that a global starts with at the offset; 0 when nothing else is known. */
+int64_t lint_initial_number(const struct global *global, int64_t offset);
 
 /* One line of source without its newline, or NULL when the file cannot be read. */
 const char *lint_source_line(struct program *program, uint32_t file, uint32_t line);

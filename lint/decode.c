@@ -43,6 +43,7 @@ struct decoder {
 	/* The last source file, since nearly every instruction repeats it. */
 	const char *last_file_name;
 	uint32_t last_file;
+	const char *last_type_name, *last_type;
 };
 
 /* --- Numbers of values -------------------------------------------------------------------------------------- */
@@ -250,6 +251,22 @@ static void initial_pieces(struct decoder *d, LLVMValueRef value, int64_t offset
 	}
 }
 
+/* "node" of the type %struct.node or %struct.node.7, which is what a second unit's may be called. NULL: no struct. */
+static const char *struct_name(struct decoder *d, LLVMTypeRef type)
+{
+	const char *name = LLVMGetTypeKind(type) == LLVMStructTypeKind ? LLVMGetStructName(type) : NULL;
+	if (name == NULL || name == d->last_type_name)
+		return name == NULL ? NULL : d->last_type;
+	d->last_type_name = name;
+	const char *dot = strchr(name, '.');
+	name = dot != NULL ? dot + 1 : name;
+	d->last_type = lint_region_text(&d->program->region, name, strcspn(name, "."));
+	return d->last_type;
+}
+
+/* Literals longer than this are not names of types. */
+#define TEXT_MAX 120
+
 static void decode_global(struct decoder *d, LLVMValueRef value)
 {
 	uint32_t index = global_for(d, value);
@@ -275,6 +292,13 @@ static void decode_global(struct decoder *d, LLVMValueRef value)
 			global->file = file_for(d, file, len, directory);
 	}
 	free(list.items);
+	global->type = struct_name(d, LLVMGlobalGetValueType(value));
+	size_t text_len = 0;
+	if (initial != NULL && LLVMIsAConstantDataArray(initial) != NULL && LLVMIsConstantString(initial)) {
+		const char *text = LLVMGetAsString(initial, &text_len);
+		if (text_len <= TEXT_MAX)
+			global->text = lint_region_text(&d->program->region, text, text_len);
+	}
 	global->is_constant = LLVMIsGlobalConstant(value);
 	global->is_thread_local = LLVMIsThreadLocal(value);
 	global->is_string = LLVMGetLinkage(value) == LLVMPrivateLinkage;
@@ -580,6 +604,9 @@ static void decode_arithmetic(struct decoder *d, struct insn *insn, LLVMValueRef
 	insn->from_width = width_of(LLVMTypeOf(LLVMGetOperand(value, 0)));
 	if (opcode == LLVMPtrToInt)
 		insn->from_width = 64;
+	if (opcode == LLVMBitCast &&
+	    is_pointer_type(LLVMTypeOf(LLVMGetOperand(value, 0)))) /* pointers with types */
+		insn->type = struct_name(d, LLVMGetElementType(LLVMTypeOf(LLVMGetOperand(value, 0))));
 	for (uint32_t i = opcode == LLVMSelect ? 1 : 0; i < n && !insn->carrier; i++)
 		insn->carrier = operand_carries(d, insn, i) && insn->width == 64;
 }
@@ -596,6 +623,7 @@ static void decode_value(struct decoder *d, struct insn *insn, LLVMValueRef valu
 	case LLVMGetElementPtr:
 		insn->op = OP_OFFSET;
 		insn->member = true;
+		insn->type = struct_name(d, LLVMGetGEPSourceElementType(value));
 		insn->offset = gep_offset(d, value, &insn->varies);
 		add_operands(d, insn, value, 1);
 		break;

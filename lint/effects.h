@@ -24,6 +24,10 @@
  *     lock:I unlock:I     acquires and releases
  *     put:I:J             I goes back to the pool J;     reset:I brings I to its initial state
  *     barrier             stores with the write barrier
+ *     typed:I             the result is an object of the collector that argument I describes
+ *     collected           the result need not be released
+ *     pool-type:I         argument I describes the objects of the pool that is made
+ *     pool-resets         what is put is reset by the pool, when that description says how
  *     thread:I            argument I is handed to another thread
  *     exits               does not return
  *
@@ -63,8 +67,10 @@ struct effects {
 	uint8_t n_args;	   /* those that the words name; later ones have no effect */
 	const char *makes; /* family of a new result, or NULL */
 	bool maybe_null, never_null;
-	bool exits, barrier;
+	bool exits, barrier, collected, pool_resets;
 	int8_t borrows; /* the container that the result points into, or -1 */
+	int8_t typed;	/* the argument that describes the result, or -1 */
+	int8_t pools;	/* the argument that describes the objects of the new pool, or -1 */
 };
 
 /* An effects with no effect. */

@@ -80,6 +80,9 @@ uint64_t lint_key(const struct frame *frame, const struct insn *insn, uint32_t s
 struct value lint_operand(struct engine *engine, const struct frame *frame, const struct operand *operand);
 struct value lint_load(struct engine *engine, struct frame *frame, struct state *state, struct value address,
 		       const struct insn *insn);
+/* What is known to lie there, without learning anything new; false: nothing. */
+bool lint_peek(struct engine *engine, struct state *state, struct value address, int64_t offset,
+	       struct value *ret);
 void lint_store(struct engine *engine, struct frame *frame, struct state *state, struct value address,
 		struct value value, uint64_t size, const struct insn *insn);
 /* Runs one instruction that neither calls nor jumps; false when the path ends in a mistake. */
@@ -126,12 +129,22 @@ void lint_check_release(struct engine *engine, struct frame *frame, struct state
 			const struct insn *insn, const struct operand *operand, struct value address,
 			const char *family);
 void lint_check_pool_put(struct engine *engine, struct frame *frame, struct state *state,
-			 const struct insn *insn, const struct operand *operand, struct value address);
+			 const struct insn *insn, const struct operand *operand, struct value address,
+			 struct value pool);
 void lint_check_iterator(struct engine *engine, struct frame *frame, struct state *state,
 			 const struct insn *insn, struct value iterator);
 /* A function returns; `root` only: leaks and addresses of locals. */
 void lint_check_return(struct engine *engine, struct frame *frame, struct state *state,
 		       const struct insn *insn);
+/* The object becomes one of a barriered type: by the descriptor it was made with, or by the struct of a member. */
+void lint_barrier_made(struct engine *engine, struct state *state, struct value object,
+		       struct value descriptor);
+void lint_barrier_named(struct engine *engine, struct state *state, struct value object, const char *type);
+/* Stores, and copies that cover the place of a pointer. */
+void lint_check_barrier(struct engine *engine, struct frame *frame, struct state *state,
+			const struct insn *insn, struct value address);
+/* Finds the descriptors of barriered types among the globals. Before the first root. */
+void lint_barrier_types(struct program *program);
 void lint_check_banned(struct program *program, struct findings *findings);
 void lint_check_contract(struct engine *engine, const struct function *function);
 void lint_sharing_access(struct engine *engine, const struct frame *frame, const struct state *state,

@@ -62,6 +62,19 @@ static struct value unknown_value(struct engine *engine, struct frame *frame, st
 	return address_value(thing, 0);
 }
 
+bool lint_peek(struct engine *engine, struct state *state, struct value address, int64_t offset,
+	       struct value *ret)
+{
+	if (address.kind != VALUE_ADDRESS || address.number == OFFSET_ANY)
+		return false;
+	const struct value *cell = lint_cell_find(state, address.id, address.number + offset);
+	if (cell != NULL)
+		*ret = *cell;
+	return cell != NULL ||
+	       (engine->things[address.id].kind == THING_GLOBAL &&
+		initial_value(engine, &engine->things[address.id], address.number + offset, ret));
+}
+
 struct value lint_load(struct engine *engine, struct frame *frame, struct state *state, struct value address,
 		       const struct insn *insn)
 {
@@ -144,6 +157,13 @@ void lint_store(struct engine *engine, struct frame *frame, struct state *state,
 	lint_cell_set(state, address.id, address.number, value);
 }
 
+/* Zeroed memory reads as zero in the words that a program looks at; larger blocks are left unknown. */
+static void zero_cells(struct state *state, struct value to, uint64_t size)
+{
+	for (uint64_t at = 0; size <= 512 && at < size; at += 4)
+		lint_cell_set(state, to.id, to.number + (int64_t)at, number_value(0));
+}
+
 /* Copies the cells of one range to another; what cannot be told apart is forgotten. */
 static void copy_cells(struct engine *engine, struct frame *frame, struct state *state,
 		       const struct insn *insn, struct value to, struct value from)
@@ -162,6 +182,8 @@ static void copy_cells(struct engine *engine, struct frame *frame, struct state 
 	const struct thing *source = &engine->things[from.id];
 	if (source->kind == THING_GLOBAL && insn->size <= 256) {
 		const struct global *global = &engine->program->globals[source->index];
+		if (global->is_constant && global->initial_known && from.number == 0)
+			zero_cells(state, to, insn->size);
 		for (uint32_t i = 0; i < global->n_initials && global->is_constant; i++)
 			lint_store(engine, frame, state,
 				   address_value(to.id, to.number + global->initials[i].offset),
@@ -191,10 +213,8 @@ static void fill_cells(struct engine *engine, struct state *state, const struct 
 		lint_cells_forget(state, to.id, to.number, insn->size);
 	else
 		lint_cells_lose(engine, state, to.id, 0, 0);
-	/* Zeroed memory reads as zero in the words that a program looks at; larger blocks are left unknown. */
-	if (exact && byte.kind == VALUE_NUMBER && byte.number == 0 && insn->size <= 512)
-		for (uint64_t at = 0; at < insn->size; at += 4)
-			lint_cell_set(state, to.id, to.number + (int64_t)at, number_value(0));
+	if (exact && byte.kind == VALUE_NUMBER && byte.number == 0)
+		zero_cells(state, to, insn->size);
 }
 
 /* --- Arithmetic and tests ----------------------------------------------------------------------------------------- */
@@ -423,12 +443,15 @@ static bool eval_memory(struct engine *engine, struct frame *frame, struct state
 	case OP_STORE:
 		if (!lint_check_use(engine, frame, state, insn, second, b, "written through"))
 			return false;
+		if (a.kind != VALUE_NUMBER)
+			lint_check_barrier(engine, frame, state, insn, b);
 		lint_store(engine, frame, state, b, a, insn->size, insn);
 		return true;
 	case OP_COPY:
 		if (!lint_check_use(engine, frame, state, insn, first, a, "written through") ||
 		    !lint_check_use(engine, frame, state, insn, second, b, "read through"))
 			return false;
+		lint_check_barrier(engine, frame, state, insn, a);
 		copy_cells(engine, frame, state, insn, a, b);
 		return true;
 	case OP_FILL:
@@ -439,6 +462,7 @@ static bool eval_memory(struct engine *engine, struct frame *frame, struct state
 	default:
 		if (!lint_check_use(engine, frame, state, insn, first, a, "written through"))
 			return false;
+		lint_check_barrier(engine, frame, state, insn, a);
 		for (uint32_t i = 1; i < insn->n_operands; i++) {
 			struct value stored = lint_operand(engine, frame, operand_of(frame->body, insn, i));
 			if (stored.kind == VALUE_ADDRESS)
@@ -470,8 +494,11 @@ static struct value eval_plain(struct engine *engine, struct frame *frame, struc
 			       const struct insn *insn, struct value a, struct value b)
 {
 	switch (insn->op) {
-	case OP_OFFSET: return offset_of(insn, a);
-	case OP_SAME: return a;
+	case OP_OFFSET:
+	case OP_SAME:
+		if (insn->type != NULL && engine->program->n_barriered > 0)
+			lint_barrier_named(engine, state, a, insn->type);
+		return insn->op == OP_OFFSET ? offset_of(insn, a) : a;
 	case OP_TRUNCATE:
 		if (a.kind == VALUE_NUMBER)
 			return number_value(cut(a.number, insn->width, true));

@@ -47,6 +47,9 @@ const struct check lint_checks[CHECK_COUNT] = {
 					 true},
 	[CHECK_PUT_WITHOUT_RESET] = {"put-without-reset", "an object goes back to its pool without a reset",
 				     "The next user finds what the last one left.", 0, true},
+	[CHECK_MISSING_BARRIER] =
+		{"missing-barrier", "a pointer is stored into a barriered object without the barrier",
+		 "A collection that is running does not see it, and frees what it points to.", 416, true},
 	[CHECK_UNLOCKED_SHARING] = {"unlocked-sharing",
 				    "a container is used by several threads without its lock",
 				    "Two writers, or a reader beside a writer, destroy it.", 362, true},

@@ -25,7 +25,7 @@ static bool null_must_agree(const struct engine *engine, uint32_t thing)
 static bool same_trait(const struct engine *engine, const struct trait *a, const struct trait *b, bool loose)
 {
 	if (a->life != b->life || a->owned != b->owned || a->iterates != b->iterates ||
-	    a->change != b->change || a->strict != b->strict)
+	    a->change != b->change || a->strict != b->strict || a->no_reset != b->no_reset)
 		return false;
 	return a->null == b->null || (!null_must_agree(engine, a->thing) &&
 				      (loose || a->null != NULLNESS_NULL || b->null != NULLNESS_NOT));
@@ -141,6 +141,8 @@ static void merge_traits(struct state *into, struct state *from)
 		trait->always_read &= other != NULL && other->always_read;
 		trait->checked |= other != NULL && other->checked;
 		trait->tested |= other != NULL && other->tested;
+		if (other != NULL && other->barriered != 0)
+			trait->barriered = other->barriered;
 	}
 }
 
@@ -191,7 +193,11 @@ static void merge_kept(struct state *into, const struct state *from)
 	size_t at = 0;
 	for (size_t i = 0; i < into->n_kept; i++) {
 		const struct kept *other = kept_find(from, &into->kept[i], &at);
-		if (other == NULL || !same_value(&other->value, &into->kept[i].value))
+		if (other != NULL && same_value(&other->value, &into->kept[i].value))
+			continue;
+		if (other != NULL && same_thing(&other->value, &into->kept[i].value))
+			into->kept[i].value.number = OFFSET_ANY;
+		else
 			into->kept[i].value = (struct value){0};
 	}
 }

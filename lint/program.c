@@ -268,6 +268,14 @@ static void order_functions(struct program *program)
 	free(frames);
 }
 
+int64_t lint_initial_number(const struct global *global, int64_t offset)
+{
+	for (uint32_t i = 0; i < global->n_initials; i++)
+		if (global->initials[i].offset == offset && global->initials[i].value.kind == OPERAND_INT)
+			return global->initials[i].value.number;
+	return 0;
+}
+
 /* --- Facts about globals ---------------------------------------------------------------------------------- */
 
 /* An address of a global that does anything but be read through may be written through. */
@@ -311,6 +319,7 @@ void lint_program_clear(struct program *program)
 	free(program->functions);
 	free(program->globals);
 	free(program->files);
+	free(program->barriered);
 	free(program->names);
 	lint_region_clear(&program->region);
 	memset(program, 0, sizeof *program);

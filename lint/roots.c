@@ -155,6 +155,7 @@ void lint_engine_run(struct program *program, struct findings *findings)
 {
 	struct engine engine = {.program = program, .findings = findings};
 	engine.live = lint_calloc(program->n_functions + 1, sizeof *engine.live);
+	lint_barrier_types(program);
 	for (uint32_t i = 0; i < program->n_bottom_up; i++)
 		run_root(&engine, &program->functions[program->bottom_up[i]]);
 	lint_check_sharing(&engine);

@@ -83,7 +83,9 @@ struct trait {
 	bool always_read;    /* ... on every way */
 	bool tested;	     /* nullness comes from a test in the source */
 	bool checked;	     /* ... in the root function itself */
+	bool no_reset;	     /* a pool that makes objects and does not reset them */
 	bool strict;	     /* a map that forbids changes while iterating */
+	uint8_t barriered;   /* 1 + index into program->barriered: what type the object has; 0: none */
 	uint8_t change;	     /* enum change: what happened to this container */
 	uint32_t iterates;   /* 1 + the container that this iterator is over */
 	uint32_t file, line; /* where its life ended, or its nullness began */
