@@ -176,8 +176,10 @@ struct function {
 	bool returns_pointer, returns_carrier;
 
 	const struct effects *known; /* the row of an API table, or NULL */
-	struct effects *summary;     /* computed; NULL until then */
-	uint32_t component;	     /* strongly connected component, bottom-up */
+	const struct effects
+		*promised;	 /* by its declaration, when there is a body to hold against it, or NULL */
+	struct effects *summary; /* computed; NULL until then */
+	uint32_t component;	 /* strongly connected component, bottom-up */
 	bool recursive;
 	uint64_t content_key; /* of everything that its result depends on */
 };
@@ -215,6 +217,13 @@ struct barriered {
 	uint32_t n_fields;
 };
 
+/* What the declaration of a function says of ownership: see annotations.h. */
+struct annotation {
+	const char *function;
+	const char *gives;    /* the function that releases the result, or NULL */
+	uint32_t taken, lent; /* bit I: parameter I */
+};
+
 struct source_file {
 	const char *path;
 	char *text; /* NULL until asked for; with '\n' replaced by 0 */
@@ -241,6 +250,9 @@ struct program {
 	size_t names_size, names_used;
 	uint32_t *bottom_up; /* defined functions, callees first */
 	uint32_t n_bottom_up;
+	struct annotation *annotations;
+	const char **read; /* files whose annotations are here */
+	size_t n_annotations, cap_annotations, n_read, cap_read;
 	struct barriered *barriered;
 	size_t n_barriered, cap_barriered;
 	bool closed; /* there is a main: globals have no other writers */

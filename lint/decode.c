@@ -118,6 +118,9 @@ static struct function *function_for(struct decoder *d, LLVMValueRef value)
 		lint_function_named(d->program, d->unit, name_of(value), is_internal(value));
 	if (function->params != NULL)
 		return function;
+	LLVMTypeRef result = LLVMGetReturnType(LLVMGlobalGetValueType(value));
+	function->returns_pointer = is_pointer_type(result);
+	function->returns_carrier = is_carrier_type(result);
 	function->n_params = LLVMCountParams(value);
 	function->params =
 		lint_region_alloc(&d->program->region, (function->n_params + 1) * sizeof *function->params);
@@ -856,9 +859,6 @@ static void decode_body(struct decoder *d, LLVMValueRef value)
 	body->n_scopes = 1;
 	d->function->unit = d->unit;
 	d->body = body;
-	LLVMTypeRef result = LLVMGetReturnType(LLVMGlobalGetValueType(value));
-	d->function->returns_pointer = is_pointer_type(result);
-	d->function->returns_carrier = is_carrier_type(result);
 	if (d->function->n_params != LLVMCountParams(value)) { /* declared without a prototype elsewhere */
 		d->function->params = NULL;
 		d->function = function_for(d, value);

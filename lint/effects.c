@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "annotations.h"
 #include "code.h"
 
 void lint_effects_init(struct effects *effects, const char *name)
@@ -133,7 +134,12 @@ static bool flag_word(const struct word *word, struct effects *ret)
 			*flags[i].flag = true;
 			return true;
 		}
-	if (strcmp(word->name, "insert") == 0)
+	if (strcmp(word->name, "taken") == 0) {
+		arg->taken = arg->frees = arg->null_ok = true;
+		arg->family = "object";
+	} else if (strcmp(word->name, "lent") == 0)
+		arg->lent = arg->reads = arg->null_ok = true;
+	else if (strcmp(word->name, "insert") == 0)
 		arg->change = CHANGE_INSERT;
 	else if (strcmp(word->name, "delete") == 0)
 		arg->change = CHANGE_DELETE;
@@ -314,5 +320,8 @@ int lint_effects_attach(struct program *program, const char *file, char **ret_er
 		return -1;
 	if (attach_rows(program, lint_neap_rows, true, ret_error) != 0)
 		return -1;
-	return attach_rows(program, lint_libc_rows, false, ret_error);
+	if (attach_rows(program, lint_libc_rows, false, ret_error) != 0)
+		return -1;
+	lint_annotations_attach(program);
+	return 0;
 }

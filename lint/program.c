@@ -320,6 +320,8 @@ void lint_program_clear(struct program *program)
 	free(program->globals);
 	free(program->files);
 	free(program->barriered);
+	free(program->annotations);
+	free(program->read);
 	free(program->names);
 	lint_region_clear(&program->region);
 	memset(program, 0, sizeof *program);

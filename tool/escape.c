@@ -22,6 +22,7 @@ static const char escape_help[] =
 	"  -m=2         and how it came about, step by step\n"
 	"  --json       the same as JSON, schema 1\n"
 	"  --api FILE   what functions without source do, one a line: see neap-lint(1)\n"
+	"  --no-cache   compile every file anew: see neap-lint(1)\n"
 	"  -p FILE      every file of a compile database\n"
 	"  -I, -D, -U, -std=, -include  as for the compiler; all words after -- go to clang\n"
 	"\n"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "lint/cache.h"
 #include "lint/escape_report.h"
 #include "lint/front.h"
 #include "lint_module.h"
@@ -11,7 +12,7 @@
 
 struct escape_options {
 	enum escape_detail detail;
-	bool json;
+	bool json, no_cache;
 	const char *api;
 };
 
@@ -30,6 +31,8 @@ static int parse_escape(int argc, char **argv, struct escape_options *options, s
 			options->detail = DETAIL_CHAINS;
 		} else if (strcmp(word, "--json") == 0) {
 			options->json = true;
+		} else if (strcmp(word, "--no-cache") == 0) {
+			options->no_cache = true;
 		} else if (strcmp(word, "--api") == 0 && i + 1 < argc) {
 			options->api = argv[++i];
 		} else if (strcmp(word, "-p") == 0 && i + 1 < argc) {
@@ -84,7 +87,8 @@ static int analyse_escape(struct program *program, const struct escape_options *
 			  struct job_list *jobs)
 {
 	char *error = NULL;
-	int loaded = lint_front_load(program, jobs, NULL, &error);
+	int loaded = lint_front_load(program, jobs,
+				     options->no_cache ? NULL : lint_cache_folder(&program->region), &error);
 	if (loaded < 0 || lint_effects_attach(program, options->api, &error) != 0) {
 		fprintf(stderr, "neap escape: %s\n", error);
 		free(error);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "command.h"
+#include "lint/cache.h"
 #include "lint/engine.h"
 #include "lint/escape.h"
 #include "lint/front.h"
@@ -13,7 +14,7 @@
 #include "lint_run.h"
 
 struct lint_options {
-	bool json, sarif, rules, summaries, notes, no_banned, time;
+	bool json, sarif, rules, summaries, notes, no_banned, no_cache, time;
 	const char *api, *baseline, *write_baseline, *cache;
 };
 
@@ -23,10 +24,10 @@ static bool lint_switch(const char *word, struct lint_options *options)
 	const struct {
 		const char *name;
 		bool *flag;
-	} switches[] = {{"--json", &options->json},	     {"--sarif", &options->sarif},
-			{"--rules", &options->rules},	     {"--notes", &options->notes},
-			{"--time", &options->time},	     {"--summaries", &options->summaries},
-			{"--no-banned", &options->no_banned}};
+	} switches[] = {{"--json", &options->json},	    {"--sarif", &options->sarif},
+			{"--rules", &options->rules},	    {"--notes", &options->notes},
+			{"--time", &options->time},	    {"--summaries", &options->summaries},
+			{"--no-cache", &options->no_cache}, {"--no-banned", &options->no_banned}};
 	for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
 		if (strcmp(word, switches[i].name) == 0)
 			return *switches[i].flag = true;
@@ -183,7 +184,10 @@ static int analyse_lint(struct program *program, struct findings *findings,
 {
 	char *error = NULL;
 	double start = lint_seconds();
-	int loaded = lint_front_load(program, jobs, options->cache, &error);
+	const char *cache = options->cache;
+	if (cache == NULL && !options->no_cache)
+		cache = lint_cache_folder(&program->region);
+	int loaded = lint_front_load(program, jobs, options->no_cache ? NULL : cache, &error);
 	double compiled = lint_seconds();
 	if (loaded < 0 || lint_effects_attach(program, options->api, &error) != 0) {
 		fprintf(stderr, "neap lint: %s\n", error);
