@@ -104,6 +104,10 @@ static void tell_limits(struct engine *engine, const struct function *function)
 		lint_note_add(engine->findings, function->file, function->line,
 			      "%s calls setjmp: what happens after a longjmp is not followed",
 			      function->name);
+	if (function->body->irreducible)
+		lint_note_add(engine->findings, function->file, function->line,
+			      "%s has a loop with two entries: its rounds are counted from one of them",
+			      function->name);
 	if (function->body->has_asm)
 		lint_note_add(
 			engine->findings, function->file, function->line,
