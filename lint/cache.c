@@ -153,6 +153,7 @@ void lint_cache_put(const char *folder, const struct job *job, const char *bytes
 	FILE *out = open_memstream(&list, &list_size);
 	if (out == NULL)
 		return;
+	mkdir(folder, 0777); /* there already, mostly; when it cannot be, writing fails */
 	fprintf(out, "%016" PRIx64 "\n", lint_hash(LINT_HASH_START, bytes, size));
 	for (size_t i = 0; i < job->n_inputs; i++)
 		fprintf(out, "%016" PRIx64 " %s\n", file_hash(job->inputs[i]), job->inputs[i]);

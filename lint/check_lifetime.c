@@ -31,8 +31,10 @@ struct finding *lint_report(struct engine *engine, const struct frame *frame, en
 	if (finding == NULL)
 		return NULL;
 	finding->function = engine->root->name;
-	if (inner != NULL)
+	if (inner != NULL) {
 		lint_related(finding, inner->file, inner->line, "in the call, here");
+		finding->in_call = true;
+	}
 	return finding;
 }
 

@@ -240,6 +240,7 @@ struct unit {
 
 struct program {
 	struct region region;
+	const char *folder; /* the current one, to which paths are relative; NULL until the first file */
 	struct unit *units;
 	struct function *functions;
 	struct global *globals;
@@ -264,6 +265,7 @@ struct function *lint_function_named(struct program *program, uint32_t unit, con
 				     bool is_static);
 struct global *lint_global_named(struct program *program, uint32_t unit, const char *name, bool is_static,
 				 bool *ret_new);
+/* `directory` is where a relative name stands; NULL: here. */
 uint32_t lint_file_named(struct program *program, const char *directory, const char *name);
 
 /* Call after the last unit: call graph, components, bottom-up order, facts about globals. */

@@ -88,12 +88,8 @@ static void keep_arrays(struct decoder *d)
 
 static void decode_place(struct decoder *d, LLVMValueRef function)
 {
-	unsigned len = 0, directory_len = 0;
-	const char *file = LLVMGetDebugLocFilename(function, &len);
 	d->function->line = LLVMGetDebugLocLine(function);
-	if (file != NULL && len > 0)
-		d->function->file =
-			lint_decode_file(d, file, len, LLVMGetDebugLocDirectory(function, &directory_len));
+	d->function->file = lint_decode_file(d, function, d->function->file);
 }
 
 static void decode_body(struct decoder *d, LLVMValueRef value)

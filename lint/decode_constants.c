@@ -130,13 +130,8 @@ void lint_decode_global(struct decoder *d, LLVMValueRef value)
 			memcpy(global->initials, list.items, list.n * sizeof *list.items);
 		global->n_initials = (uint32_t)list.n;
 		global->initial_known = list.whole;
-		unsigned len = 0;
-		const char *file = LLVMGetDebugLocFilename(value, &len);
 		global->line = LLVMGetDebugLocLine(value);
-		unsigned directory_len = 0;
-		const char *directory = LLVMGetDebugLocDirectory(value, &directory_len);
-		if (file != NULL && len > 0)
-			global->file = lint_decode_file(d, file, len, directory);
+		global->file = lint_decode_file(d, value, global->file);
 	}
 	free(list.items);
 	global->type = lint_type_name(d, LLVMGlobalGetValueType(value));

@@ -334,16 +334,6 @@ void lint_decode_insn(struct decoder *d, LLVMValueRef value, uint32_t index, uin
 	insn->carrier = lint_type_is_carrier(type);
 	insn->line = LLVMGetDebugLocLine(value);
 	insn->column = (uint16_t)LLVMGetDebugLocColumn(value);
-	insn->file = d->function->file;
-	if (insn->line != 0) {
-		unsigned len = 0, directory_len = 0;
-		const char *file = LLVMGetDebugLocFilename(value, &len);
-		if (file != NULL && len > 0)
-			insn->file =
-				file == d->last_file_name
-					? d->last_file
-					: lint_decode_file(d, file, len,
-							   LLVMGetDebugLocDirectory(value, &directory_len));
-	}
+	insn->file = insn->line != 0 ? lint_decode_file(d, value, d->function->file) : d->function->file;
 	decode_value(d, insn, value, index);
 }

@@ -1,6 +1,7 @@
 /* decode_types.c: LLVM's types in bytes and bits; names of functions, globals and files. */
 #include "decoder.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 bool lint_type_is_pointer(LLVMTypeRef type)
@@ -57,10 +58,21 @@ const char *lint_llvm_name(LLVMValueRef value)
 	return LLVMGetValueName2(value, &len);
 }
 
+/* Two units that define the same name, main for instance, belong to two programs: to each its own. Copies of one inline
+ * function are the same.
+ */
+static bool defines_alone(LLVMValueRef value)
+{
+	return !LLVMIsDeclaration(value) && LLVMGetLinkage(value) == LLVMExternalLinkage;
+}
+
 struct function *lint_decode_function(struct decoder *d, LLVMValueRef value)
 {
-	struct function *function =
-		lint_function_named(d->program, d->unit, lint_llvm_name(value), is_internal(value));
+	const char *name = lint_llvm_name(value);
+	struct function *function = lint_function_named(d->program, d->unit, name, is_internal(value));
+	if (!is_internal(value) && function->body != NULL && function->unit != d->unit &&
+	    defines_alone(value))
+		function = lint_function_named(d->program, d->unit, name, true);
 	if (function->params != NULL)
 		return function;
 	LLVMTypeRef result = LLVMGetReturnType(LLVMGlobalGetValueType(value));
@@ -87,12 +99,21 @@ uint32_t lint_decode_global_index(struct decoder *d, LLVMValueRef value)
 	return (uint32_t)(global - d->program->globals);
 }
 
-uint32_t lint_decode_file(struct decoder *d, const char *name, unsigned len, const char *directory)
+uint32_t lint_decode_file(struct decoder *d, LLVMValueRef value, uint32_t otherwise)
 {
-	if (name == d->last_file_name)
-		return d->last_file;
-	char *file = lint_region_text(&d->program->region, name, len);
-	d->last_file_name = name;
-	d->last_file = lint_file_named(d->program, directory, file);
-	return d->last_file;
+	unsigned len = 0, directory_len = 0;
+	const char *name = LLVMGetDebugLocFilename(value, &len);
+	if (name == NULL || len == 0)
+		return otherwise;
+	struct decoded_file *known = &d->files[((uintptr_t)name >> 3) % DECODED_FILES];
+	if (known->name == name)
+		return known->file;
+	const char *directory = LLVMGetDebugLocDirectory(value, &directory_len);
+	char *name_copy = strndup(name, len),
+	     *directory_copy = directory != NULL ? strndup(directory, directory_len) : NULL;
+	if (name_copy != NULL)
+		*known = (struct decoded_file){name, lint_file_named(d->program, directory_copy, name_copy)};
+	free(name_copy);
+	free(directory_copy);
+	return known->name == name ? known->file : otherwise;
 }

@@ -22,6 +22,13 @@ struct number {
 	uint32_t index;
 };
 
+/* Source files that were named lately: nearly every instruction repeats one. */
+#define DECODED_FILES 64
+struct decoded_file {
+	const char *name;
+	uint32_t file;
+};
+
 struct decoder {
 	struct program *program;
 	LLVMModuleRef module;
@@ -39,9 +46,7 @@ struct decoder {
 	uint32_t *targets;
 	struct variable *variables;
 	struct scope *scopes;
-	/* The last source file, since nearly every instruction repeats it. */
-	const char *last_file_name;
-	uint32_t last_file;
+	struct decoded_file files[DECODED_FILES]; /* by LLVM's text of the name */
 	const char *last_type_name, *last_type;
 };
 
@@ -61,7 +66,8 @@ const char *lint_type_name(struct decoder *d, LLVMTypeRef type);
 const char *lint_llvm_name(LLVMValueRef value);
 struct function *lint_decode_function(struct decoder *d, LLVMValueRef value);
 uint32_t lint_decode_global_index(struct decoder *d, LLVMValueRef value);
-uint32_t lint_decode_file(struct decoder *d, const char *name, unsigned len, const char *directory);
+/* The file of the value's debug record, `otherwise` when it has none. */
+uint32_t lint_decode_file(struct decoder *d, LLVMValueRef value, uint32_t otherwise);
 
 struct operand lint_decode_constant(struct decoder *d, LLVMValueRef value);
 /* Bytes that the address computation adds; without its unknown indices when `ret_varies`. */

@@ -146,7 +146,8 @@ struct value lint_symbol_test(struct engine *engine, enum compare compare, struc
 	bool deny = compare == CMP_NE || compare == CMP_SLE || compare == CMP_ULE || compare == CMP_SGE ||
 		    compare == CMP_UGE;
 	uint64_t question = compare == CMP_EQ || compare == CMP_NE ? 1 : compare >= CMP_SLT ? 2 : 3;
-	if (swap || (question == 1 && (a.id > b.id || (a.id == b.id && a.kind > b.kind)))) {
+	if (swap ||
+	    (question == 1 && b.kind != VALUE_NUMBER && (a.id > b.id || (a.id == b.id && a.kind > b.kind)))) {
 		struct value t = a;
 		a = b;
 		b = t;
@@ -159,7 +160,7 @@ struct value lint_symbol_test(struct engine *engine, enum compare compare, struc
 	if (!engine->symbols[id].derived) {
 		engine->symbols[id].derived = true;
 		note_derived(engine, &engine->symbols[id], 0, &a);
-		note_derived(engine, &engine->symbols[id], 1, &b);
+		note_derived(engine, &engine->symbols[id], 1, b.kind == VALUE_NUMBER ? &a : &b);
 	}
 	return (struct value){.kind = VALUE_TEST, .compare = deny ? CMP_EQ : CMP_NE, .id = id};
 }
@@ -471,6 +472,7 @@ void lint_explore(struct engine *engine, struct frame *caller, const struct insn
 		  struct state_list *ret)
 {
 	const struct body *body = function->body;
+	/* neap-lint: allow dangling-stack: only frames that it calls point to it; states hold copies */
 	struct frame frame = {.caller = caller,
 			      .call = call,
 			      .function = function,

@@ -73,7 +73,7 @@ void lint_engine_run(struct program *program, struct findings *findings);
 uint32_t lint_thing(struct engine *engine, enum thing_kind kind, uint64_t key);
 uint32_t lint_thing_anew(struct engine *engine, struct state *state, enum thing_kind kind, uint64_t key);
 struct value lint_symbol_anew(struct engine *engine, struct state *state, uint64_t key);
-/* The truth of `a compare b` for two values that are addresses or symbols. */
+/* The truth of `a compare b` for an address or symbol and another one, or a number. */
 struct value lint_symbol_test(struct engine *engine, enum compare compare, struct value a, struct value b);
 uint64_t lint_key(const struct frame *frame, const struct insn *insn, uint32_t salt);
 

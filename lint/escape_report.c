@@ -1,5 +1,6 @@
 /* escape_report.c: decisions as text in the form of Go's -m and -m=2, and as JSON. */
 #include "escape_report.h"
+#include "report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -239,6 +240,18 @@ static json_t *decision_json(const struct escape *e, const struct decision *deci
 	return item;
 }
 
+/* A comment answers a grade as it answers dangling-stack of `neap lint`, where the local is declared. */
+static bool is_answered(struct escape_report *report, const struct escape *e, const struct decision *decision)
+{
+	if (decision->grade <= GRADE_INFO)
+		return false;
+	struct position at = position_of(e, decision->place);
+	uint32_t line;
+	const char *reason = lint_answer_at(report->program, e->region, at.file, at.line,
+					    lint_checks[CHECK_DANGLING_STACK].id, &line);
+	return reason != NULL && reason[0] != '\0';
+}
+
 static void count(struct escape_report *report, const struct decision *decision)
 {
 	report->dangling += decision->grade == GRADE_DANGLING;
@@ -300,7 +313,10 @@ void lint_escape_report(const struct escape *e, void *ctx)
 		if (!is_told(report, e, decision) || strcmp(last, text) == 0)
 			continue; /* a struct in two registers is one parameter of the source */
 		last = text;
-		count(report, decision);
+		if (!is_answered(report, e, decision))
+			count(report, decision);
+		else if (report->detail == DETAIL_GRADES)
+			continue;
 		if (list != NULL)
 			json_array_append_new(list, decision_json(e, decision, text));
 		else

@@ -343,6 +343,9 @@ static struct value compare_values(struct engine *engine, struct state *state, s
 				      .compare = (uint8_t)compare,
 				      .id = a.id,
 				      .number = b.number - a.number};
+	/* An element that is NULL, or not, says nothing of its array. */
+	if (a.kind == VALUE_ADDRESS && a.number == OFFSET_ANY && (compare == CMP_EQ || compare == CMP_NE))
+		return lint_symbol_test(engine, compare, a, b);
 	if (a.kind == VALUE_ADDRESS && b.number == 0 &&
 	    (compare == CMP_EQ || compare == CMP_NE || compare == CMP_UGT)) {
 		compare = compare == CMP_EQ ? CMP_EQ : CMP_NE;
@@ -510,7 +513,8 @@ static struct value eval_plain(struct engine *engine, struct frame *frame, struc
 	case OP_SELECT:
 		return eval_select(engine, state, a, b,
 				   lint_operand(engine, frame, operand_of(frame->body, insn, 2)));
-	case OP_EXTRACT: return insn->pointer ? a : (struct value){0};
+	case OP_EXTRACT: /* a struct in registers is known by its first word only */
+		return insn->pointer && insn->offset == 0 ? a : (struct value){0};
 	case OP_ADD:
 	case OP_SUB:
 	case OP_MUL:

@@ -80,6 +80,30 @@ struct finding *lint_finding_add(struct findings *findings, enum check_id check,
 	return finding;
 }
 
+static bool told_at(const struct findings *findings, const struct finding *call)
+{
+	for (size_t i = 0; i < findings->n; i++) {
+		const struct finding *other = &findings->items[i];
+		if (other != call && other->check == call->check && other->file == call->related_file &&
+		    other->line == call->related_line)
+			return true;
+	}
+	return false;
+}
+
+void lint_findings_fold(struct findings *findings)
+{
+	size_t kept = 0;
+	bool *folded = lint_calloc(findings->n, sizeof *folded);
+	for (size_t i = 0; i < findings->n; i++)
+		folded[i] = findings->items[i].in_call && told_at(findings, &findings->items[i]);
+	for (size_t i = 0; i < findings->n; i++)
+		if (!folded[i])
+			findings->items[kept++] = findings->items[i];
+	findings->n = kept;
+	free(folded);
+}
+
 void lint_note_add(struct findings *findings, uint32_t file, uint32_t line, const char *format, ...)
 {
 	char text[400];

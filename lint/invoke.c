@@ -352,6 +352,7 @@ static void apply(const struct invocation *v, struct state *state, struct state_
 	if (!is_row(v))
 		havoc_globals(v->engine, state);
 	state->result = result_of(v, state);
+	state->tried |= v->effects->makes != NULL && v->effects->maybe_null;
 	if (v->effects->makes != NULL && state->result.kind == VALUE_ADDRESS) {
 		note_strict(v, state, state->result);
 		note_pool(v, state, state->result);

@@ -223,6 +223,7 @@ bool lint_merge(struct engine *engine, struct state *into, const struct state *f
 	merge_facts(into, from);
 	merge_kept(into, from);
 	into->locks = into->locks < from->locks ? into->locks : from->locks;
+	into->tried |= from->tried;
 	into->iterated |= from->iterated;
 	for (size_t i = 0; i < into->n_loops; i++)
 		for (size_t j = 0; j < from->n_loops; j++)

@@ -51,7 +51,9 @@ static void summarise_param(struct engine *engine, const struct state_list *ends
 		arg->family = "object";
 }
 
-/* The result is a new object on every path on which it is not NULL. */
+/* The result is a new object on every path on which it is not NULL. A NULL from a path on which nothing was asked for an
+ * object is an answer to the arguments, which the caller knows, and no failure that every caller has to expect.
+ */
 static void summarise_result(struct engine *engine, const struct function *function,
 			     const struct state_list *ends, struct effects *ret)
 {
@@ -61,7 +63,7 @@ static void summarise_result(struct engine *engine, const struct function *funct
 	for (size_t s = 0; s < ends->n; s++) {
 		struct value result = ends->items[s]->result;
 		if (result.kind == VALUE_NUMBER && result.number == 0) {
-			null = true;
+			null |= ends->items[s]->tried;
 			continue;
 		}
 		const struct thing *thing = result.kind == VALUE_ADDRESS ? &engine->things[result.id] : NULL;
@@ -163,6 +165,7 @@ void lint_engine_run(struct program *program, struct findings *findings)
 	for (uint32_t i = 0; i < program->n_bottom_up; i++)
 		run_root(&engine, &program->functions[program->bottom_up[i]]);
 	lint_check_sharing(&engine);
+	lint_findings_fold(findings);
 	for (size_t i = 0; i < program->n_functions; i++)
 		lint_live_free(engine.live[i]);
 	free(engine.live);

@@ -125,6 +125,7 @@ struct state {
 		cap_loops;
 	uint32_t stamp;
 	uint32_t locks;	     /* held */
+	bool tried;	     /* something that can fail was asked for an object */
 	bool iterated;	     /* some loop has been around */
 	struct value result; /* of the function that has just returned */
 };

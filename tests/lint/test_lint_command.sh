@@ -23,6 +23,8 @@ expect() {
 	fi
 }
 
+export XDG_CACHE_HOME="$work/home"
+
 cd "$work" || exit 2
 printf '#include <stdlib.h>\nint f(int *p)\n{\n\tfree(p);\n\treturn *p;\n}\n' >bad.c
 printf 'int f(int *p)\n{\n\treturn *p;\n}\n' >good.c
@@ -122,6 +124,8 @@ done
 
 # Neap's own sources hold.
 cd "$root" || exit 2
-expect 0 '' "$neap" lint --cache "$work/cache" src tool lint -Iinclude -Isrc -Iinspect -I. -- -D_GNU_SOURCE -DNEAP_CHECK=1 -DNEAP_STATIC -DNEAP_WITH_LLVM -isystem "$llvm"
+set -- src tool lint lab inspect -Iinclude -Isrc -Iinspect -I. -- -D_GNU_SOURCE -DNEAP_CHECK=1 -DNEAP_STATIC -DNEAP_LINT_VERSION='""' -DNEAP_LLVM='""' -isystem "$llvm"
+expect 0 '' "$neap" lint "$@"
+expect 0 '' "$neap" escape "$@"
 
 exit $failed
