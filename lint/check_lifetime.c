@@ -22,12 +22,13 @@ struct finding *lint_report(struct engine *engine, const struct frame *frame, en
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	const struct insn *inner = frame->caller != NULL ? insn : NULL;
-	if (inner != NULL && told_before(engine->findings, check, inner))
+	if (inner != NULL &&
+	    (told_before(engine->findings, check, inner) || told_before(&engine->found, check, inner)))
 		return NULL; /* the callee's own mistake */
 	for (; frame->caller != NULL; frame = frame->caller)
 		insn = frame->call;
 	struct finding *finding =
-		lint_finding_add(engine->findings, check, insn->file, insn->line, insn->column, "%s", text);
+		lint_finding_add(&engine->found, check, insn->file, insn->line, insn->column, "%s", text);
 	if (finding == NULL)
 		return NULL;
 	finding->function = engine->root->name;

@@ -181,7 +181,9 @@ struct function {
 	struct effects *summary; /* computed; NULL until then */
 	uint32_t component;	 /* strongly connected component, bottom-up */
 	bool recursive;
-	uint64_t content_key; /* of everything that its result depends on */
+	uint64_t content_key; /* of everything that its result depends on: keys.h; 0: not known yet */
+	bool calls_anywhere;  /* it, or what it calls, calls through a pointer */
+	bool recalled;	      /* its summary and findings are those of an earlier run */
 };
 
 /* A piece of a global's initial value: number at offset, or the address of something. */

@@ -46,7 +46,8 @@ struct symbol {
 struct engine {
 	struct program *program;
 	struct findings *findings;
-	struct region region; /* of one root */
+	struct findings found; /* of one root */
+	struct region region;  /* of one root */
 	struct thing *things;
 	uint32_t *thing_table, *symbol_table; /* open addressing by key */
 	struct symbol *symbols;
@@ -60,10 +61,13 @@ struct engine {
 	uint32_t marks;	    /* prunings so far */
 	uint64_t total_steps;
 	struct sharing *sharing; /* check_sharing.c */
+	bool shares;		 /* this root added to it */
 };
 
-/* Explores every function with a body, callees first, adds findings, and completes the summaries. */
-void lint_engine_run(struct program *program, struct findings *findings);
+/* Explores every function with a body, callees first, adds findings, and completes the summaries. `cache` is a folder
+ * for what was found in each, or NULL.
+ */
+void lint_engine_run(struct program *program, const char *cache, struct findings *findings);
 
 /* --- Between the engine's files ----------------------------------------------------------------------------- */
 

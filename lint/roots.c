@@ -1,6 +1,8 @@
 /* roots.c: explores every function for its own sake and writes its summary. */
 #include "engine.h"
+#include "keys.h"
 #include "live.h"
+#include "recall.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,24 +97,24 @@ static void summarise_result(struct engine *engine, const struct function *funct
 static void tell_limits(struct engine *engine, const struct function *function)
 {
 	if (engine->over_steps)
-		lint_note_add(engine->findings, function->file, function->line,
+		lint_note_add(&engine->found, function->file, function->line,
 			      "gave up on %s: more paths than the budget allows; some were not followed",
 			      function->name);
 	else if (engine->over_states)
-		lint_note_add(engine->findings, function->file, function->line,
+		lint_note_add(&engine->found, function->file, function->line,
 			      "%s: more states than the budget allows; some paths were not followed",
 			      function->name);
 	if (function->body->calls_setjmp)
-		lint_note_add(engine->findings, function->file, function->line,
+		lint_note_add(&engine->found, function->file, function->line,
 			      "%s calls setjmp: what happens after a longjmp is not followed",
 			      function->name);
 	if (function->body->irreducible)
-		lint_note_add(engine->findings, function->file, function->line,
+		lint_note_add(&engine->found, function->file, function->line,
 			      "%s has a loop with two entries: its rounds are counted from one of them",
 			      function->name);
 	if (function->body->has_asm)
 		lint_note_add(
-			engine->findings, function->file, function->line,
+			&engine->found, function->file, function->line,
 			"%s has inline assembly: its operands are taken to be changed, other memory not",
 			function->name);
 }
@@ -157,13 +159,47 @@ static void run_root(struct engine *engine, struct function *function)
 	reset_engine(engine);
 }
 
-void lint_engine_run(struct program *program, struct findings *findings)
+/* What was found in the root, once for each place. */
+static void tell_found(struct engine *engine)
+{
+	struct findings *found = &engine->found, *all = engine->findings;
+	for (size_t i = 0; i < found->n; i++) {
+		const struct finding *from = &found->items[i];
+		struct finding *to = lint_finding_add(all, from->check, from->file, from->line, from->column,
+						      "%s", from->message);
+		if (to == NULL)
+			continue;
+		to->function = lint_region_text(&all->region, from->function, strlen(from->function));
+		to->in_call = from->in_call;
+		if (from->related != NULL)
+			lint_related(to, from->related_file, from->related_line,
+				     lint_region_text(&all->region, from->related, strlen(from->related)));
+	}
+	for (size_t i = 0; i < found->n_notes; i++)
+		lint_note_add(all, found->notes[i].file, found->notes[i].line, "%s", found->notes[i].text);
+	lint_findings_clear(found);
+	*found = (struct findings){0};
+}
+
+void lint_engine_run(struct program *program, const char *cache, struct findings *findings)
 {
 	struct engine engine = {.program = program, .findings = findings};
 	engine.live = lint_calloc(program->n_functions + 1, sizeof *engine.live);
 	lint_barrier_types(program);
-	for (uint32_t i = 0; i < program->n_bottom_up; i++)
-		run_root(&engine, &program->functions[program->bottom_up[i]]);
+	if (cache != NULL)
+		lint_keys_compute(program);
+	struct recall *recall = lint_recall_open(cache, program);
+	for (uint32_t i = 0; i < program->n_bottom_up; i++) {
+		struct function *function = &program->functions[program->bottom_up[i]];
+		function->recalled = lint_recall_get(recall, function, &engine.found);
+		engine.shares = false;
+		if (!function->recalled)
+			run_root(&engine, function);
+		if (!function->recalled && !engine.shares) /* sharing is judged over the whole program */
+			lint_recall_put(recall, function, &engine.found);
+		tell_found(&engine);
+	}
+	lint_recall_close(recall);
 	lint_check_sharing(&engine);
 	lint_findings_fold(findings);
 	for (size_t i = 0; i < program->n_functions; i++)

@@ -184,10 +184,10 @@ static int analyse_lint(struct program *program, struct findings *findings,
 {
 	char *error = NULL;
 	double start = lint_seconds();
-	const char *cache = options->cache;
+	const char *cache = options->no_cache ? NULL : options->cache;
 	if (cache == NULL && !options->no_cache)
 		cache = lint_cache_folder(&program->region);
-	int loaded = lint_front_load(program, jobs, options->no_cache ? NULL : cache, &error);
+	int loaded = lint_front_load(program, jobs, cache, &error);
 	double compiled = lint_seconds();
 	if (loaded < 0 || lint_effects_attach(program, options->api, &error) != 0) {
 		fprintf(stderr, "neap lint: %s\n", error);
@@ -197,7 +197,7 @@ static int analyse_lint(struct program *program, struct findings *findings,
 	unsigned left_out = tell_not_analysed(jobs);
 	lint_escape_program(program, NULL, NULL);
 	double escaped = lint_seconds();
-	lint_engine_run(program, findings);
+	lint_engine_run(program, cache, findings);
 	if (!options->no_banned)
 		lint_check_banned(program, findings);
 	if (options->time)
