@@ -1,15 +1,16 @@
 /* keys.c: what a function's result depends on: see keys.h. */
 #include "keys.h"
 
+#include <dlfcn.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "effects.h"
-#include "neap/base.h"
-
-/* Part of every key: raised when the rules or their words change. */
-#define KEY_FORM "neap-lint-found-1"
-
+#include "findings.h"
 static uint64_t add(uint64_t hash, uint64_t number)
 {
 	return lint_hash(hash, &number, sizeof number);
@@ -122,11 +123,31 @@ static uint64_t add_callees(uint64_t hash, const struct program *program, const 
 	return *ret_anywhere ? add(hash, whole) : hash;
 }
 
+/* Of the bytes of the analyser itself: another one may find other things. */
+static uint64_t analyser_hash(void)
+{
+	Dl_info here;
+	struct stat info;
+	uint64_t hash = LINT_HASH_START;
+	/* Any object of this module tells where its file is. */
+	int fd = dladdr(lint_checks, &here) != 0 ? open(here.dli_fname, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd >= 0 && fstat(fd, &info) == 0 && info.st_size > 0) {
+		void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (bytes != MAP_FAILED) {
+			hash = lint_hash(hash, bytes, (size_t)info.st_size);
+			munmap(bytes, (size_t)info.st_size);
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	return hash;
+}
+
 /* What every function may depend on. */
 static uint64_t program_facts(const struct program *program)
 {
-	uint64_t hash = add_text(add_text(LINT_HASH_START, KEY_FORM), neap_version());
-	hash = add(add(hash, program->closed), program->n_barriered);
+	uint64_t hash = add(analyser_hash(), program->closed);
+	hash = add(hash, program->n_barriered);
 	for (size_t i = 0; i < program->n_barriered; i++) {
 		hash = add_text(hash, program->barriered[i].name);
 		hash = add_global(hash, program, program->barriered[i].descriptor);

@@ -122,8 +122,10 @@ static void tell_limits(struct engine *engine, const struct function *function)
 static void reset_engine(struct engine *engine)
 {
 	engine->n_things = engine->n_symbols = 0;
-	memset(engine->thing_table, 0, engine->thing_size * sizeof *engine->thing_table);
-	memset(engine->symbol_table, 0, engine->symbol_size * sizeof *engine->symbol_table);
+	if (engine->thing_table != NULL)
+		memset(engine->thing_table, 0, engine->thing_size * sizeof *engine->thing_table);
+	if (engine->symbol_table != NULL)
+		memset(engine->symbol_table, 0, engine->symbol_size * sizeof *engine->symbol_table);
 	lint_region_clear(&engine->region);
 	engine->total_steps += engine->steps;
 	engine->steps = 0;
@@ -181,24 +183,66 @@ static void tell_found(struct engine *engine)
 	*found = (struct findings){0};
 }
 
+/* Functions of this run by content key. Every unit has its own copy of a header's inline functions; one is enough. */
+struct seen {
+	uint32_t *slots; /* open addressing: 1 + function */
+	size_t size;
+};
+
+/* The slot of the function's key: taken by an equal one, or free. */
+static uint32_t *seen_slot(const struct seen *seen, const struct program *program, uint64_t key)
+{
+	size_t at = key & (seen->size - 1);
+	while (seen->slots[at] != 0 && program->functions[seen->slots[at] - 1].content_key != key)
+		at = (at + 1) & (seen->size - 1);
+	return &seen->slots[at];
+}
+
+/* The summary of an equal function; what was found there is told there. */
+static bool copy_equal(struct engine *engine, const struct seen *seen, struct function *function)
+{
+	uint32_t slot = *seen_slot(seen, engine->program, function->content_key);
+	if (slot == 0)
+		return false;
+	const struct function *equal = &engine->program->functions[slot - 1];
+	*function->summary = *equal->summary;
+	function->no_return = equal->no_return;
+	return true;
+}
+
+/* By an equal function of this run, by an earlier run, or by exploring it. */
+static void judge_root(struct engine *engine, struct recall *recall, struct seen *seen,
+		       struct function *function)
+{
+	if (copy_equal(engine, seen, function))
+		return;
+	function->recalled = lint_recall_get(recall, function, &engine->found);
+	engine->shares = false;
+	if (!function->recalled)
+		run_root(engine, function);
+	if (engine->shares) /* judged over the whole program: to be seen again, in every copy and every run */
+		return;
+	if (!function->recalled)
+		lint_recall_put(recall, function, &engine->found);
+	*seen_slot(seen, engine->program, function->content_key) = function->index + 1;
+}
+
 void lint_engine_run(struct program *program, const char *cache, struct findings *findings)
 {
 	struct engine engine = {.program = program, .findings = findings};
 	engine.live = lint_calloc(program->n_functions + 1, sizeof *engine.live);
 	lint_barrier_types(program);
-	if (cache != NULL)
-		lint_keys_compute(program);
+	lint_keys_compute(program);
 	struct recall *recall = lint_recall_open(cache, program);
+	struct seen seen = {.size = 64};
+	while (seen.size < 2 * (size_t)program->n_bottom_up)
+		seen.size *= 2;
+	seen.slots = lint_calloc(seen.size, sizeof *seen.slots);
 	for (uint32_t i = 0; i < program->n_bottom_up; i++) {
-		struct function *function = &program->functions[program->bottom_up[i]];
-		function->recalled = lint_recall_get(recall, function, &engine.found);
-		engine.shares = false;
-		if (!function->recalled)
-			run_root(&engine, function);
-		if (!function->recalled && !engine.shares) /* sharing is judged over the whole program */
-			lint_recall_put(recall, function, &engine.found);
+		judge_root(&engine, recall, &seen, &program->functions[program->bottom_up[i]]);
 		tell_found(&engine);
 	}
+	free(seen.slots);
 	lint_recall_close(recall);
 	lint_check_sharing(&engine);
 	lint_findings_fold(findings);

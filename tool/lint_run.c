@@ -212,7 +212,7 @@ int run_lint_analysis(int argc, char **argv)
 	struct job_list jobs = {0};
 	/* neap-lint: allow dangling-stack: the program's globals point into its own region, which goes with it */
 	struct program program = {0};
-	struct findings findings = {0};
+	struct findings findings = {0}; /* neap-lint: allow dangling-stack: its texts outlive no program */
 	int result = parse_lint(argc, argv, &options, &jobs);
 	if (result == EXIT_CLEAN && options.rules)
 		print_rules();
