@@ -483,15 +483,14 @@ void lint_explore(struct engine *engine, struct frame *caller, const struct insn
 	frame.chain = caller == NULL ? 1 : lint_key(caller, call, 17);
 	frame.temps = lint_calloc(body->n_insns + 1, sizeof *frame.temps);
 	frame.pending = lint_calloc(body->n_blocks, sizeof *frame.pending);
-	for (uint32_t i = 0; i < body->n_insns; i++)
-		if (body->insns[i].op == OP_LOCAL) {
-			uint32_t thing =
-				lint_thing(engine, THING_LOCAL, lint_key(&frame, &body->insns[i], 0));
-			engine->things[thing].index = i;
-			engine->things[thing].function = function;
-			engine->things[thing].depth = frame.depth;
-			frame.temps[i] = (struct value){.kind = VALUE_ADDRESS, .id = thing};
-		}
+	for (uint32_t i = 0; i < frame.live->n_locals; i++) {
+		uint32_t local = frame.live->locals[i];
+		uint32_t thing = lint_thing(engine, THING_LOCAL, lint_key(&frame, &body->insns[local], 0));
+		engine->things[thing].index = local;
+		engine->things[thing].function = function;
+		engine->things[thing].depth = frame.depth;
+		frame.temps[local] = (struct value){.kind = VALUE_ADDRESS, .id = thing};
+	}
 	run_from(engine, &frame, state, body->blocks[0].first);
 	while (!engine->over_steps && run_next(engine, &frame))
 		;

@@ -48,6 +48,7 @@ struct engine {
 	struct findings *findings;
 	struct findings found; /* of one root */
 	struct region region;  /* of one root */
+	struct state_pool states;
 	struct thing *things;
 	uint32_t *thing_table, *symbol_table; /* open addressing by key */
 	struct symbol *symbols;

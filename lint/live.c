@@ -136,6 +136,9 @@ struct live *lint_live_solve(const struct body *body)
 	live->bit_of = lint_calloc(body->n_insns + 1, sizeof *live->bit_of);
 	live->is_join = lint_calloc(body->n_blocks, sizeof *live->is_join);
 	find_joins(live, body);
+	live->locals = lint_calloc(body->n_variables + 1, sizeof *live->locals);
+	for (uint32_t i = 0; i < body->n_variables; i++)
+		live->locals[live->n_locals++] = body->variables[i].insn;
 	find_crossing(live, body);
 	number_bits(live, body);
 	size_t words = (size_t)body->n_blocks * live->n_words;
@@ -158,5 +161,6 @@ void lint_live_free(struct live *live)
 	free(live->bit_of);
 	free(live->in);
 	free(live->is_join);
+	free(live->locals);
 	free(live);
 }

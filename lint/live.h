@@ -16,8 +16,9 @@ struct live {
 	uint8_t *crosses; /* by instruction: another block needs its result */
 	uint32_t *bit_of; /* by instruction: 1 + its bit, for tracked locals and crossing results; 0: none */
 	uint64_t *in;	  /* by block, n_words each */
+	uint32_t *locals; /* the OP_LOCALs; n_locals of them */
 	bool *is_join;	  /* by block: several ways lead here */
-	uint32_t n_bits, n_words;
+	uint32_t n_bits, n_words, n_locals;
 };
 
 struct live *lint_live_solve(const struct body *body);

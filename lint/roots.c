@@ -9,7 +9,7 @@
 
 static struct state *first_state(struct engine *engine, const struct function *function, struct value *params)
 {
-	struct state *state = lint_state_new();
+	struct state *state = lint_state_new(&engine->states);
 	for (uint32_t i = 0; i < function->n_params; i++) {
 		if (function->params[i].pointer) {
 			uint32_t thing = lint_thing(engine, THING_PARAM, i);
@@ -249,6 +249,7 @@ void lint_engine_run(struct program *program, const char *cache, struct findings
 	for (size_t i = 0; i < program->n_functions; i++)
 		lint_live_free(engine.live[i]);
 	free(engine.live);
+	lint_state_pool_clear(&engine.states);
 	free(engine.things);
 	free(engine.thing_table);
 	free(engine.symbol_table);

@@ -4,31 +4,59 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct state *lint_state_new(void)
+struct state *lint_state_new(struct state_pool *pool)
 {
-	return lint_calloc(1, sizeof(struct state));
+	struct state *state = pool->idle;
+	if (state == NULL) {
+		state = lint_calloc(1, sizeof *state);
+		state->pool = pool;
+		return state;
+	}
+	pool->idle = state->next;
+	struct state had = *state;
+	*state = (struct state){.pool = pool,
+				.cells = had.cells,
+				.traits = had.traits,
+				.facts = had.facts,
+				.kept = had.kept,
+				.loops = had.loops,
+				.cap_cells = had.cap_cells,
+				.cap_traits = had.cap_traits,
+				.cap_facts = had.cap_facts,
+				.cap_kept = had.cap_kept,
+				.cap_loops = had.cap_loops};
+	return state;
 }
 
-static void *copy_array(const void *array, size_t n, size_t item, size_t *capacity)
+/* `n` items of `from` to `to`, which has room for `capacity` and is what is returned, or grown. */
+static void *copy_array(void *to, size_t *capacity, const void *from, size_t n, size_t item)
 {
-	*capacity = 0;
-	if (n == 0)
-		return NULL;
 	/* Room for a few more: nearly every copy is written to at once. */
-	void *copy = lint_grow(NULL, capacity, n + 4, item);
-	memcpy(copy, array, n * item);
-	return copy;
+	to = lint_grow(to, capacity, n + 4, item);
+	if (n > 0)
+		memcpy(to, from, n * item);
+	return to;
 }
 
 struct state *lint_state_copy(const struct state *state)
 {
-	struct state *copy = lint_calloc(1, sizeof *copy);
+	struct state *copy = lint_state_new(state->pool), had = *copy;
 	*copy = *state;
-	copy->cells = copy_array(state->cells, state->n_cells, sizeof *copy->cells, &copy->cap_cells);
-	copy->traits = copy_array(state->traits, state->n_traits, sizeof *copy->traits, &copy->cap_traits);
-	copy->facts = copy_array(state->facts, state->n_facts, sizeof *copy->facts, &copy->cap_facts);
-	copy->kept = copy_array(state->kept, state->n_kept, sizeof *copy->kept, &copy->cap_kept);
-	copy->loops = copy_array(state->loops, state->n_loops, sizeof *copy->loops, &copy->cap_loops);
+	copy->next = NULL;
+	copy->cap_cells = had.cap_cells;
+	copy->cap_traits = had.cap_traits;
+	copy->cap_facts = had.cap_facts;
+	copy->cap_kept = had.cap_kept;
+	copy->cap_loops = had.cap_loops;
+	copy->cells =
+		copy_array(had.cells, &copy->cap_cells, state->cells, state->n_cells, sizeof *copy->cells);
+	copy->traits = copy_array(had.traits, &copy->cap_traits, state->traits, state->n_traits,
+				  sizeof *copy->traits);
+	copy->facts =
+		copy_array(had.facts, &copy->cap_facts, state->facts, state->n_facts, sizeof *copy->facts);
+	copy->kept = copy_array(had.kept, &copy->cap_kept, state->kept, state->n_kept, sizeof *copy->kept);
+	copy->loops =
+		copy_array(had.loops, &copy->cap_loops, state->loops, state->n_loops, sizeof *copy->loops);
 	return copy;
 }
 
@@ -36,12 +64,22 @@ void lint_state_free(struct state *state)
 {
 	if (state == NULL)
 		return;
-	free(state->cells);
-	free(state->traits);
-	free(state->facts);
-	free(state->kept);
-	free(state->loops);
-	free(state);
+	state->next = state->pool->idle;
+	state->pool->idle = state;
+}
+
+void lint_state_pool_clear(struct state_pool *pool)
+{
+	while (pool->idle != NULL) {
+		struct state *state = pool->idle;
+		pool->idle = state->next;
+		free(state->cells);
+		free(state->traits);
+		free(state->facts);
+		free(state->kept);
+		free(state->loops);
+		free(state);
+	}
 }
 
 /* --- Cells ------------------------------------------------------------------------------------------------- */

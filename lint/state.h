@@ -116,6 +116,8 @@ struct loop_count {
 };
 
 struct state {
+	struct state_pool *pool;
+	struct state *next; /* in the pool */
 	struct cell *cells;
 	struct trait *traits;
 	struct fact *facts;
@@ -130,9 +132,16 @@ struct state {
 	struct value result; /* of the function that has just returned */
 };
 
-struct state *lint_state_new(void);
+/* States that are not in use, with their arrays: a branch makes a state and a merge ends one, all the time. */
+struct state_pool {
+	struct state *idle;
+};
+struct state *lint_state_new(struct state_pool *pool);
 struct state *lint_state_copy(const struct state *state);
+/* Back to the pool that it came from. NULL is allowed. */
 void lint_state_free(struct state *state);
+/* Frees what is idle. */
+void lint_state_pool_clear(struct state_pool *pool);
 
 struct value *lint_cell_find(struct state *state, uint32_t thing, int64_t offset);
 void lint_cell_set(struct state *state, uint32_t thing, int64_t offset, struct value value);
