@@ -103,13 +103,11 @@ static void initial_pieces(struct decoder *d, LLVMValueRef value, int64_t offset
 		int64_t step = (int64_t)lint_type_size(d, LLVMGetElementType(type));
 		for (unsigned i = 0; i < (unsigned)LLVMGetNumOperands(value); i++)
 			initial_pieces(d, LLVMGetOperand(value, i), offset + step * i, list);
-	} else if (LLVMIsAConstantDataArray(value) != NULL) {
-		list->whole = false; /* numbers and characters: no analysis follows them */
 	} else if (kind == LLVMIntegerTypeKind || kind == LLVMPointerTypeKind) {
 		list->items = lint_grow(list->items, &list->capacity, list->n + 1, sizeof *list->items);
 		list->items[list->n++] = (struct initial){offset, (uint32_t)lint_type_size(d, type),
 							  lint_decode_constant(d, value)};
-	} else {
+	} else { /* arrays of numbers and characters among them: no analysis follows them */
 		list->whole = false;
 	}
 }

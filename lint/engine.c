@@ -277,8 +277,7 @@ static void push(struct engine *engine, struct frame *frame, struct state *state
 		lint_state_free(state);
 		return;
 	}
-	pending->states =
-		lint_grow(pending->states, &pending->capacity, pending->n + 1, sizeof *pending->states);
+	pending->states = lint_grow(pending->states, &pending->capacity, pending->n + 1, sizeof(void *));
 	pending->states[pending->n++] = state;
 }
 
@@ -338,8 +337,7 @@ static void leave(struct engine *engine, struct frame *frame, struct state *stat
 	state->result = insn->n_operands > 0 ? lint_operand(engine, frame, operand_of(frame->body, insn, 0))
 					     : (struct value){0};
 	lint_check_return(engine, frame, state, insn);
-	frame->results =
-		lint_grow(frame->results, &frame->cap_results, frame->n_results + 1, sizeof *frame->results);
+	frame->results = lint_grow(frame->results, &frame->cap_results, frame->n_results + 1, sizeof(void *));
 	frame->results[frame->n_results++] = state;
 }
 
@@ -517,6 +515,6 @@ void lint_explore(struct engine *engine, struct frame *caller, const struct insn
 
 void lint_list_add(struct state_list *list, struct state *state)
 {
-	list->items = lint_grow(list->items, &list->capacity, list->n + 1, sizeof *list->items);
+	list->items = lint_grow(list->items, &list->capacity, list->n + 1, sizeof(void *));
 	list->items[list->n++] = state;
 }

@@ -31,7 +31,7 @@ static const char escape_help[] =
 	"  neap escape -p build/compile_commands.json --json > fates.json\n"
 	"\n"
 	"Exit code: 0 nothing dangles, 1 something does or may, 2 usage, 4 some file was not analysed,\n"
-	"5 built without LLVM.\n";
+	"5 the module or clang is missing.\n";
 
 int run_escape(int argc, char **argv)
 {

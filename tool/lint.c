@@ -37,8 +37,8 @@ static const char lint_help[] =
 	"\n"
 	"A comment answers a finding on its line or the next:  /* neap-lint: allow leak: freed at exit */\n"
 	"\n"
-	"Exit code: 0 nothing found, 1 findings, 2 usage, 4 some file was not analysed, 5 built without "
-	"LLVM.\n";
+	"Exit code: 0 nothing found, 1 findings, 2 usage, 4 some file was not analysed, 5 no module, or "
+	"no clang.\n";
 
 static bool has_word(int argc, char **argv, const char *word)
 {
