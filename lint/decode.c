@@ -139,6 +139,8 @@ void lint_decode(struct program *program, LLVMModuleRef module, const char *path
 			    .by_value = LLVMGetEnumAttributeKindForName("byval", 5),
 			    .struct_result = LLVMGetEnumAttributeKindForName("sret", 4)};
 	program->units[d.unit].path = lint_region_text(&program->region, path, strlen(path));
+	if (program->n_files == 0) /* file 0 stands for what has no debug record */
+		lint_file_named(program, NULL, path);
 	for (LLVMValueRef g = LLVMGetFirstGlobal(module); g != NULL; g = LLVMGetNextGlobal(g))
 		lint_decode_global(&d, g);
 	for (LLVMValueRef f = LLVMGetFirstFunction(module); f != NULL; f = LLVMGetNextFunction(f)) {

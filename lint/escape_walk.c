@@ -118,7 +118,7 @@ static void note_param(struct escape *e, uint32_t param, uint32_t root, struct e
 	if (param >= ARGS_MAX)
 		return;
 	struct arg_effects *arg = &ret->args[param];
-	int level = e->places[e->first_param + param].level;
+	int8_t level = e->places[e->first_param + param].level;
 	if (root == e->heap)
 		lint_level_lower(&arg->heap, level);
 	else if (root == e->result)
@@ -250,9 +250,16 @@ void lint_escape_clear(struct escape *e)
 	free(e->decisions);
 }
 
+/* Nothing that this analysis computes differs. */
 static bool same_effects(const struct effects *a, const struct effects *b)
 {
-	return memcmp(a->args, b->args, sizeof a->args) == 0 && (a->makes == NULL) == (b->makes == NULL);
+	bool same = (a->makes == NULL) == (b->makes == NULL);
+	for (int i = 0; i < ARGS_MAX && same; i++) {
+		const struct arg_effects *x = &a->args[i], *y = &b->args[i];
+		same = x->heap == y->heap && x->result == y->result && x->keeps == y->keeps &&
+		       memcmp(x->into, y->into, sizeof x->into) == 0;
+	}
+	return same;
 }
 
 /* One pass over a component; true when some function's effects changed. */

@@ -14,12 +14,11 @@ static struct value address_value(uint32_t thing, int64_t offset)
 	return (struct value){.kind = VALUE_ADDRESS, .id = thing, .number = offset};
 }
 
-struct value lint_operand(struct engine *engine, const struct frame *frame, const struct operand *operand)
+/* An operand that is the same in every frame. */
+static struct value constant_value(struct engine *engine, const struct operand *operand)
 {
 	uint32_t thing;
 	switch (operand->kind) {
-	case OPERAND_VALUE: return frame->temps[operand->index];
-	case OPERAND_PARAM: return frame->params[operand->index];
 	case OPERAND_INT: return number_value(operand->number);
 	case OPERAND_NULL: return number_value(0);
 	case OPERAND_GLOBAL:
@@ -34,6 +33,15 @@ struct value lint_operand(struct engine *engine, const struct frame *frame, cons
 	}
 }
 
+struct value lint_operand(struct engine *engine, const struct frame *frame, const struct operand *operand)
+{
+	switch (operand->kind) {
+	case OPERAND_VALUE: return frame->temps[operand->index];
+	case OPERAND_PARAM: return frame->params[operand->index];
+	default: return constant_value(engine, operand);
+	}
+}
+
 /* --- Memory ------------------------------------------------------------------------------------------------------ */
 
 /* The initial value of a global that nobody writes, or false. */
@@ -45,7 +53,7 @@ static bool initial_value(struct engine *engine, const struct thing *thing, int6
 	*ret = number_value(0);
 	for (uint32_t i = 0; i < global->n_initials; i++)
 		if (global->initials[i].offset == offset)
-			*ret = lint_operand(engine, NULL, &global->initials[i].value);
+			*ret = constant_value(engine, &global->initials[i].value);
 	return true;
 }
 

@@ -157,9 +157,7 @@ static char *next_dependency(char **at)
 		return NULL;
 	char *name = in, *out = in;
 	while (*in != '\0' && *in != ' ' && *in != '\n') {
-		if (*in == '\\' && in[1] == ' ')
-			in++;
-		else if (*in == '$' && in[1] == '$')
+		if ((*in == '\\' && in[1] == ' ') || (*in == '$' && in[1] == '$'))
 			in++;
 		*out++ = *in++;
 	}
@@ -245,9 +243,8 @@ int lint_front_load(struct program *program, struct job_list *list, const char *
 	for (size_t i = 0; i < list->n || n_running > 0;) {
 		if (i < list->n && list->jobs[i].flags == NULL)
 			list->jobs[i].flags = list->common;
-		if (i < list->n && list->jobs[i].state != JOB_READY) {
-			i++;
-		} else if (i < list->n && n_running == 0 && from_cache(program, &list->jobs[i], cache)) {
+		if (i < list->n && (list->jobs[i].state != JOB_READY ||
+				    (n_running == 0 && from_cache(program, &list->jobs[i], cache)))) {
 			i++;
 		} else if (i < list->n && n_running < width && error == 0) {
 			error = start(&list->jobs[i], &running[(first + n_running) % width]);

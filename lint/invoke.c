@@ -320,7 +320,7 @@ static void note_strict(const struct invocation *v, struct state *state, struct 
 /* A pool whose type says how to make an object and not how to reset one. */
 static void note_pool(const struct invocation *v, struct state *state, struct value pool)
 {
-	int described_by = v->effects->pools;
+	int8_t described_by = v->effects->pools;
 	struct value create, reset;
 	if (described_by < 0 || (uint32_t)described_by >= v->n_args)
 		return;

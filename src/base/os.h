@@ -47,6 +47,13 @@ struct neap__os_range {
  */
 size_t neap__os_return_many(const struct neap__os_range *ranges, size_t count);
 
+/* Copies `size` bytes of this process from `from`, which another thread may be writing or may have unmapped:
+ * false when not all of them can be read. The bytes may be older and newer ones mixed.
+ */
+bool neap__os_peek(void *ret, const void *from, size_t size);
+/* Lets another thread run. */
+void neap__os_yield(void);
+
 /* Fills `size` bytes with random bits from the system; falls back on address and clock when it refuses. */
 void neap__os_random(void *ret, size_t size);
 

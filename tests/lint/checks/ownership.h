@@ -11,8 +11,7 @@ struct box {
 
 void box_close(NEAP_TAKEN struct box *box);
 /* A comment with a ; and the word NEAP_TAKEN in it. */
-NEAP_GIVES(box_close) struct box *box_open(NEAP_LENT const char *name,
-					   int flags);
+NEAP_GIVES(box_close) struct box *box_open(NEAP_LENT const char *name, int flags);
 NEAP_GIVES(free) char *box_label(NEAP_LENT struct box *box);
 void box_queue(int priority, NEAP_TAKEN struct box *box);
 int box_look(NEAP_LENT const struct box *box);
