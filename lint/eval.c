@@ -377,11 +377,14 @@ static struct value arithmetic(struct engine *engine, struct frame *frame, struc
 {
 	if (a.kind == VALUE_NUMBER && b.kind == VALUE_NUMBER)
 		return number_value(compute(insn->op, a.number, b.number, insn->width));
-	if (insn->op == OP_ADD && a.kind == VALUE_NUMBER) {
+	bool either_way = insn->op == OP_ADD || insn->op == OP_OR || insn->op == OP_AND || insn->op == OP_XOR;
+	if (either_way && a.kind == VALUE_NUMBER) {
 		struct value t = a;
 		a = b;
 		b = t;
 	}
+	if (b.kind == VALUE_NUMBER && b.number == 0 && (insn->op == OP_OR || insn->op == OP_XOR))
+		return a;
 	bool sum = insn->op == OP_ADD || insn->op == OP_SUB;
 	int64_t by = insn->op == OP_SUB ? -b.number : b.number;
 	if (sum && a.kind == VALUE_SYMBOL && b.kind == VALUE_NUMBER && by > -(1 << 30) && by < 1 << 30) {
@@ -398,7 +401,10 @@ static struct value arithmetic(struct engine *engine, struct frame *frame, struc
 	}
 	if (insn->op == OP_AND && b.kind == VALUE_NUMBER && b.number == 0)
 		return number_value(0);
-	return lint_symbol_anew(engine, state, lint_key(frame, insn, 3));
+	struct value result = lint_symbol_anew(engine, state, lint_key(frame, insn, 3));
+	if (insn->op == OP_OR && b.kind == VALUE_NUMBER && b.number != 0) /* some bit is set, whatever a is */
+		lint_fact_narrow(state, result.id, CMP_NE, 0);
+	return result;
 }
 
 bool lint_assume(struct engine *engine, struct state *state, struct value value, bool truth)

@@ -660,3 +660,24 @@ int good_question(struct item *p, int had, int wants)
 		free(p);
 	return wants <= had ? p->number : 0;
 }
+
+// bad null-dereference: the test the wrong way round
+int bad_loop_null(const char *name)
+{
+	int n = 0;
+	for (int at = 0; at < 27; at++) {
+		if (name == NULL)
+			n += name[at];
+	}
+	return n;
+}
+// good null-dereference: what keeps it out is remembered in a flag
+int good_loop_null(const char *name)
+{
+	int n = 0;
+	for (int at = 0, done = 0; at < 27; at++) {
+		done |= name == NULL || name[at] == 0;
+		n += done ? 1 : name[at];
+	}
+	return n;
+}
