@@ -251,7 +251,8 @@ static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_ma
 	if (!NEAP__DIRECT || map == NULL)
 		return (NEAP__VALUE *)neap_map_slot(map, &key, ret_inserted);
 	bool inserted;
-	neap__write_begin(map, "neap_map_slot");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_slot")))
+		return (NEAP__VALUE *)neap_map_slot(map, &key, ret_inserted);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -294,7 +295,8 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, &value);
 	bool inserted;
-	neap__write_begin(map, "neap_map_put");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_put")))
+		return neap_map_put(map, &key, &value);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -311,7 +313,8 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, NULL);
 	bool inserted;
-	neap__write_begin(map, "neap_map_put");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_put")))
+		return neap_map_put(map, &key, NULL);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -347,7 +350,8 @@ static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map
 		return false;
 	if (!NEAP__DIRECT || !NEAP__PLAIN)
 		return neap_map_delete(map, &key);
-	neap__write_begin(map, "neap_map_delete");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_delete")))
+		return neap_map_delete(map, &key);
 	bool more;
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	struct neap__place place =
