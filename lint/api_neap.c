@@ -38,6 +38,7 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_map_iter_next", "reads:0 writes:0 next:0"},
 	{"neap_map_scan", "writes:0 scan:0:1 null-ok:1"},
 	{"neap_map_scan_next", "reads:0 writes:0 next:0"},
+	{"neap_map_set_hook", "reads:0 null-ok:0 into:2:0"},
 	{"neap_map_stats", "reads:0 null-ok:0 writes:1"},
 	{"neap_map_bytes", "reads:0 null-ok:0"},
 	{"neap_map_move_bound", "reads:0 null-ok:0"},
