@@ -247,7 +247,7 @@ static void generations_go(struct lab *lab, size_t records)
 	struct text why = {0};
 	struct go_peer go;
 	if (!go_peer_open(&go, &asset_generations_go, &why)) {
-		result_say(&lab->result, "  real Go: skipped: %s", why.at);
+		result_say(&lab->result, "  real Go: skipped\n    %.76s", why.at);
 		text_free(&why);
 		return;
 	}
