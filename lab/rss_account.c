@@ -174,14 +174,14 @@ static void run_rss_account(struct lab *lab)
 	run->seed = lab->seed;
 	if (!lab_child(lab, "the accounts", account_child, run))
 		return;
-	result_say(&lab->result, "  %-29s%8s%8s%7s%7s%7s%7s%7s", "MB", "RSS", "live", "tomb", "empty", "free",
+	result_say(&lab->result, "  %-28s%8s%8s%7s%7s%7s%7s%6s", "MB", "RSS", "live", "tomb", "empty", "free",
 		   "other", "off");
 	double worst = 0;
 	for (int i = 0; i < STAGES; i++) {
 		const struct neap_account *account = &run->at[i];
 		double off = share_unexplained(account);
 		worst = off > worst ? off : worst;
-		result_say(&lab->result, "  %-29s%8s%8s%7s%7s%7s%7s%6.2f%%", stage_names[i],
+		result_say(&lab->result, "  %-28s%8s%8s%7s%7s%7s%7s%6.2f%%", stage_names[i],
 			   megabytes((double)account->rss), megabytes((double)account->live),
 			   megabytes((double)account->tombstone), megabytes((double)account->empty),
 			   megabytes((double)account->free_held), megabytes((double)account->other),
