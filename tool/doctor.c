@@ -18,6 +18,7 @@
 
 #include "command.h"
 #include "lab/lab.h"
+#include "lint_module.h"
 #include "observe_tool.h"
 #include "tracer.h"
 
@@ -191,6 +192,17 @@ static void check_programs(void)
 	}
 }
 
+/* The module that holds the analyses, loaded as they would load it. */
+static void check_lint(void)
+{
+	char text[1024];
+	const struct lint_module *module = lint_module_load(text, sizeof text);
+	char *advice = strchr(text, '\n');
+	if (advice != NULL) /* one line here */
+		*advice = ':';
+	line(module != NULL ? "yes" : "no", "escape, lint", text);
+}
+
 int run_doctor(int argc, char **argv)
 {
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
@@ -215,10 +227,6 @@ int run_doctor(int argc, char **argv)
 #else
 	line("no", "inspect", "built without libdw or libelf: apt install libdw-dev libelf-dev");
 #endif
-#ifdef NEAP_HAVE_LINT
-	line("yes", "escape, lint", "C source");
-#else
-	line("no", "escape, lint", "built without LLVM: apt install llvm-14-dev libjansson-dev");
-#endif
+	check_lint();
 	return lab_flush("doctor", EXIT_CLEAN);
 }

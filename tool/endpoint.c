@@ -213,7 +213,7 @@ int endpoint_find(const char *target, struct endpoint *ret, char *error)
 				 "%.100s: neither a process id nor an address like 127.0.0.1:6464", target);
 			return EXIT_USAGE;
 		}
-		strcpy(ret->address, target);
+		snprintf(ret->address, sizeof ret->address, "%s", target);
 		return EXIT_CLEAN;
 	}
 	static const char *const tables[] = {"tcp", "tcp6", "unix"};

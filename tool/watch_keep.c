@@ -13,6 +13,7 @@
 
 #ifdef NEAP_HAVE_INSPECT
 #	include "look.h"
+#	include "snapshot.h"
 #endif
 
 static bool write_kept(const char *path, const struct text *text)
@@ -65,22 +66,23 @@ static bool save_profile(const char *base, const struct endpoint *endpoint)
 	return written;
 }
 
-/* The maps, read from outside. A program that has none that are known: no failure. */
+/* The maps of a Go program or of one linked with Neap, read from outside. Other programs have none: no failure. */
 static bool save_snapshot(const char *base, pid_t pid)
 {
 #ifdef NEAP_HAVE_INSPECT
 	char path[320], name[16];
 	struct problem problem = {0};
+	struct inspection_wish wish = {0};
+	struct look look;
 	snprintf(name, sizeof name, "%d", (int)pid);
 	snprintf(path, sizeof path, "%s.snap", base);
-	struct look look;
-	if (look_make(name, &(const struct inspection_wish){0}, &look, &problem) != 0)
+	if (look_make(name, &wish, &look, &problem) != 0)
 		return true;
 	const struct snapshot *snapshot = look_snapshot(&look);
-	bool written = snapshot_write(snapshot, path, &problem) == 0;
 	uint64_t reclaimable = 0;
 	for (uint64_t i = 0; i < snapshot->header->map_count; i++)
 		reclaimable += snapshot_reclaimable(&snapshot->maps[i]);
+	bool written = snapshot_write(snapshot, path, &problem) == 0;
 	if (written)
 		printf("    snapshot -> %s: %zu maps, %s MB would come back\n", path,
 		       (size_t)snapshot->header->map_count, megabytes((double)reclaimable));

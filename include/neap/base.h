@@ -28,11 +28,12 @@ extern "C" {
 
 enum neap_error {
 	NEAP_OK = 0,
-	NEAP_ENOMEM = -1,   /* the allocator or the operating system refused memory */
-	NEAP_ENIL = -2,	    /* a write to a nil (NULL) map */
-	NEAP_EINVAL = -3,   /* an argument out of the documented range */
-	NEAP_ETOOBIG = -4,  /* more entries, or a longer key, than the structure can address */
-	NEAP_EMISMATCH = -5 /* two objects of different types where one type was needed */
+	NEAP_ENOMEM = -1,    /* the allocator or the operating system refused memory */
+	NEAP_ENIL = -2,	     /* a write to a nil (NULL) map */
+	NEAP_EINVAL = -3,    /* an argument out of the documented range */
+	NEAP_ETOOBIG = -4,   /* more entries, or a longer key, than the structure can address */
+	NEAP_EMISMATCH = -5, /* two objects of different types where one type was needed */
+	NEAP_EVETO = -6	     /* a hook refused the change */
 };
 
 /* A static English sentence for an error value; never NULL, never freed. Any thread. */

@@ -10,6 +10,8 @@
  *   spill.c      entries that a degenerate hash leaves without a place
  *   iterate.c    iteration that survives all of the above
  *   bulk.c       clear, reserve, compact, clone, equal, delete-if
+ *   hook.c       the hook that hears of every change
+ *   ref.c        references to values that know when they are stale
  *   stats.c      where the bytes are
  *   glance.c     the same, as far as it can be seen from another thread
  *   check.c      the invariants, checked
@@ -283,6 +285,21 @@ bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ct
 
 extern const struct neap__species neap__map_species;
 extern const struct neap_beacon neap__map_beacon; /* layout.c */
+
+/* ---- hook.c ---- */
+
+/* The guard around an operation of the library that is not on a short path: hooked or not. */
+void neap__write_open(struct neap_map *map, const char *operation);
+void neap__write_close(struct neap_map *map, const char *operation);
+
+/* neap_map_take on a map with a hook; the others are in neap/map_core.h. */
+bool neap__hooked_take(struct neap_map *map, const void *key, void *ret_key, void *ret_value,
+		       const void *caller);
+/* Asks for one entry that leaves; true without a hook. The map is marked as being written. */
+bool neap__hook_allows_delete(const struct neap_map *map, const void *key, const void *value,
+			      const char *operation, const void *caller);
+/* Tells the hook that every entry goes, and removes it. */
+void neap__hook_end(struct neap_map *map, const void *caller);
 
 /* ---- check.c ---- */
 

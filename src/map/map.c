@@ -156,6 +156,7 @@ void neap_map_destroy(struct neap_map *map)
 	if (map == NULL)
 		return;
 	neap__registry_remove(&map->listed);
+	neap__hook_end(map, __builtin_return_address(0));
 	neap_map_clear(map);
 	if (map->name != NULL)
 		neap__map_free(map, map->name, map->name_len + 1);
@@ -195,15 +196,16 @@ void neap__map_read_fault(const struct neap_map *map, const char *operation)
 					.other = __atomic_load_n(&map->guard, __ATOMIC_RELAXED)});
 }
 
-void neap__map_write_fault(const struct neap_map *map, const char *operation)
+void neap__map_busy(const struct neap_map *map, uintptr_t writer, const char *operation)
 {
-	uintptr_t other = __atomic_load_n(&map->guard, __ATOMIC_RELAXED);
-	neap__fault((struct neap_fault){.rule = other == neap__thread() ? "map changed from its own callback"
-									: "concurrent map writes",
+	if (writer == NEAP__HOOKED)
+		return;
+	neap__fault((struct neap_fault){.rule = writer == neap__thread() ? "map changed from its own callback"
+									 : "concurrent map writes",
 					.object = neap_map_name(map),
 					.address = map,
 					.operation = operation,
-					.other = other});
+					.other = writer});
 }
 
 /* ---- Finding, for any key ---- */
@@ -344,7 +346,11 @@ int neap_map_put(struct neap_map *map, const void *key, const void *value)
 {
 	if (map == NULL)
 		return NEAP_ENIL;
-	neap__write_begin(map, "neap_map_put");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_put");
+		return neap__hooked_put(map, key, value, __builtin_return_address(0));
+	}
 	uint64_t hash;
 	uint8_t *slot = find_any(map, key, NEAP__TO_WRITE, &hash).slot;
 	int error = NEAP_OK;
@@ -370,7 +376,11 @@ void *neap_map_slot(struct neap_map *map, const void *key, bool *ret_inserted)
 		*ret_inserted = false;
 	if (map == NULL)
 		return NULL;
-	neap__write_begin(map, "neap_map_slot");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_slot");
+		return neap__hooked_slot(map, key, ret_inserted, __builtin_return_address(0));
+	}
 	uint64_t hash;
 	uint8_t *slot = find_any(map, key, NEAP__TO_WRITE, &hash).slot;
 	if (slot == NULL) {
@@ -388,7 +398,11 @@ bool neap_map_delete(struct neap_map *map, const void *key)
 {
 	if (map == NULL)
 		return false;
-	neap__write_begin(map, "neap_map_delete");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_delete");
+		return neap__hooked_delete(map, key, __builtin_return_address(0));
+	}
 	uint64_t hash;
 	struct neap__place place = find_any(map, key, NEAP__TO_WRITE, &hash);
 	if (place.slot != NULL) {
@@ -404,7 +418,11 @@ bool neap_map_take(struct neap_map *map, const void *key, void *ret_key, void *r
 {
 	if (map == NULL)
 		return false;
-	neap__write_begin(map, "neap_map_take");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_take");
+		return neap__hooked_take(map, key, ret_key, ret_value, __builtin_return_address(0));
+	}
 	uint64_t hash;
 	struct neap__place place = find_any(map, key, NEAP__TO_WRITE, &hash);
 	if (place.slot != NULL) {

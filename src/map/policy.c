@@ -106,8 +106,10 @@ uint8_t *neap__map_claim_slow(struct neap_map *map, uint64_t hash)
 		map->flags |= NEAP__DEGENERATE;
 	neap__moves_end(map);
 	NEAP__PROBE3(map__grow, map, map->name, map->len);
-	if (error == MUST_SPILL)
+	if (error == MUST_SPILL) {
+		map->version++;
 		return neap__spill_claim(map, hash);
+	}
 	return error == NEAP_OK ? neap__claim(map, neap__shape_of(map), hash) : NULL;
 }
 

@@ -38,7 +38,7 @@ bool neap_map_scan_next(struct neap_map_scan *scan)
 
 void neap__map_scan_fault(const struct neap_map *map)
 {
-	if (neap__guard(map) != 0)
+	if (neap__guard(map) > NEAP__HOOKED)
 		neap__map_read_fault(map, "neap_map_scan_next");
 	neap__fault((struct neap_fault){.rule = "map changed during a scan",
 					.object = neap_map_name(map),

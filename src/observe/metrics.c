@@ -55,10 +55,10 @@ static struct named_sum *sum_for(struct metrics *metrics, const char *name, cons
 	struct named_sum *sum = &metrics->sum[metrics->sums];
 	if (metrics->sums < NAMES_MOST) {
 		metrics->slot[at] = (uint16_t)(++metrics->sums);
-		strcpy(sum->name, name);
+		memcpy(sum->name, name, strlen(name) + 1);
 		sum->noun = noun;
 	} else { /* the last one, which no slot leads to */
-		strcpy(sum->name, "(other)");
+		memcpy(sum->name, "(other)", sizeof "(other)");
 		sum->noun = "any";
 	}
 	return sum;
