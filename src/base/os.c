@@ -232,8 +232,9 @@ void neap__os_kernel(char *ret, size_t size)
 	*ret = '\0';
 	if (fails("uname") || uname(&name) != 0)
 		return;
-	strncpy(ret, name.release, size - 1);
-	ret[size - 1] = '\0';
+	size_t len = strnlen(name.release, size - 1);
+	memcpy(ret, name.release, len);
+	ret[len] = '\0';
 }
 
 void neap__os_random(void *ret, size_t size)
