@@ -121,8 +121,10 @@ static void *delete_part(void *ctx)
 
 static void delete_all(const struct million_work *whole, bool shared)
 {
-	struct million_work parts[THREADS];
+	struct million_work
+		parts[THREADS]; /* neap-lint: allow dangling-stack: every thread is joined below */
 	pthread_t threads[THREADS];
+	/* neap-lint: allow dangling-stack: as above */
 	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	if (!shared) {
 		parts[0] = *whole;
@@ -213,7 +215,7 @@ static uint64_t best(uint64_t so_far, uint64_t now)
 static int million_child(void *ctx)
 {
 	struct million_run *run = ctx;
-	struct ready_keys keys = {0};
+	struct ready_keys keys = {0}; /* neap-lint: allow dangling-stack: delete_all joins its threads */
 	bool ready = make_ready(run->keys, &keys);
 	struct million_work work = {.keys = &keys, .to = keys.n};
 	struct neap_pool *pool = run->way == MILLION_POOLED ? pooled_open(&run->peer) : NULL;

@@ -63,6 +63,16 @@ struct neap_str {
 	uint32_t hash;
 };
 
+/* Not for callers: a map's place in the list of all maps of the process (src/base/registry.h). */
+struct neap__species;
+struct neap__link {
+	struct neap__link *next, *prev;	     /* NULL at the ends */
+	void *object;			     /* the map; NULL while it is in no list */
+	const struct neap__species *species; /* what the library knows of its kind */
+	uint32_t kind, shard;
+	uint32_t site; /* where it was seen to grow, 0: nowhere; atomic, relaxed (src/observe/sites.c) */
+};
+
 /* Misuse that the library detected. All strings live only during the callback. */
 struct neap_fault {
 	const char *rule;      /* "concurrent map writes" */

@@ -200,6 +200,32 @@ NEAP_API NEAP_NONNULL(1) bool neap_map_iter_next(struct neap_map_iter *it);
 	for (struct neap_map_iter it, *it##_at = (neap_map_iter_init(&it, (map)), &it); \
 	     neap_map_iter_next(it##_at);)
 
+/* A pass over a map that does not change meanwhile: the cheapest way to visit every entry. In memory order, neither
+ * random nor the same after a change. Values may be written, through the pointer or by a put of a key that is
+ * there. After an insert or delete the next step stops the program as a concurrent change would, unless the
+ * change left no trace that a step can see (an insert and a delete that cancel out); it never reads freed memory.
+ *
+ *     for (struct neap_map_scan at = neap_map_scan(map); neap_map_scan_next(&at);)
+ *             use(at.key, at.value);
+ *
+ * The typed header has NAME_scan_next, all of it inlined. Nothing needs to be released. `map` may be NULL.
+ */
+struct neap_map_scan {
+	const void *key; /* valid until the map changes */
+	void *value;
+	/* The rest is the library's. */
+	const struct neap_map *neap__map;
+	const uint8_t *neap__ctrl, *neap__end; /* control words that are left */
+	uint8_t *neap__slots, *neap__next;     /* of the present group, of the next one */
+	uint32_t neap__live;		       /* its entries that are left, one bit each */
+	uint32_t neap__spilled;		       /* entries of the spill list that are left */
+	uint64_t neap__epoch;
+	size_t neap__len;
+};
+NEAP_API struct neap_map_scan neap_map_scan(struct neap_map *map);
+/* Steps to the next entry and sets key and value; false at the end. */
+NEAP_API bool neap_map_scan_next(struct neap_map_scan *scan);
+
 /* Hooks: one function that hears of every change of one map before it is made, to count, to audit, or to refuse.
  *
  * A map without a hook pays nothing: the writer's mark, which every write tests, is what says that there is one.

@@ -77,9 +77,15 @@ struct neap_account {
 	/* Of these, in more detail; bytes. */
 	size_t metadata;	/* in other: control words, directories, headers of the sources */
 	size_t malloc_live;	/* in live: malloc's blocks that belong to no source, and block headers */
-	size_t malloc_held;	/* in free_held: malloc's free blocks that are resident */
+	size_t malloc_held;	/* in free_held: malloc's free blocks that are resident, in all its arenas */
+	size_t heap_live;	/* in live: blocks of Neap's heap that belong to no map; whole process only */
+	size_t heap_held;	/* in free_held: Neap's heap; whole process only */
 	size_t file, anonymous; /* rss == file (with shared memory) + anonymous */
-	size_t other_anonymous; /* in other: stacks, data segments; known only from a base */
+	size_t other_anonymous; /* in other: stacks, data segments; of sources known only from a base */
+
+	/* Across the parts; bytes. */
+	size_t lazy_free;  /* freed with MADV_FREE: counted as resident until the system is short of memory */
+	size_t huge_pages; /* anonymous, in pages of 2 MB: one byte in use keeps them whole */
 
 	size_t objects, spans; /* of the sources */
 };
@@ -90,6 +96,12 @@ struct neap_account {
  */
 NEAP_API NEAP_NONNULL(1) int neap_account_take(struct neap_account *ret, const struct neap_account *base,
 					       const struct neap_source *sources, size_t n);
+
+/* Divides the memory of the whole process, with all its maps and Neap's heap, from any thread and beside all others:
+ * what they do meanwhile shows in `unexplained`. No base is needed. Maps on an allocator of the program's own count as
+ * malloc's. `spans` is the number of maps. 0, or NEAP_EINVAL when /proc cannot be read.
+ */
+NEAP_API int neap_account_process(struct neap_account *ret);
 
 /* What happened between begin and end: after minus before. */
 struct neap_impact {

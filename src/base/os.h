@@ -50,12 +50,16 @@ struct neap__os_range {
  */
 size_t neap__os_return_many(const struct neap__os_range *ranges, size_t count);
 
+/* Copies `size` bytes of this process from `from`, which another thread may be writing or may have unmapped:
+ * false when not all of them can be read. The bytes may be older and newer ones mixed.
+ */
+bool neap__os_peek(void *ret, const void *from, size_t size);
+/* Lets another thread run. */
+void neap__os_yield(void);
 /* Prepares this process for neap__os_barrier; false when the system has no such call, or refuses it. */
 bool neap__os_barrier_prepare(void);
 /* Every running thread of this process passes a full memory fence during the call. False: refused, nothing done. */
 bool neap__os_barrier(void);
-/* Lets another thread run. */
-void neap__os_yield(void);
 /* Nanoseconds of a clock that only goes forward. */
 uint64_t neap__os_now(void);
 

@@ -13,6 +13,7 @@
  *   hook.c       the hook that hears of every change
  *   ref.c        references to values that know when they are stale
  *   stats.c      where the bytes are
+ *   glance.c     the same, as far as it can be seen from another thread
  *   check.c      the invariants, checked
  */
 #ifndef NEAP_SRC_MAP_INTERNAL_H
@@ -20,6 +21,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/registry.h"
 #include "neap/map_core.h"
 
 /* ---- Numbers ---- */
@@ -130,7 +132,7 @@ static inline uint32_t neap__limit(const struct neap_map *map)
 	return NEAP__LIMIT(1u << map->group_bits);
 }
 
-/* Most segments: their units must fit into 32 bits, their paths into NEAP__MAX_DEPTH. 2^23 of 3360 entries each. */
+/* Most segments: their units must fit into 32 bits, their paths into NEAP__MAX_DEPTH. 2^23 of 1680 entries each. */
 static inline uint32_t neap__segments_most(const struct neap_map *map)
 {
 	uint32_t bits = 31u - map->group_bits;
@@ -278,6 +280,10 @@ void neap__map_discard(struct neap_map *map);
  */
 typedef bool neap__visit_fn(uint8_t *slot, uint64_t hash, void *ctx);
 bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ctx);
+
+/* ---- glance.c ---- */
+
+extern const struct neap__species neap__map_species;
 
 /* ---- hook.c ---- */
 
