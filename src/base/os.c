@@ -9,7 +9,9 @@
  */
 #include "base/os.h"
 
-#include <stdatomic.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sched.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -155,6 +157,32 @@ size_t neap__os_return_many(const struct neap__os_range *ranges, size_t count)
 				return done;
 	}
 	return done;
+}
+
+bool neap__os_barrier_prepare(void)
+{
+	return !fails("membarrier") &&
+	       syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+bool neap__os_barrier(void)
+{
+	return !fails("membarrier") && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+void neap__os_wait(_Atomic uint32_t *word, uint32_t expected)
+{
+	(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+}
+
+void neap__os_yield(void)
+{
+	sched_yield();
+}
+
+void neap__os_wake(_Atomic uint32_t *word, int count)
+{
+	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
 void neap__os_random(void *ret, size_t size)

@@ -6,6 +6,7 @@
 #ifndef NEAP_SRC_BASE_OS_H
 #define NEAP_SRC_BASE_OS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,6 +47,19 @@ struct neap__os_range {
  * ranges, counted from the first, were given back: less than `count` when the system refused.
  */
 size_t neap__os_return_many(const struct neap__os_range *ranges, size_t count);
+
+/* Prepares this process for neap__os_barrier; false when the system has no such call, or refuses it. */
+bool neap__os_barrier_prepare(void);
+/* Every running thread of this process passes a full memory fence during the call. False: refused, nothing done. */
+bool neap__os_barrier(void);
+/* Sleeps until neap__os_wake on the same word; returns at once when the word is not `expected`, and may return
+ * for no reason.
+ */
+void neap__os_wait(_Atomic uint32_t *word, uint32_t expected);
+/* Lets another thread run. */
+void neap__os_yield(void);
+/* Wakes up to `count` sleepers. */
+void neap__os_wake(_Atomic uint32_t *word, int count);
 
 /* Fills `size` bytes with random bits from the system; falls back on address and clock when it refuses. */
 void neap__os_random(void *ret, size_t size);
