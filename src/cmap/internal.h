@@ -114,10 +114,11 @@ struct neap__shard {
 	struct neap__word_lock lock;
 	bool dead; /* replaced: whoever gets the lock looks again */
 	uint8_t depth;
-	uint32_t path;			/* leading `depth` bits of its hashes */
-	_Atomic uint32_t live;		/* entries; read without the lock by neap_cmap_len */
-	struct neap__cmap_table *table; /* NULL: no entry, and the word is that of the empty table */
-	size_t node_bytes;		/* of the nodes in the table */
+	uint32_t path;	       /* leading `depth` bits of its hashes */
+	_Atomic uint32_t live; /* entries; read without the lock by neap_cmap_len */
+	/* NULL: no entry, and the word is that of the empty table. Written under structure and this lock. */
+	struct neap__cmap_table *table;
+	size_t node_bytes; /* of the nodes in the table */
 	struct neap__retired_list waiting;
 };
 

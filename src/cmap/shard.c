@@ -38,8 +38,8 @@ static struct neap__cmap_table *exchange_table(struct neap_cmap *map, struct nea
 					       struct neap__cmap_table *table)
 {
 	struct neap__cmap_table *old = shard->table;
-	shard->table = table;
 	neap__word_lock_take(&map->structure);
+	shard->table = table; /* who changes the directory's depth reads it without the shard's lock */
 	neap__directory_assign(neap__directory_of(map), shard);
 	neap__word_lock_give(&map->structure);
 	return old;

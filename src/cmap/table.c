@@ -96,9 +96,10 @@ void neap__table_add(const struct neap_cmap *map, uintptr_t table, uint64_t hash
 						      memory_order_release);
 			continue;
 		}
+		/* With release: a reader with older tags in hand may read the address of this node already. */
 		_Atomic uint64_t *at = neap__slot_words(map, bucket, slot);
 		for (unsigned i = 0; i < map->slot_words; i++)
-			atomic_store_explicit(&at[i], words[i], memory_order_relaxed);
+			atomic_store_explicit(&at[i], words[i], memory_order_release);
 		atomic_store_explicit(&bucket->tags, tags | neap__cmap_tag(hash) << 8 * slot,
 				      memory_order_release);
 		return;
