@@ -175,6 +175,13 @@ void neap__os_wait(_Atomic uint32_t *word, uint32_t expected)
 	(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
 }
 
+uint64_t neap__os_clock(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
 void neap__os_yield(void)
 {
 	sched_yield();

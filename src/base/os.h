@@ -56,6 +56,8 @@ bool neap__os_barrier(void);
  * for no reason.
  */
 void neap__os_wait(_Atomic uint32_t *word, uint32_t expected);
+/* Nanoseconds of the coarse monotonic clock, which moves every few milliseconds and costs no system call. */
+uint64_t neap__os_clock(void);
 /* Lets another thread run. */
 void neap__os_yield(void);
 /* Wakes up to `count` sleepers. */

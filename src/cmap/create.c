@@ -1,34 +1,14 @@
 /* create.c: making and ending a map: its type, the words of its slots, its first shards. */
 #include <string.h>
 
+#include "base/key.h"
 #include "cmap/table.h"
-#include "neap/map.h"
 
-enum { PART_MOST = 1 << 20, SHARDS_MOST = 4096 };
+enum { SHARDS_MOST = 4096 };
 
 static uint32_t part_up(uint32_t n, uint32_t align)
 {
 	return (n + align - 1) & ~(align - 1);
-}
-
-static bool part_ok(uint32_t size, uint32_t align)
-{
-	return size <= PART_MOST && align != 0 && align <= 64 && (align & (align - 1)) == 0;
-}
-
-static bool type_ok(const struct neap_map_type *type)
-{
-	if (type->size != sizeof *type || type->kind > NEAP_KEY_USER || type->key_size == 0 ||
-	    !part_ok(type->key_size, type->key_align) ||
-	    (type->value_size != 0 && !part_ok(type->value_size, type->value_align)))
-		return false;
-	switch (type->kind) {
-	case NEAP_KEY_STR: return type->key_size == sizeof(struct neap_str);
-	case NEAP_KEY_F32: return type->key_size == sizeof(float);
-	case NEAP_KEY_F64: return type->key_size == sizeof(double);
-	case NEAP_KEY_USER: return type->hash != NULL && type->equal != NULL;
-	default: return true;
-	}
 }
 
 static void cmap_lay_out(struct neap_cmap *map, const struct neap_map_type *type)
@@ -78,7 +58,7 @@ struct neap_cmap *neap_cmap_create(const struct neap_map_type *type, const struc
 	static const struct neap_cmap_options defaults;
 	const struct neap_cmap_options *o = options != NULL ? options : &defaults;
 	uint32_t shards = o->shards != 0 ? o->shards : NEAP__CMAP_SHARDS;
-	if (!type_ok(type) || shards < 2 || shards > SHARDS_MOST || (shards & (shards - 1)) != 0)
+	if (!neap__type_ok(type) || shards < 2 || shards > SHARDS_MOST || (shards & (shards - 1)) != 0)
 		return NULL;
 	neap__epochs_start();
 	const struct neap_allocator *from = o->allocator != NULL ? o->allocator : &neap__malloc_allocator;

@@ -165,7 +165,7 @@ struct neap_cmap {
 	char name[NEAP__CMAP_NAME_MOST + 1];
 };
 
-/* ---- key.c: hashing, comparing, nodes ---- */
+/* ---- node.c: hashing, comparing, nodes ---- */
 
 uint64_t neap__cmap_hash(const struct neap_cmap *map, const void *key);
 /* The hash of the key in a slot of words. */

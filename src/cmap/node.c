@@ -1,48 +1,12 @@
-/* key.c: keys of every kind: their hash, their equality, and the nodes that hold what does not fit into a slot. */
+/* node.c: hashes of keys and slots, and the nodes that hold what does not fit into a slot. */
 #include <string.h>
 
-#include "base/hash.h"
-#include "base/random.h"
+#include "base/key.h"
 #include "cmap/internal.h"
-
-/* The word that stands for a float: one for both zeroes, a random one for each NaN. */
-static uint64_t cmap_float_word(double number)
-{
-	if (number == 0)
-		return 0;
-	if (number != number)
-		return neap__random_next();
-	return neap__load_word(&number, sizeof number);
-}
 
 uint64_t neap__cmap_hash(const struct neap_cmap *map, const void *key)
 {
-	const struct neap_map_type *type = map->type;
-	const bool sip = (type->flags & NEAP_MAP_SIPHASH) != 0;
-	uint64_t word;
-	switch (type->kind) {
-	case NEAP_KEY_STR: {
-		const struct neap_str *str = key;
-		return sip ? neap__siphash(str->ptr, str->len, map->seed) : neap__hash_str(*str, map->seed);
-	}
-	case NEAP_KEY_F32: {
-		float number;
-		memcpy(&number, key, sizeof number);
-		word = cmap_float_word((double)number);
-		break;
-	}
-	case NEAP_KEY_F64: {
-		double number;
-		memcpy(&number, key, sizeof number);
-		word = cmap_float_word(number);
-		break;
-	}
-	case NEAP_KEY_USER: word = type->hash(key, map->seed[0]); break;
-	default:
-		return sip ? neap__siphash(key, type->key_size, map->seed)
-			   : neap__hash_fixed(key, type->key_size, map->seed);
-	}
-	return sip ? neap__siphash(&word, sizeof word, map->seed) : neap__hash_word(word, map->seed);
+	return neap__type_hash(map->type, key, map->seed);
 }
 
 uint64_t neap__cmap_slot_hash(const struct neap_cmap *map, const struct neap__bucket *bucket, unsigned slot)
@@ -62,30 +26,7 @@ uint64_t neap__cmap_slot_hash(const struct neap_cmap *map, const struct neap__bu
 bool neap__node_equal(const struct neap_cmap *map, const struct neap__node *node, const void *key,
 		      uint64_t hash)
 {
-	const struct neap_map_type *type = map->type;
-	const void *stored = (const uint8_t *)node + map->key_at;
-	if (node->hash != hash)
-		return false;
-	switch (type->kind) {
-	case NEAP_KEY_STR: {
-		const struct neap_str *a = stored, *b = key;
-		return a->len == b->len && (a->len == 0 || memcmp(a->ptr, b->ptr, a->len) == 0);
-	}
-	case NEAP_KEY_F32: {
-		float a, b;
-		memcpy(&a, stored, sizeof a);
-		memcpy(&b, key, sizeof b);
-		return a == b;
-	}
-	case NEAP_KEY_F64: {
-		double a, b;
-		memcpy(&a, stored, sizeof a);
-		memcpy(&b, key, sizeof b);
-		return a == b;
-	}
-	case NEAP_KEY_USER: return type->equal(stored, key);
-	default: return memcmp(stored, key, type->key_size) == 0;
-	}
+	return node->hash == hash && neap__type_equal(map->type, (const uint8_t *)node + map->key_at, key);
 }
 
 struct neap__node *neap__node_make(struct neap_cmap *map, const void *key, uint64_t hash, const void *value)
