@@ -20,6 +20,12 @@ struct cmap_act {
 	struct neap__node *node; /* made for the value; NULL when it is in the map or was not needed */
 };
 
+static inline uint64_t key_hash(const struct neap_cmap *map, const void *key)
+{
+	return map->word_path ? neap__hash_fixed(key, sizeof(uint64_t), map->seed)
+			      : neap__cmap_hash(map, key);
+}
+
 /* A writer has stopped half way through this very value: wait for it. */
 static __attribute__((noinline)) bool load_locked(struct neap_cmap *map, uint64_t hash, const void *key,
 						  void *ret_value)
@@ -54,8 +60,7 @@ bool neap_cmap_load(struct neap_cmap *map, const void *key, void *ret_value)
 {
 	if (map == NULL)
 		return false;
-	const uint64_t hash = map->word_path ? neap__hash_fixed(key, sizeof(uint64_t), map->seed)
-					     : neap__cmap_hash(map, key);
+	const uint64_t hash = key_hash(map, key);
 	struct neap__section section = neap__enter();
 	bool found = load_from(map, hash, key, ret_value);
 	neap__leave(section);
@@ -78,6 +83,13 @@ static const void *spot_value(const struct neap_cmap *map, struct neap__spot spo
 /* The words that an act puts into a slot. */
 static void act_words(const struct neap_cmap *map, struct cmap_act *act, uint64_t *ret)
 {
+	if (map->word_path) {
+		ret[1] = 0;
+		memcpy(ret, act->key, sizeof *ret);
+		if (act->value != NULL)
+			memcpy(ret + 1, act->value, sizeof *ret);
+		return;
+	}
 	memset(ret, 0, map->slot_words * sizeof *ret);
 	if (neap__cmap_has_nodes(map)) {
 		*ret = (uintptr_t)act->node;
@@ -147,10 +159,13 @@ static int act_on(struct neap_cmap *map, struct neap__shard *shard, struct cmap_
 		neap__word_lock_give(&shard->lock);
 		return result;
 	}
-	const void *present = spot_value(map, spot, words);
-	if (act->ret_value != NULL)
-		memcpy(act->ret_value, present, size);
-	bool equal = act->expected == NULL || memcmp(present, act->expected, size) == 0;
+	bool equal = true;
+	if (act->ret_value != NULL || act->expected != NULL) {
+		const void *present = spot_value(map, spot, words);
+		if (act->ret_value != NULL)
+			memcpy(act->ret_value, present, size);
+		equal = act->expected == NULL || memcmp(present, act->expected, size) == 0;
+	}
 	if (act->verb == STORE || (act->verb == SWAP_IF && equal))
 		act_replace(map, shard, act, spot);
 	bool deletes = act->verb == DELETE || act->verb == TAKE || (act->verb == DELETE_IF && equal);
@@ -169,7 +184,7 @@ static int act_on(struct neap_cmap *map, struct neap__shard *shard, struct cmap_
 
 static int cmap_write(struct neap_cmap *map, struct cmap_act *act)
 {
-	act->hash = neap__cmap_hash(map, act->key);
+	act->hash = key_hash(map, act->key);
 	if (neap__cmap_has_nodes(map) && act->verb <= SWAP_IF) {
 		act->node = neap__node_make(map, act->key, act->hash, act->value);
 		if (act->node == NULL)

@@ -48,23 +48,18 @@ enum neap__outcome neap__table_load(const struct neap_cmap *map, uintptr_t table
 	return outcome;
 }
 
-struct neap__spot neap__table_find(const struct neap_cmap *map, uintptr_t table, uint64_t hash,
-				   const void *key)
+/* neap__table_find for keys of `kw` words, a constant in the common case. */
+static inline __attribute__((always_inline)) struct neap__spot
+find_words(const struct neap_cmap *map, uintptr_t table, uint64_t hash, const uint64_t *key, unsigned kw)
 {
 	const unsigned code = table & NEAP__CODE_MASK;
 	const uint64_t home = neap__home_bucket(hash, code), tag = neap__cmap_tag(hash);
-	uint64_t words[WORDS_MOST] = {0};
-	if (!neap__cmap_has_nodes(map))
-		memcpy(words, key, map->type->key_size);
 	for (uint64_t index = home;;) {
 		struct neap__bucket *bucket = neap__bucket_at(map, table, index);
 		uint64_t tags = atomic_load_explicit(&bucket->tags, memory_order_relaxed);
 		for (uint64_t match = neap__tags_match(tags, tag); match != 0; match &= match - 1) {
 			unsigned slot = neap__match_slot(match);
-			if (neap__cmap_has_nodes(map)
-				    ? neap__node_equal(map, neap__slot_node(bucket, slot), key, hash)
-				    : neap__same_key(neap__slot_words(map, bucket, slot), words,
-						     map->key_words))
+			if (neap__same_key(neap__slot_words(map, bucket, slot), key, kw))
 				return (struct neap__spot){bucket, slot};
 		}
 		index = neap__next_bucket(index, code);
@@ -73,13 +68,45 @@ struct neap__spot neap__table_find(const struct neap_cmap *map, uintptr_t table,
 	}
 }
 
+static struct neap__spot find_node(const struct neap_cmap *map, uintptr_t table, uint64_t hash,
+				   const void *key)
+{
+	const unsigned code = table & NEAP__CODE_MASK;
+	const uint64_t home = neap__home_bucket(hash, code), tag = neap__cmap_tag(hash);
+	for (uint64_t index = home;;) {
+		struct neap__bucket *bucket = neap__bucket_at(map, table, index);
+		uint64_t tags = atomic_load_explicit(&bucket->tags, memory_order_relaxed);
+		for (uint64_t match = neap__tags_match(tags, tag); match != 0; match &= match - 1) {
+			unsigned slot = neap__match_slot(match);
+			if (neap__node_equal(map, neap__slot_node(bucket, slot), key, hash))
+				return (struct neap__spot){bucket, slot};
+		}
+		index = neap__next_bucket(index, code);
+		if (tags >> 56 == 0 || index == home)
+			return (struct neap__spot){NULL, 0};
+	}
+}
+
+struct neap__spot neap__table_find(const struct neap_cmap *map, uintptr_t table, uint64_t hash,
+				   const void *key)
+{
+	uint64_t words[NEAP_CMAP_INLINE_KEY / 8];
+	if (map->word_path) {
+		memcpy(words, key, sizeof *words);
+		return find_words(map, table, hash, words, 1);
+	}
+	if (neap__cmap_has_nodes(map))
+		return find_node(map, table, hash, key);
+	words[map->key_words - 1] = 0; /* the end of the last one may be padding */
+	memcpy(words, key, map->type->key_size);
+	return find_words(map, table, hash, words, map->key_words);
+}
+
 /* The first slot without an entry, or NEAP__BUCKET_SLOTS. */
 static unsigned free_slot(uint64_t tags)
 {
-	for (unsigned slot = 0; slot < NEAP__BUCKET_SLOTS; slot++)
-		if ((tags >> 8 * slot & 0xff) == 0)
-			return slot;
-	return NEAP__BUCKET_SLOTS;
+	uint64_t empty = neap__tags_match(tags, 0);
+	return empty != 0 ? neap__match_slot(empty) : NEAP__BUCKET_SLOTS;
 }
 
 void neap__table_add(const struct neap_cmap *map, uintptr_t table, uint64_t hash, const uint64_t *words)
