@@ -27,6 +27,8 @@ static const struct experiment *const experiments[] = {
 	&experiment_delete_million,
 	&experiment_delete_impact,
 	&experiment_release_latency,
+	&experiment_concurrent_map,
+	&experiment_cache_leak,
 	NULL,
 };
 

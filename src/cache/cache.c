@@ -87,6 +87,10 @@ struct neap_cache *neap_cache_create(const struct neap_map_type *type,
 	cache->value_at =
 		cache_round_up(cache->key_at + type->key_size, type->value_size == 0 ? 1 : type->value_align);
 	cache->text_at = cache->value_at + type->value_size;
+	cache->align = _Alignof(struct neap__entry);
+	cache->align = type->key_align > cache->align ? type->key_align : cache->align;
+	cache->align =
+		type->value_size != 0 && type->value_align > cache->align ? type->value_align : cache->align;
 	strncpy(cache->name, o.name != NULL ? o.name : "unnamed", NEAP__CACHE_NAME_MOST);
 	if (o.seed != NULL)
 		memcpy(cache->seed, o.seed, sizeof cache->seed);

@@ -11,7 +11,7 @@ struct neap__entry *neap__entry_make(struct neap_cache *cache, const void *key, 
 	size_t size = cache->text_at + (type->kind == NEAP_KEY_STR ? str->len : 0);
 	if (size > UINT32_MAX)
 		return NULL;
-	struct neap__entry *entry = neap__alloc(&cache->allocator, size, 64);
+	struct neap__entry *entry = neap__alloc(&cache->allocator, size, cache->align);
 	if (entry == NULL)
 		return NULL;
 	memset(entry, 0, sizeof *entry);

@@ -98,8 +98,8 @@ struct neap_cache {
 	struct neap_cache_options options; /* with the defaults filled in */
 	struct neap_allocator allocator;
 	uint64_t seed[2];
-	uint32_t key_at, value_at, text_at; /* in an entry */
-	uint64_t began;			    /* clock at creation */
+	uint32_t key_at, value_at, text_at, align; /* of and in an entry */
+	uint64_t began;				   /* clock at creation */
 	char name[NEAP__CACHE_NAME_MOST + 1];
 	struct neap__cache_shard shards[];
 };
