@@ -21,10 +21,10 @@ enum {
 	SHARED_N = 200000,
 	SHARED_FEW = 100000, /* below, 64 empty shards are more than 2 % */
 	SHARED_THREADS = 2,
-	SHARED_OPS = 1000000, /* of each thread; the queue a tenth */
-	SHARED_ROUNDS = 3,    /* of which the best counts */
-	KEPT_AT_MOST = 2,     /* percent of the full map, by the concurrent map */
-	QUEUE_TIMES = 3,      /* a queue costs at least as many times what the concurrent map costs */
+	SHARED_OPS = 400000, /* of each thread; the queue a tenth */
+	SHARED_ROUNDS = 2,   /* of which the best counts */
+	KEPT_AT_MOST = 2,    /* percent of the full map, by the concurrent map */
+	QUEUE_TIMES = 3,     /* a queue costs at least as many times what the concurrent map costs */
 	LOCK_PERCENT =
 		200, /* a read costs at most this share of one behind a lock, which may be free all the time */
 };

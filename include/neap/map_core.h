@@ -8,11 +8,11 @@
  *   group      15 slots and their control word
  *   control    16 bytes: 15 tags, one per slot, and one overflow byte. A tag of 0 is an empty slot; any other
  *              is 8 bits of the hash. All 15 are compared with one SSE2 instruction.
- *   segment    2^group_bits groups, at most 60 KB of slots: what one insert or delete can split or merge
+ *   segment    2^group_bits groups, at most 30 KB of slots: what one insert or delete can split or merge
  *   directory  segment numbers indexed by the leading bits of the hash (extendible hashing, Fagin 1979)
  *
- *     63 ............... 40 39 ........ 32 31 ....... 8 7 ..... 0
- *    |  directory, <= 24   |  home group  |   unused   |   tag   |
+ *     63 ............... 40 39 ........ 32 31 ...... 16 15 .... 8 7 ..... 0
+ *    |  directory, <= 24   |  home group  |   unused   |   tag   | unused  |
  *
  * The upper 32 bits place an entry; they are what a slot keeps when it keeps a hash. The home group is taken
  * from the top of its 8 bits when a segment has fewer than 256 groups, so that the order of home groups is
@@ -61,7 +61,7 @@ extern "C" {
 #else
 #	define NEAP__GROUP_SLOTS 15u
 #	define NEAP__SEGMENT_BYTES \
-		61440u /* 15 pages: 256 groups of 16-byte slots; a split then costs about 30 us */
+		30720u /* 8 pages: 128 groups of 16-byte slots; a split then costs about 15 us */
 #endif
 #define NEAP__GROUP_MASK     ((1u << NEAP__GROUP_SLOTS) - 1u)
 #define NEAP__MAX_GROUP_BITS 8
@@ -91,7 +91,7 @@ extern "C" {
 /* What a segment knows of itself. Invariant: live + room <= limit; the difference is its tombstones. */
 struct neap__segment {
 	uint16_t live; /* entries in its groups */
-	uint16_t room; /* inserts it will still take */
+	uint16_t room; /* inserts it will still take: counted in one word with `live`, see neap__counts */
 	uint32_t
 		path; /* the leading bits of its hashes, then a 1, then zeroes: the number of leading bits is its
 			  depth */
@@ -106,8 +106,9 @@ struct neap_map {
 	uint8_t *ctrl;	  /* control words: unit u at 8 * u; segment s begins at unit 2 * (s << group_bits) */
 	uint8_t *slots;	  /* slots of group q at group_bytes * q */
 	uint64_t seed[2]; /* seed[1] is odd and has its top bit set */
-	uintptr_t guard;  /* 0, or the thread that is writing; relaxed atomic, only to catch misuse */
-	size_t len;	  /* sum of live over all segments, and of the spilled entries */
+	uintptr_t
+		guard; /* 0, NEAP__HOOKED, or the thread that is writing; relaxed atomic, only to catch misuse */
+	size_t len;    /* sum of live over all segments, and of the spilled entries */
 	uint8_t dir_shift;  /* 64 - depth of the directory, 40 to 63 */
 	uint8_t home_shift; /* 39 - log2(groups of a segment) */
 	uint8_t flags;	    /* enum neap__map_flags */
@@ -117,9 +118,10 @@ struct neap_map {
 	/* What writes use too. */
 	struct neap__segment *segs; /* by segment number */
 	uint64_t epoch;		    /* counts every move of an entry to another slot: iterators watch it */
-	uint64_t version;	    /* counts inserts and deletes: strict iterators watch it */
-	uint16_t shrink_at;	    /* a segment with no more entries than this asks for a merge ... */
-	uint16_t shrink_step;	    /* ... when its live count is a multiple of this power of two, less one */
+	uint64_t
+		version; /* counts inserts and deletes when NEAP__COUNTED: strict iterators and references watch it */
+	uint16_t shrink_at;   /* a segment with no more entries than this asks for a merge ... */
+	uint16_t shrink_step; /* ... when its live count is a multiple of this power of two, less one */
 
 	/* Shape of a slot, see struct neap__shape. */
 	uint32_t slot_size, value_offset, hash_offset, group_bytes;
@@ -142,13 +144,22 @@ struct neap_map {
 	uint64_t splits, merges, rebuilds, relocations, entries_moved;
 	size_t moved_now,
 		moved_most; /* entries moved by the operation that runs; the most that one ever moved */
+
+	struct neap__link listed; /* in the list of all maps */
+	neap_map_hook_fn *hook;	  /* NULL: none */
+	void *hook_ctx;
 };
+
+/* The guard of a map with a hook while nobody writes. No thread has this address. */
+#define NEAP__HOOKED ((uintptr_t)1)
 
 enum neap__map_flags {
 	NEAP__STRICT = 1u << 0,	    /* iterators refuse a map that was changed */
-	NEAP__DEGENERATE = 1u << 1, /* something has spilled since the map was last empty */
+	NEAP__DEGENERATE = 1u << 1, /* the hash has failed to separate keys since the map was last empty */
 	NEAP__OUTSIDE = 1u << 2,    /* entries have blocks outside their slots */
 	NEAP__RELEASE = 1u << 3,    /* leaving entries are handed to the type's release callback */
+	NEAP__REFERRED = 1u << 4,   /* a neap_ref has been made */
+	NEAP__COUNTED = NEAP__STRICT | NEAP__REFERRED
 };
 
 /* How keys are hashed and compared: the switch of the type-erased functions. */
@@ -238,7 +249,15 @@ NEAP__INLINE bool neap__str_equal(const struct neap_str *stored, const void *key
 
 /* ---- Control words ------------------------------------------------------------------------------------ */
 
-/* The tag of a hash four times over: its low byte, with 8 in place of 0, which means an empty slot. */
+/* The byte of a hash that its tag is made of. Not the lowest: that one depends on the lowest byte of what was
+ * multiplied alone, and for the odd seed left sequential keys with eleven times the false matches that chance has.
+ */
+NEAP__INLINE uint32_t neap__tag_byte(uint64_t hash)
+{
+	return hash >> 8 & 0xff;
+}
+
+/* The tag of a hash four times over: 8 in place of 0, which means an empty slot. */
 #define NEAP__TAG1(n)  (((n) == 0 ? 8u : (uint32_t)(n)) * 0x01010101u)
 #define NEAP__TAG4(n)  NEAP__TAG1(n), NEAP__TAG1((n) + 1), NEAP__TAG1((n) + 2), NEAP__TAG1((n) + 3)
 #define NEAP__TAG16(n) NEAP__TAG4(n), NEAP__TAG4((n) + 4), NEAP__TAG4((n) + 8), NEAP__TAG4((n) + 12)
@@ -248,7 +267,7 @@ static const uint32_t neap__tag_words[256]
 
 NEAP__INLINE uint32_t neap__tag_word(uint64_t hash)
 {
-	return neap__tag_words[hash & 0xff];
+	return neap__tag_words[neap__tag_byte(hash)];
 }
 
 /* The tag of a hash, 1 to 255. */
@@ -379,12 +398,15 @@ NEAP__INLINE struct neap__place neap__find_beyond(const struct neap_map *map, st
 				return place;
 			}
 		}
-		if (NEAP__LIKELY(!neap__overflowed(ctrl, (uint32_t)hash)))
+		if (NEAP__LIKELY(!neap__overflowed(ctrl, neap__tag_byte(hash))))
 			return place;
 	}
 	place.slot = map->spilled != 0 ? neap__spill_find(map, key, hash) : NULL;
 	return place;
 }
+
+/* What a look-up is for: a writer will touch the slots of the home group in any case, a reader only in a hit. */
+enum neap__intent { NEAP__TO_READ, NEAP__TO_WRITE };
 
 /* Looks in the home group. When *ret_more is set the key may be further on. Looking there is the caller's,
  * in a function that is not inlined, so that the common path neither spills registers nor puts the key into
@@ -392,22 +414,23 @@ NEAP__INLINE struct neap__place neap__find_beyond(const struct neap_map *map, st
  */
 NEAP__INLINE struct neap__place neap__find_home(const struct neap_map *map, struct neap__shape shape,
 						const void *key, uint64_t hash, neap__equal_fn *equal,
-						bool *ret_more)
+						enum neap__intent intent, bool *ret_more)
 {
 	const uint32_t begin = neap__segment_unit(map, hash);
 	const uint32_t unit = begin + neap__home_unit(map, hash);
 	uint8_t *ctrl = neap__unit_ctrl(map, unit);
 	struct neap__place place = {NULL, ctrl, 0, begin >> (shape.group_bits + 1)};
-	/* The two cache misses of a hit would follow each other. The slots of a group begin at a known place before
-	 * its control word has arrived, and the first slots are taken first: fetching the line of the fifth took a
-	 * quarter off hits at 1e6 entries of 16 bytes and cost misses nothing measurable.
+	/* The slots of a group begin at a known place before its control word has arrived, and the first slots are
+	 * taken first. Fetching the line of the fifth at once takes a sixth off the latency of a hit at 1e6 entries of
+	 * 16 bytes (240 to 200 ns), but doubles the cost of a miss when many are under way (11 to 20 ns): for
+	 * writers, which need the slot, it pays.
 	 */
-	if (shape.slot_size <= 32)
-		__builtin_prefetch(neap__unit_slots(map, shape, unit) + 4 * shape.slot_size);
+	if (intent == NEAP__TO_WRITE && shape.slot_size <= 32)
+		__builtin_prefetch(neap__unit_slots(map, shape, unit) + 4 * shape.slot_size, 1);
 	uint32_t hits = neap__match(ctrl, neap__tag_word(hash));
 	*ret_more = false;
 	for (; hits != 0; hits &= hits - 1) {
-		uint32_t index = neap__first(hits);
+		const uint32_t index = neap__first(hits);
 		uint8_t *slot = neap__slot_at(map, shape, unit, index);
 		if (NEAP__LIKELY(equal(map, slot, key, hash))) {
 			place.slot = slot;
@@ -415,7 +438,7 @@ NEAP__INLINE struct neap__place neap__find_home(const struct neap_map *map, stru
 			return place;
 		}
 	}
-	*ret_more = neap__overflowed(ctrl, (uint32_t)hash);
+	*ret_more = neap__overflowed(ctrl, neap__tag_byte(hash));
 	return place;
 }
 
@@ -435,8 +458,14 @@ NEAP__INLINE uintptr_t neap__thread(void)
 
 __attribute__((noreturn)) NEAP_API void neap__map_read_fault(const struct neap_map *map,
 							     const char *operation);
-__attribute__((noreturn)) NEAP_API void neap__map_write_fault(const struct neap_map *map,
-							      const char *operation);
+/* `writer` was found where 0 should be. Returns only when it is NEAP__HOOKED. */
+NEAP_API void neap__map_busy(const struct neap_map *map, uintptr_t writer, const char *operation);
+
+/* The operations of neap/map.h on a map with a hook; `caller` is where they return to. */
+NEAP_API int neap__hooked_put(struct neap_map *map, const void *key, const void *value, const void *caller);
+NEAP_API void *neap__hooked_slot(struct neap_map *map, const void *key, bool *ret_inserted,
+				 const void *caller);
+NEAP_API bool neap__hooked_delete(struct neap_map *map, const void *key, const void *caller);
 
 /* The writer, as far as this thread can see. A volatile load and not an atomic one, around which compilers move
  * nothing: a loop of look-ups then keeps the map's fields in registers.
@@ -453,27 +482,32 @@ NEAP__INLINE uintptr_t neap__guard(const struct neap_map *map)
 /* Before a look-up: nobody may be writing. This is a detector, not a lock. */
 NEAP__INLINE void neap__reading(const struct neap_map *map, const char *operation)
 {
-	if (NEAP__UNLIKELY(neap__guard(map) != 0))
+	if (NEAP__UNLIKELY(neap__guard(map) > NEAP__HOOKED))
 		neap__map_read_fault(map, operation);
 }
 
-NEAP__INLINE void neap__write_begin(struct neap_map *map, const char *operation)
+/* Begins a write and returns 0; or what the guard has: NEAP__HOOKED, and the write is for the library to do, or the
+ * other writer. One branch finds both; neap__map_busy tells them apart.
+ */
+NEAP__INLINE uintptr_t neap__write_begin(struct neap_map *map)
 {
-	if (NEAP__UNLIKELY(__atomic_load_n(&map->guard, __ATOMIC_RELAXED) != 0))
-		neap__map_write_fault(map, operation);
-	__atomic_store_n(&map->guard, neap__thread(), __ATOMIC_RELAXED);
+	const uintptr_t writer = __atomic_load_n(&map->guard, __ATOMIC_RELAXED);
+	if (NEAP__LIKELY(writer == 0))
+		__atomic_store_n(&map->guard, neap__thread(), __ATOMIC_RELAXED);
+	return writer;
 }
 
 NEAP__INLINE void neap__write_end(struct neap_map *map, const char *operation)
 {
-	if (NEAP__UNLIKELY(__atomic_load_n(&map->guard, __ATOMIC_RELAXED) != neap__thread()))
-		neap__map_write_fault(map, operation);
+	const uintptr_t writer = __atomic_load_n(&map->guard, __ATOMIC_RELAXED);
+	if (NEAP__UNLIKELY(writer != neap__thread()))
+		neap__map_busy(map, writer, operation);
 	__atomic_store_n(&map->guard, (uintptr_t)0, __ATOMIC_RELAXED);
 }
 
 /* ---- Insert and erase --------------------------------------------------------------------------------- */
 
-/* Inserts an absent key with a zeroed value and everything it owns; NULL: out of memory, nothing changed. */
+/* Inserts an absent key and everything it owns; the caller writes the value. NULL: out of memory, nothing changed. */
 NEAP_API uint8_t *neap__map_insert(struct neap_map *map, const void *key, uint64_t hash);
 /* Makes room for an entry of this hash, then claims a slot as neap__claim does. NULL: out of memory, and the
  * map is as it was.
@@ -503,6 +537,38 @@ NEAP__INLINE uint8_t *neap__occupy(struct neap_map *map, struct neap__shape shap
 	}
 }
 
+/* Both counters of a segment as one word, `live` in its first half. The short paths load and store them together:
+ * an insert that reads a word after a delete has stored its halves waits for the stores to reach the cache.
+ */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#	define NEAP__ONE_LIVE UINT32_C(0x10000)
+#	define NEAP__ONE_ROOM UINT32_C(1)
+#else
+#	define NEAP__ONE_LIVE UINT32_C(1)
+#	define NEAP__ONE_ROOM UINT32_C(0x10000)
+#endif
+
+NEAP__INLINE uint32_t neap__counts(const struct neap__segment *seg)
+{
+	uint32_t counts;
+	memcpy(&counts, seg, sizeof counts);
+	return counts;
+}
+
+NEAP__INLINE void neap__set_counts(struct neap__segment *seg, uint32_t counts)
+{
+	memcpy(seg, &counts, sizeof counts);
+}
+
+/* Counts a new entry of segment `seg`, which has room. */
+NEAP__INLINE void neap__count_insert(struct neap_map *map, struct neap__segment *seg)
+{
+	neap__set_counts(seg, neap__counts(seg) + NEAP__ONE_LIVE - NEAP__ONE_ROOM);
+	map->len++;
+	if (NEAP__UNLIKELY(map->flags & NEAP__COUNTED))
+		map->version++;
+}
+
 /* Claims a slot for a new entry; the caller fills in key, value and kept hash. NULL: out of memory. */
 NEAP__INLINE uint8_t *neap__claim(struct neap_map *map, struct neap__shape shape, uint64_t hash)
 {
@@ -510,33 +576,60 @@ NEAP__INLINE uint8_t *neap__claim(struct neap_map *map, struct neap__shape shape
 	struct neap__segment *seg = &map->segs[begin >> (shape.group_bits + 1)];
 	if (NEAP__UNLIKELY(seg->room == 0))
 		return neap__map_claim_slow(map, hash);
-	seg->room--;
-	seg->live++;
-	map->len++;
-	if (NEAP__UNLIKELY(map->flags & NEAP__STRICT))
-		map->version++;
+	neap__count_insert(map, seg);
 	return neap__occupy(map, shape, begin, neap__home_unit(map, hash), neap__tag(hash));
 }
 
-/* Frees a place whose key and value are already gone, and lets the map shrink. */
-NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__place place, uint64_t hash)
+/* The same when the home group has an empty slot and its segment room; else NULL, and nothing has changed. */
+NEAP__INLINE uint8_t *neap__claim_home(struct neap_map *map, struct neap__shape shape, uint64_t hash)
+{
+	const uint32_t begin = neap__segment_unit(map, hash);
+	const uint32_t unit = begin + neap__home_unit(map, hash);
+	struct neap__segment *seg = &map->segs[begin >> (shape.group_bits + 1)];
+	uint8_t *ctrl = neap__unit_ctrl(map, unit);
+	const uint32_t empty = neap__empty(ctrl);
+	if (NEAP__UNLIKELY(seg->room == 0 || empty == 0))
+		return NULL;
+	neap__count_insert(map, seg);
+	const uint32_t index = neap__first(empty);
+	ctrl[index] = (uint8_t)neap__tag(hash);
+	return neap__slot_at(map, shape, unit, index);
+}
+
+/* Frees a place in a group whose key and value are already gone. True: its segment has become sparse, and
+ * neap__map_sparse is due.
+ */
+NEAP__INLINE bool neap__vacate(struct neap_map *map, struct neap__place place, uint64_t hash)
 {
 	map->len--;
-	if (NEAP__UNLIKELY(map->flags & NEAP__STRICT))
+	if (NEAP__UNLIKELY(map->flags & NEAP__COUNTED))
 		map->version++;
-	if (NEAP__UNLIKELY(place.ctrl == NULL)) {
-		neap__spill_remove(map, place.slot);
-		neap__map_sparse(map, hash);
-		return;
-	}
 	place.ctrl[place.index] = 0;
 	struct neap__segment *seg = &map->segs[place.segment];
-	const uint32_t live = (uint32_t)seg->live - 1;
-	seg->live = (uint16_t)live;
-	seg->room = (uint16_t)(seg->room + !neap__overflowed(place.ctrl, (uint32_t)hash));
-	if (NEAP__UNLIKELY(live <= map->shrink_at && (live & map->shrink_step) == 0))
-		neap__map_sparse(map, hash);
+	const uint32_t freed = neap__overflowed(place.ctrl, neap__tag_byte(hash)) ? 0 : NEAP__ONE_ROOM;
+	const uint32_t counts = neap__counts(seg) - NEAP__ONE_LIVE + freed;
+	const uint32_t live = counts / NEAP__ONE_LIVE & 0xffff;
+	neap__set_counts(seg, counts);
+	return NEAP__UNLIKELY(live <= map->shrink_at && (live & map->shrink_step) == 0);
 }
+
+/* Frees any place whose key and value are already gone, and lets the map shrink. */
+NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__place place, uint64_t hash)
+{
+	if (NEAP__UNLIKELY(place.ctrl == NULL)) {
+		neap__spill_remove(map, place.slot);
+		map->len--;
+		map->version++;
+		neap__map_sparse(map, hash);
+	} else if (neap__vacate(map, place, hash)) {
+		neap__map_sparse(map, hash);
+	}
+}
+
+/* The end of a delete that left a segment sparse: shrinks the map, ends the write, and returns true. A call in the
+ * last place, so that the common path needs no stack frame.
+ */
+NEAP_API bool neap__map_sparse_end(struct neap_map *map, uint64_t hash, const char *operation);
 
 /* ---- Iteration: the step that most steps are, see src/map/iterate.c ------------------------------------- */
 
@@ -570,7 +663,7 @@ NEAP__INLINE bool neap__iter_step(struct neap_map_iter *it, uint32_t slot_size, 
 {
 	const struct neap_map *map = it->neap__map;
 	uint32_t live = it->neap__live;
-	if (!it->neap__common || it->neap__epoch != map->epoch || neap__guard(map) != 0 ||
+	if (!it->neap__common || it->neap__epoch != map->epoch || neap__guard(map) > NEAP__HOOKED ||
 	    *it->neap__before != 0)
 		return false;
 	while (live == 0) {
@@ -592,6 +685,39 @@ NEAP__INLINE bool neap__iter_step(struct neap_map_iter *it, uint32_t slot_size, 
 	it->key = slot;
 	it->value = slot + value_offset;
 	return true;
+}
+
+/* ---- Scanning: the groups of all segments lie one after the other --------------------------------------- */
+
+__attribute__((noreturn)) NEAP_API void neap__map_scan_fault(const struct neap_map *map);
+
+/* Goes to the next entry and returns its slot, or NULL at the end. Calls nothing with the scan's address, so that a
+ * compiler can keep all of it in registers.
+ */
+NEAP__INLINE uint8_t *neap__scan_step(struct neap_map_scan *scan, struct neap__shape shape)
+{
+	const struct neap_map *map = scan->neap__map;
+	while (scan->neap__live == 0) {
+		if (scan->neap__ctrl != scan->neap__end) {
+			if (NEAP__UNLIKELY(map->epoch != scan->neap__epoch || map->len != scan->neap__len ||
+					   neap__guard(map) > NEAP__HOOKED))
+				neap__map_scan_fault(map);
+			scan->neap__slots = scan->neap__next;
+			scan->neap__next += shape.group_bytes;
+			scan->neap__live = ~neap__empty(scan->neap__ctrl) & NEAP__GROUP_MASK;
+			scan->neap__ctrl += NEAP__CONTROL_BYTES;
+		} else if (scan->neap__spilled != 0) {
+			uint32_t few = scan->neap__spilled < 31 ? scan->neap__spilled : 31;
+			scan->neap__spilled -= few;
+			scan->neap__slots = map->spill + (size_t)scan->neap__spilled * shape.slot_size;
+			scan->neap__live = (UINT32_C(1) << few) - 1;
+		} else {
+			return NULL;
+		}
+	}
+	const uint32_t index = neap__first(scan->neap__live);
+	scan->neap__live &= scan->neap__live - 1;
+	return scan->neap__slots + (size_t)index * shape.slot_size;
 }
 
 /* ---- Many look-ups at once ---------------------------------------------------------------------------- */
@@ -629,8 +755,8 @@ NEAP__INLINE void neap__find_many(const struct neap_map *map, struct neap__shape
 			size_t i = step - CONTROL_AHEAD;
 			const uint8_t *key = keys + i * stride;
 			bool more;
-			struct neap__place place =
-				neap__find_home(map, shape, key, hashes[i % RING], equal, &more);
+			struct neap__place place = neap__find_home(map, shape, key, hashes[i % RING], equal,
+								   NEAP__TO_READ, &more);
 			if (NEAP__UNLIKELY(more))
 				place.slot = rest(map, key, hashes[i % RING]);
 			ret_values[i] = place.slot == NULL ? NULL : place.slot + shape.value_offset;

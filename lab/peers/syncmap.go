@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-const threads, opsOfThread = 2, 1000000
+const threads, opsOfThread = 2, 400000
 
 func number(text string) uint64 {
 	n, err := strconv.ParseUint(text, 10, 64)

@@ -1,11 +1,11 @@
 /* word_lock.c: waiting for a lock that another thread holds. */
 #include "base/word_lock.h"
 
-enum { TRIES = 100 }; /* about a microsecond: longer than an operation of a map holds its lock */
+enum { LOCK_TRIES = 100 }; /* about a microsecond: longer than an operation of a map holds its lock */
 
 void neap__word_lock_wait(struct neap__word_lock *lock)
 {
-	for (int i = 0; i < TRIES; i++) {
+	for (int i = 0; i < LOCK_TRIES; i++) {
 #if defined(__x86_64__) || defined(__i386__)
 		__builtin_ia32_pause();
 #endif

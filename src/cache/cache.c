@@ -34,8 +34,8 @@ static bool shard_init(struct neap_cache *cache, struct neap__cache_shard *shard
 	shard->max_entries = (o->max_entries + o->shards - 1) / o->shards;
 	shard->max_bytes = (o->max_bytes + o->shards - 1) / o->shards;
 	neap__wheel_init(&shard->wheel);
-	neap__link_init(&shard->queues[NEAP__SMALL]);
-	neap__link_init(&shard->queues[NEAP__MAIN]);
+	neap__ring_init(&shard->queues[NEAP__SMALL]);
+	neap__ring_init(&shard->queues[NEAP__MAIN]);
 	pthread_mutex_init(&shard->lock, NULL);
 	pthread_cond_init(&shard->landed, NULL);
 	shard->index =
@@ -256,7 +256,7 @@ static void entry_overwrite(struct neap__cache_shard *shard, struct neap__entry 
 	entry->weight = fresh->weight;
 	neap__queue_add(shard, entry, queue);
 	fresh->value_only = true;
-	fresh->queue.next = (struct neap__link *)(void *)shard->dead;
+	fresh->queue.next = (struct neap__ring *)(void *)shard->dead;
 	shard->dead = fresh;
 	shard->counts.overwritten++;
 }

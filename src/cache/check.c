@@ -5,7 +5,7 @@ static void check_queue(struct neap__cache_shard *shard, enum neap__queue queue,
 			size_t *bytes, size_t *timed)
 {
 	size_t n = 0, weight = 0;
-	for (struct neap__link *at = shard->queues[queue].next; at != &shard->queues[queue];
+	for (struct neap__ring *at = shard->queues[queue].next; at != &shard->queues[queue];
 	     at = at->next, n++) {
 		struct neap__entry *entry = NEAP__ENTRY_OF_QUEUE(at);
 		neap__assert(entry->in == queue && at->next->previous == at);
@@ -23,9 +23,9 @@ static void check_queue(struct neap__cache_shard *shard, enum neap__queue queue,
 static size_t check_slot(const struct neap__wheel *wheel, unsigned ring, unsigned slot)
 {
 	size_t n = 0;
-	const struct neap__link *head = &wheel->slots[ring][slot];
+	const struct neap__ring *head = &wheel->slots[ring][slot];
 	uint64_t here = wheel->time >> NEAP__RING_BITS * ring;
-	for (const struct neap__link *at = head->next; at != head; at = at->next, n++)
+	for (const struct neap__ring *at = head->next; at != head; at = at->next, n++)
 		neap__assert(at->next->previous == at);
 	neap__assert((n != 0) == (wheel->occupied[ring] >> slot & 1));
 	if (n != 0 && slot == here % NEAP__RING_SLOTS)

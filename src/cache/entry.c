@@ -107,7 +107,7 @@ void neap__entry_remove(struct neap__cache_shard *shard, struct neap__entry *ent
 		neap__wheel_remove(&shard->wheel, entry);
 	neap__index_remove(shard, entry);
 	shard->bytes -= entry->weight;
-	entry->queue.next = (struct neap__link *)(void *)shard->dead;
+	entry->queue.next = (struct neap__ring *)(void *)shard->dead;
 	shard->dead = entry;
 }
 

@@ -29,7 +29,7 @@ struct neap__ghost_place {
 
 void neap__queue_add(struct neap__cache_shard *shard, struct neap__entry *entry, enum neap__queue queue)
 {
-	neap__link_after(&shard->queues[queue], &entry->queue);
+	neap__ring_after(&shard->queues[queue], &entry->queue);
 	entry->in = (uint8_t)queue;
 	shard->queue_bytes[queue] += entry->weight;
 	shard->queue_len[queue]++;
@@ -37,7 +37,7 @@ void neap__queue_add(struct neap__cache_shard *shard, struct neap__entry *entry,
 
 void neap__queue_remove(struct neap__cache_shard *shard, struct neap__entry *entry)
 {
-	neap__link_remove(&entry->queue);
+	neap__ring_remove(&entry->queue);
 	shard->queue_bytes[entry->in] -= entry->weight;
 	shard->queue_len[entry->in]--;
 	entry->in = NEAP__NO_QUEUE;

@@ -41,15 +41,15 @@ enum {
 
 #define NEAP__NEVER UINT64_MAX
 
-struct neap__link {
-	struct neap__link *next, *previous;
+struct neap__ring {
+	struct neap__ring *next, *previous;
 };
 
 enum neap__queue { NEAP__SMALL, NEAP__MAIN, NEAP__NO_QUEUE };
 
 struct neap__entry {
-	struct neap__link queue; /* once dead: next is the next dead one */
-	struct neap__link timer; /* next NULL: not in the wheel */
+	struct neap__ring queue; /* once dead: next is the next dead one */
+	struct neap__ring timer; /* next NULL: not in the wheel */
 	uint64_t hash;
 	uint64_t ends;	  /* tick; NEAP__NEVER */
 	uint64_t touched; /* tick of the last use */
@@ -64,7 +64,7 @@ struct neap__entry {
 struct neap__wheel {
 	uint64_t time;			/* ticks before this one are done */
 	uint64_t occupied[NEAP__RINGS]; /* bit s: slot s has entries */
-	struct neap__link slots[NEAP__RINGS][NEAP__RING_SLOTS];
+	struct neap__ring slots[NEAP__RINGS][NEAP__RING_SLOTS];
 };
 
 struct neap__ghost {
@@ -82,7 +82,7 @@ struct neap__cache_shard {
 	struct neap_cache *cache;
 	struct neap_map *index;
 	size_t bytes, queue_bytes[2], queue_len[2];
-	struct neap__link queues[2]; /* next: newest */
+	struct neap__ring queues[2]; /* next: newest */
 	struct neap__ghost ghost;
 	struct neap__wheel wheel;
 	struct neap__flight *flights;
@@ -109,12 +109,12 @@ struct neap_cache {
 #define NEAP__ENTRY_OF_TIMER(link) \
 	((struct neap__entry *)(void *)((char *)(link)-offsetof(struct neap__entry, timer)))
 
-static inline void neap__link_init(struct neap__link *head)
+static inline void neap__ring_init(struct neap__ring *head)
 {
 	head->next = head->previous = head;
 }
 
-static inline void neap__link_after(struct neap__link *head, struct neap__link *link)
+static inline void neap__ring_after(struct neap__ring *head, struct neap__ring *link)
 {
 	link->next = head->next;
 	link->previous = head;
@@ -122,7 +122,7 @@ static inline void neap__link_after(struct neap__link *head, struct neap__link *
 	head->next = link;
 }
 
-static inline void neap__link_remove(struct neap__link *link)
+static inline void neap__ring_remove(struct neap__ring *link)
 {
 	link->next->previous = link->previous;
 	link->previous->next = link->next;

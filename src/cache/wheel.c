@@ -30,7 +30,7 @@ void neap__wheel_init(struct neap__wheel *wheel)
 	*wheel = (struct neap__wheel){0};
 	for (unsigned ring = 0; ring < NEAP__RINGS; ring++)
 		for (unsigned slot = 0; slot < NEAP__RING_SLOTS; slot++)
-			neap__link_init(&wheel->slots[ring][slot]);
+			neap__ring_init(&wheel->slots[ring][slot]);
 }
 
 void neap__wheel_add(struct neap__wheel *wheel, struct neap__entry *entry, uint64_t ends)
@@ -43,14 +43,14 @@ void neap__wheel_add(struct neap__wheel *wheel, struct neap__entry *entry, uint6
 	unsigned ring = ring_of(ends, wheel->time);
 	unsigned slot = (unsigned)(ends >> NEAP__RING_BITS * ring) % NEAP__RING_SLOTS;
 	/* At the tail, which the wheel visits last: an entry that is put off within its own slot is not met again. */
-	neap__link_after(wheel->slots[ring][slot].previous, &entry->timer);
+	neap__ring_after(wheel->slots[ring][slot].previous, &entry->timer);
 	wheel->occupied[ring] |= UINT64_C(1) << slot;
 }
 
 void neap__wheel_remove(struct neap__wheel *wheel, struct neap__entry *entry)
 {
-	struct neap__link *next = entry->timer.next, *previous = entry->timer.previous;
-	neap__link_remove(&entry->timer);
+	struct neap__ring *next = entry->timer.next, *previous = entry->timer.previous;
+	neap__ring_remove(&entry->timer);
 	if (next == previous) { /* both are the head of the slot, which is empty now */
 		size_t at = (size_t)(next - &wheel->slots[0][0]);
 		wheel->occupied[at / NEAP__RING_SLOTS] &= ~(UINT64_C(1) << at % NEAP__RING_SLOTS);

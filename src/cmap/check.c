@@ -2,7 +2,7 @@
 #include "cmap/table.h"
 
 /* How many entries of a table pass this bucket on the way from their home. */
-static void count_passes(const struct neap_cmap *map, const struct neap__shard *shard, uint16_t *passes)
+static void count_passes(const struct neap_cmap *map, const struct neap__cmap_shard *shard, uint16_t *passes)
 {
 	uintptr_t table = shard->table->word;
 	unsigned code = table & NEAP__CODE_MASK;
@@ -18,7 +18,7 @@ static void count_passes(const struct neap_cmap *map, const struct neap__shard *
 	}
 }
 
-static void check_shard(struct neap_cmap *map, const struct neap__shard *shard)
+static void check_shard(struct neap_cmap *map, const struct neap__cmap_shard *shard)
 {
 	uint32_t live = atomic_load(&shard->live), found = 0;
 	neap__assert(!shard->dead && shard->depth >= map->least_depth);
@@ -52,7 +52,7 @@ void neap__cmap_check(struct neap_cmap *map)
 	struct neap__directory *directory = neap__directory_of(map);
 	uint32_t at_depth[NEAP__CMAP_DEPTH_MOST + 1] = {0};
 	for (size_t i = 0; i < (size_t)1 << directory->depth;) {
-		struct neap__shard *shard = atomic_load(&directory->entries[i].shard);
+		struct neap__cmap_shard *shard = atomic_load(&directory->entries[i].shard);
 		size_t width = (size_t)1 << (directory->depth - shard->depth);
 		uintptr_t table = shard->table != NULL ? shard->table->word : (uintptr_t)&neap__no_bucket;
 		neap__assert(i == (size_t)shard->path * width);

@@ -38,7 +38,7 @@ static bool first_shards(struct neap_cmap *map)
 	if (directory == NULL)
 		return false;
 	for (uint32_t path = 0; path < 1u << map->least_depth; path++) {
-		struct neap__shard *shard = neap__shard_make(map, map->least_depth, path);
+		struct neap__cmap_shard *shard = neap__shard_make(map, map->least_depth, path);
 		if (shard == NULL) {
 			while (path-- > 0)
 				neap__cmap_free(map, atomic_load(&directory->entries[path].shard),
@@ -94,7 +94,7 @@ void neap_cmap_destroy(struct neap_cmap *map)
 	neap__cmap_delist(map);
 	struct neap__directory *directory = neap__directory_of(map);
 	for (size_t i = 0; i < (size_t)1 << directory->depth;) {
-		struct neap__shard *shard = atomic_load(&directory->entries[i].shard);
+		struct neap__cmap_shard *shard = atomic_load(&directory->entries[i].shard);
 		i += (size_t)1 << (directory->depth - shard->depth);
 		neap__retire_flush(map, shard);
 		if (shard->table != NULL)

@@ -22,7 +22,7 @@ void neap__directory_set(struct neap_cmap *map, struct neap__directory *director
 	atomic_store_explicit(&map->directory, entries | (64 - directory->depth), memory_order_release);
 }
 
-void neap__directory_assign(struct neap__directory *directory, struct neap__shard *shard)
+void neap__directory_assign(struct neap__directory *directory, struct neap__cmap_shard *shard)
 {
 	const unsigned spare = directory->depth - shard->depth;
 	struct neap__directory_entry *entry = directory->entries + ((size_t)shard->path << spare);
@@ -33,11 +33,11 @@ void neap__directory_assign(struct neap__directory *directory, struct neap__shar
 	}
 }
 
-struct neap__shard *neap__shard_take(struct neap_cmap *map, uint64_t hash)
+struct neap__cmap_shard *neap__shard_take(struct neap_cmap *map, uint64_t hash)
 {
 	for (;;) {
 		struct neap__directory_entry *entry = neap__directory_entry(map, hash);
-		struct neap__shard *shard = atomic_load_explicit(&entry->shard, memory_order_acquire);
+		struct neap__cmap_shard *shard = atomic_load_explicit(&entry->shard, memory_order_acquire);
 		neap__word_lock_take(&shard->lock);
 		if (!shard->dead)
 			return shard;
@@ -49,7 +49,7 @@ struct neap__shard *neap__shard_take(struct neap_cmap *map, uint64_t hash)
 static void take_over(struct neap__directory *to, const struct neap__directory *from)
 {
 	for (size_t i = 0; i < (size_t)1 << from->depth;) {
-		struct neap__shard *shard =
+		struct neap__cmap_shard *shard =
 			atomic_load_explicit(&from->entries[i].shard, memory_order_relaxed);
 		neap__directory_assign(to, shard);
 		i += (size_t)1 << (from->depth - shard->depth);

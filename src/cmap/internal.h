@@ -109,7 +109,7 @@ struct neap__cmap_table {
 	size_t contents; /* bytes of the nodes that are retired with it */
 };
 
-struct neap__shard {
+struct neap__cmap_shard {
 	_Alignas(64) struct neap__retired retired;
 	struct neap__word_lock lock;
 	bool dead; /* replaced: whoever gets the lock looks again */
@@ -124,7 +124,7 @@ struct neap__shard {
 
 struct neap__directory_entry {
 	_Atomic uintptr_t table; /* what readers read */
-	_Atomic(struct neap__shard *) shard;
+	_Atomic(struct neap__cmap_shard *) shard;
 };
 
 struct neap__directory {
@@ -197,7 +197,7 @@ void *neap__cmap_alloc(struct neap_cmap *map, size_t size, size_t align);
 void neap__cmap_free(struct neap_cmap *map, void *block, size_t size);
 struct neap__cmap_table *neap__table_make(struct neap_cmap *map, unsigned code);
 void neap__table_free(struct neap_cmap *map, struct neap__cmap_table *table);
-struct neap__shard *neap__shard_make(struct neap_cmap *map, unsigned depth, uint32_t path);
+struct neap__cmap_shard *neap__shard_make(struct neap_cmap *map, unsigned depth, uint32_t path);
 size_t neap__directory_bytes(unsigned depth);
 struct neap__directory *neap__directory_make(struct neap_cmap *map, unsigned depth);
 void neap__directory_free(struct neap_cmap *map, struct neap__directory *directory);
@@ -206,11 +206,11 @@ void neap__directory_free(struct neap_cmap *map, struct neap__directory *directo
 
 void neap__list_add(struct neap__retired_list *list, struct neap__retired *retired, size_t bytes);
 /* Of a node that has just left its table; the shard is locked. */
-void neap__retire_node(struct neap__shard *shard, struct neap__node *node, enum neap__retired_kind kind);
+void neap__retire_node(struct neap__cmap_shard *shard, struct neap__node *node, enum neap__retired_kind kind);
 /* Of anything else that has just become unreachable. Takes the retirement lock. */
 void neap__retire(struct neap_cmap *map, struct neap__retired *retired, enum neap__retired_kind kind);
 /* Hands what waits in a shard, which is locked, to the map. */
-void neap__retire_flush(struct neap_cmap *map, struct neap__shard *shard);
+void neap__retire_flush(struct neap_cmap *map, struct neap__cmap_shard *shard);
 /* Frees what no reader can see when enough is waiting. No lock may be held. `reader`: the epoch ended during a
  * section of this thread, which therefore may be what a writer found in its way; so the last one to leave cleans up.
  */
@@ -229,11 +229,11 @@ static inline struct neap__directory_entry *neap__directory_entry(struct neap_cm
 }
 
 /* The shard of a hash, locked. Inside a section. */
-struct neap__shard *neap__shard_take(struct neap_cmap *map, uint64_t hash);
+struct neap__cmap_shard *neap__shard_take(struct neap_cmap *map, uint64_t hash);
 struct neap__directory *neap__directory_of(struct neap_cmap *map);
 void neap__directory_set(struct neap_cmap *map, struct neap__directory *directory);
 /* Makes the entries of a shard say what it says. Structure lock, or the directory is not published yet. */
-void neap__directory_assign(struct neap__directory *directory, struct neap__shard *shard);
+void neap__directory_assign(struct neap__directory *directory, struct neap__cmap_shard *shard);
 /* Deepens by one bit. Structure lock. False: no memory. */
 bool neap__directory_deepen(struct neap_cmap *map);
 /* Takes off the bits that no shard needs. Structure lock. Without memory the directory stays as it is. */
@@ -244,16 +244,16 @@ void neap__directory_flatten(struct neap_cmap *map);
 /* Makes room for one more entry. 0 with the shard locked; 1 when it was split: it is unlocked and the caller looks
  * again; NEAP_ENOMEM with everything as it was, locked.
  */
-int neap__shard_grow(struct neap_cmap *map, struct neap__shard *shard);
+int neap__shard_grow(struct neap_cmap *map, struct neap__cmap_shard *shard);
 /* After a delete: a smaller table, or one shard of two, when that is worth it. Unlocks the shard. */
-void neap__shard_settle(struct neap_cmap *map, struct neap__shard *shard);
+void neap__shard_settle(struct neap_cmap *map, struct neap__cmap_shard *shard);
 /* Deletes everything in a shard. All locks. */
-void neap__shard_empty(struct neap_cmap *map, struct neap__shard *shard);
+void neap__shard_empty(struct neap_cmap *map, struct neap__cmap_shard *shard);
 /* All shards, in order of their paths. */
 void neap__cmap_take_all(struct neap_cmap *map);
 void neap__cmap_give_all(struct neap_cmap *map);
 /* The first hash after those of the shard; 0 when there is none. */
-static inline uint64_t neap__shard_end(const struct neap__shard *shard)
+static inline uint64_t neap__shard_end(const struct neap__cmap_shard *shard)
 {
 	return shard->depth == 0 ? 0 : ((uint64_t)shard->path + 1) << (64 - shard->depth);
 }

@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "cmap/table.h"
 
-enum cmap_verb { STORE, LOAD_OR_STORE, SWAP_IF, DELETE, TAKE, DELETE_IF };
+enum cmap_verb { ACT_STORE, ACT_LOAD_OR_STORE, ACT_SWAP_IF, ACT_DELETE, ACT_TAKE, ACT_DELETE_IF };
 
 /* One write. */
 struct cmap_act {
@@ -30,7 +30,7 @@ static inline uint64_t key_hash(const struct neap_cmap *map, const void *key)
 static __attribute__((noinline)) bool load_locked(struct neap_cmap *map, uint64_t hash, const void *key,
 						  void *ret_value)
 {
-	struct neap__shard *shard = neap__shard_take(map, hash);
+	struct neap__cmap_shard *shard = neap__shard_take(map, hash);
 	bool found = shard->table != NULL &&
 		     neap__table_load(map, shard->table->word, hash, key, ret_value) == NEAP__FOUND;
 	neap__word_lock_give(&shard->lock);
@@ -101,7 +101,7 @@ static void act_words(const struct neap_cmap *map, struct cmap_act *act, uint64_
 		memcpy(ret + map->key_words, act->value, map->type->value_size);
 }
 
-static int act_insert(struct neap_cmap *map, struct neap__shard *shard, struct cmap_act *act)
+static int act_insert(struct neap_cmap *map, struct neap__cmap_shard *shard, struct cmap_act *act)
 {
 	uint64_t words[(NEAP_CMAP_INLINE_KEY + NEAP_CMAP_INLINE_VALUE) / 8];
 	if (act->node != NULL)
@@ -113,7 +113,7 @@ static int act_insert(struct neap_cmap *map, struct neap__shard *shard, struct c
 	return 0;
 }
 
-static void act_replace(struct neap_cmap *map, struct neap__shard *shard, struct cmap_act *act,
+static void act_replace(struct neap_cmap *map, struct neap__cmap_shard *shard, struct cmap_act *act,
 			struct neap__spot spot)
 {
 	uint64_t words[(NEAP_CMAP_INLINE_KEY + NEAP_CMAP_INLINE_VALUE) / 8];
@@ -126,7 +126,7 @@ static void act_replace(struct neap_cmap *map, struct neap__shard *shard, struct
 		neap__retire_node(shard, old, NEAP__RETIRED_VALUE);
 }
 
-static void act_delete(struct neap_cmap *map, struct neap__shard *shard, struct cmap_act *act,
+static void act_delete(struct neap_cmap *map, struct neap__cmap_shard *shard, struct cmap_act *act,
 		       struct neap__spot spot)
 {
 	struct neap__node *node = neap__cmap_has_nodes(map) ? neap__slot_node(spot.bucket, spot.slot) : NULL;
@@ -134,11 +134,12 @@ static void act_delete(struct neap_cmap *map, struct neap__shard *shard, struct 
 	atomic_store_explicit(&shard->live, atomic_load_explicit(&shard->live, memory_order_relaxed) - 1,
 			      memory_order_relaxed);
 	if (node != NULL)
-		neap__retire_node(shard, node, act->verb == TAKE ? NEAP__RETIRED_KEY : NEAP__RETIRED_NODE);
+		neap__retire_node(shard, node,
+				  act->verb == ACT_TAKE ? NEAP__RETIRED_KEY : NEAP__RETIRED_NODE);
 }
 
 /* On a locked shard, which it unlocks. *ret_done is false when the shard was split: once more. */
-static int act_on(struct neap_cmap *map, struct neap__shard *shard, struct cmap_act *act, bool *ret_done)
+static int act_on(struct neap_cmap *map, struct neap__cmap_shard *shard, struct cmap_act *act, bool *ret_done)
 {
 	uint64_t words[(NEAP_CMAP_INLINE_KEY + NEAP_CMAP_INLINE_VALUE) / 8];
 	const size_t size = map->type->value_size;
@@ -148,7 +149,7 @@ static int act_on(struct neap_cmap *map, struct neap__shard *shard, struct cmap_
 	if (shard->table != NULL)
 		spot = neap__table_find(map, shard->table->word, act->hash, act->key);
 	if (spot.bucket == NULL) {
-		if (act->verb == STORE || act->verb == LOAD_OR_STORE) {
+		if (act->verb == ACT_STORE || act->verb == ACT_LOAD_OR_STORE) {
 			result = neap__shard_grow(map, shard);
 			*ret_done = result <= 0;
 			if (!*ret_done)
@@ -166,12 +167,13 @@ static int act_on(struct neap_cmap *map, struct neap__shard *shard, struct cmap_
 			memcpy(act->ret_value, present, size);
 		equal = act->expected == NULL || memcmp(present, act->expected, size) == 0;
 	}
-	if (act->verb == STORE || (act->verb == SWAP_IF && equal))
+	if (act->verb == ACT_STORE || (act->verb == ACT_SWAP_IF && equal))
 		act_replace(map, shard, act, spot);
-	bool deletes = act->verb == DELETE || act->verb == TAKE || (act->verb == DELETE_IF && equal);
+	bool deletes =
+		act->verb == ACT_DELETE || act->verb == ACT_TAKE || (act->verb == ACT_DELETE_IF && equal);
 	if (deletes)
 		act_delete(map, shard, act, spot);
-	result = act->verb == STORE ? 0 : equal;
+	result = act->verb == ACT_STORE ? 0 : equal;
 	if (deletes) {
 		neap__shard_settle(map, shard);
 	} else {
@@ -185,7 +187,7 @@ static int act_on(struct neap_cmap *map, struct neap__shard *shard, struct cmap_
 static int cmap_write(struct neap_cmap *map, struct cmap_act *act)
 {
 	act->hash = key_hash(map, act->key);
-	if (neap__cmap_has_nodes(map) && act->verb <= SWAP_IF) {
+	if (neap__cmap_has_nodes(map) && act->verb <= ACT_SWAP_IF) {
 		act->node = neap__node_make(map, act->key, act->hash, act->value);
 		if (act->node == NULL)
 			return NEAP_ENOMEM;
@@ -204,13 +206,13 @@ static int cmap_write(struct neap_cmap *map, struct cmap_act *act)
 
 int neap_cmap_store(struct neap_cmap *map, const void *key, const void *value)
 {
-	struct cmap_act act = {.verb = STORE, .key = key, .value = value};
+	struct cmap_act act = {.verb = ACT_STORE, .key = key, .value = value};
 	return map == NULL ? NEAP_ENIL : cmap_write(map, &act);
 }
 
 int neap_cmap_load_or_store(struct neap_cmap *map, const void *key, const void *value, void *ret_value)
 {
-	struct cmap_act act = {.verb = LOAD_OR_STORE, .key = key, .value = value, .ret_value = ret_value};
+	struct cmap_act act = {.verb = ACT_LOAD_OR_STORE, .key = key, .value = value, .ret_value = ret_value};
 	if (map == NULL)
 		return NEAP_ENIL;
 	/* Usually it is there: then nothing is written and nothing allocated. */
@@ -219,26 +221,26 @@ int neap_cmap_load_or_store(struct neap_cmap *map, const void *key, const void *
 
 bool neap_cmap_delete(struct neap_cmap *map, const void *key)
 {
-	struct cmap_act act = {.verb = DELETE, .key = key};
+	struct cmap_act act = {.verb = ACT_DELETE, .key = key};
 	return map != NULL && cmap_write(map, &act) == 1;
 }
 
 bool neap_cmap_load_and_delete(struct neap_cmap *map, const void *key, void *ret_value)
 {
-	struct cmap_act act = {.verb = TAKE, .key = key, .ret_value = ret_value};
+	struct cmap_act act = {.verb = ACT_TAKE, .key = key, .ret_value = ret_value};
 	return map != NULL && cmap_write(map, &act) == 1;
 }
 
 int neap_cmap_compare_and_swap(struct neap_cmap *map, const void *key, const void *expected,
 			       const void *value)
 {
-	struct cmap_act act = {.verb = SWAP_IF, .key = key, .value = value, .expected = expected};
+	struct cmap_act act = {.verb = ACT_SWAP_IF, .key = key, .value = value, .expected = expected};
 	return map == NULL ? NEAP_ENIL : cmap_write(map, &act);
 }
 
 bool neap_cmap_compare_and_delete(struct neap_cmap *map, const void *key, const void *expected)
 {
-	struct cmap_act act = {.verb = DELETE_IF, .key = key, .expected = expected};
+	struct cmap_act act = {.verb = ACT_DELETE_IF, .key = key, .expected = expected};
 	return map != NULL && cmap_write(map, &act) == 1;
 }
 

@@ -68,11 +68,12 @@ void neap__table_free(struct neap_cmap *map, struct neap__cmap_table *table)
 	neap__cmap_free(map, table, sizeof *table);
 }
 
-struct neap__shard *neap__shard_make(struct neap_cmap *map, unsigned depth, uint32_t path)
+struct neap__cmap_shard *neap__shard_make(struct neap_cmap *map, unsigned depth, uint32_t path)
 {
-	struct neap__shard *shard = neap__cmap_alloc(map, sizeof *shard, _Alignof(struct neap__shard));
+	struct neap__cmap_shard *shard =
+		neap__cmap_alloc(map, sizeof *shard, _Alignof(struct neap__cmap_shard));
 	if (shard != NULL)
-		*shard = (struct neap__shard){.depth = (uint8_t)depth, .path = path};
+		*shard = (struct neap__cmap_shard){.depth = (uint8_t)depth, .path = path};
 	return shard;
 }
 

@@ -33,7 +33,7 @@ static void list_move(struct neap__retired_list *to, struct neap__retired_list *
 	*from = (struct neap__retired_list){0};
 }
 
-void neap__retire_node(struct neap__shard *shard, struct neap__node *node, enum neap__retired_kind kind)
+void neap__retire_node(struct neap__cmap_shard *shard, struct neap__node *node, enum neap__retired_kind kind)
 {
 	node->retired.kind = kind;
 	shard->node_bytes -= node->retired.size;
@@ -48,7 +48,7 @@ static size_t retired_bytes(const struct neap__retired *retired)
 	switch (retired->kind) {
 	case NEAP__RETIRED_TABLE:
 	case NEAP__RETIRED_CONTENTS: return sizeof *table + table->bytes + table->contents;
-	case NEAP__RETIRED_SHARD: return sizeof(struct neap__shard);
+	case NEAP__RETIRED_SHARD: return sizeof(struct neap__cmap_shard);
 	case NEAP__RETIRED_DIRECTORY: return neap__directory_bytes(directory->depth);
 	default: return retired->size;
 	}
@@ -69,7 +69,7 @@ void neap__retire(struct neap_cmap *map, struct neap__retired *retired, enum nea
 	neap__word_lock_give(&map->retirement);
 }
 
-void neap__retire_flush(struct neap_cmap *map, struct neap__shard *shard)
+void neap__retire_flush(struct neap_cmap *map, struct neap__cmap_shard *shard)
 {
 	if (shard->waiting.first == NULL)
 		return;
@@ -105,7 +105,7 @@ static void free_list(struct neap_cmap *map, struct neap__retired_list *list)
 		switch (retired->kind) {
 		case NEAP__RETIRED_TABLE: neap__table_free(map, whole); break;
 		case NEAP__RETIRED_CONTENTS: free_contents(map, whole); break;
-		case NEAP__RETIRED_SHARD: neap__cmap_free(map, whole, sizeof(struct neap__shard)); break;
+		case NEAP__RETIRED_SHARD: neap__cmap_free(map, whole, sizeof(struct neap__cmap_shard)); break;
 		case NEAP__RETIRED_DIRECTORY: neap__directory_free(map, whole); break;
 		default: release_node(map, whole, retired->kind); break;
 		}
@@ -138,7 +138,7 @@ size_t neap_cmap_reclaim(struct neap_cmap *map)
 	struct neap__section section = neap__enter(); /* only to keep the shards while they are visited */
 	uint64_t hash = 0;
 	do {
-		struct neap__shard *shard = neap__shard_take(map, hash);
+		struct neap__cmap_shard *shard = neap__shard_take(map, hash);
 		hash = neap__shard_end(shard);
 		neap__retire_flush(map, shard);
 		neap__word_lock_give(&shard->lock);

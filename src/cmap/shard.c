@@ -11,7 +11,7 @@
 
 enum { MERGE_EVERY = 32 }; /* deletes between looks at the other half */
 
-static bool wants_less(const struct neap__shard *shard, uint32_t live)
+static bool wants_less(const struct neap__cmap_shard *shard, uint32_t live)
 {
 	unsigned code = shard->table->word & NEAP__CODE_MASK;
 	return code != 0 && live < neap__code_limit(code) * 3 / 8;
@@ -34,7 +34,7 @@ static void copy_entries(struct neap_cmap *map, const struct neap__cmap_table *f
 }
 
 /* Puts `table` in the place of the shard's table, for readers that come from now on. */
-static struct neap__cmap_table *exchange_table(struct neap_cmap *map, struct neap__shard *shard,
+static struct neap__cmap_table *exchange_table(struct neap_cmap *map, struct neap__cmap_shard *shard,
 					       struct neap__cmap_table *table)
 {
 	struct neap__cmap_table *old = shard->table;
@@ -45,7 +45,7 @@ static struct neap__cmap_table *exchange_table(struct neap_cmap *map, struct nea
 	return old;
 }
 
-static int resize(struct neap_cmap *map, struct neap__shard *shard, unsigned code)
+static int resize(struct neap_cmap *map, struct neap__cmap_shard *shard, unsigned code)
 {
 	struct neap__cmap_table *table = neap__table_make(map, code);
 	if (table == NULL)
@@ -59,7 +59,7 @@ static int resize(struct neap_cmap *map, struct neap__shard *shard, unsigned cod
 }
 
 /* Entries whose next bit is 1. */
-static uint32_t upper_half(struct neap_cmap *map, const struct neap__shard *shard)
+static uint32_t upper_half(struct neap_cmap *map, const struct neap__cmap_shard *shard)
 {
 	uint32_t upper = 0;
 	for (struct neap__walk w = neap__walk_start(map, shard->table->word); neap__walk_next(&w);)
@@ -70,10 +70,10 @@ static uint32_t upper_half(struct neap_cmap *map, const struct neap__shard *shar
 }
 
 /* A new shard with the `live` entries of one half of another; NULL: no memory. */
-static struct neap__shard *half_of(struct neap_cmap *map, const struct neap__shard *whole, unsigned half,
-				   uint32_t live)
+static struct neap__cmap_shard *half_of(struct neap_cmap *map, const struct neap__cmap_shard *whole,
+					unsigned half, uint32_t live)
 {
-	struct neap__shard *shard = neap__shard_make(map, whole->depth + 1u, whole->path << 1 | half);
+	struct neap__cmap_shard *shard = neap__shard_make(map, whole->depth + 1u, whole->path << 1 | half);
 	if (shard == NULL)
 		return NULL;
 	shard->table = neap__table_make(map, neap__code_for(live));
@@ -89,14 +89,14 @@ static struct neap__shard *half_of(struct neap_cmap *map, const struct neap__sha
 	return shard;
 }
 
-static void shard_discard(struct neap_cmap *map, struct neap__shard *shard)
+static void shard_discard(struct neap_cmap *map, struct neap__cmap_shard *shard)
 {
 	neap__table_free(map, shard->table);
 	neap__cmap_free(map, shard, sizeof *shard);
 }
 
 /* After others have taken its place in the directory: its lock is given back for the last time. */
-static void shard_bury(struct neap_cmap *map, struct neap__shard *shard)
+static void shard_bury(struct neap_cmap *map, struct neap__cmap_shard *shard)
 {
 	neap__retire_flush(map, shard);
 	shard->dead = true;
@@ -106,11 +106,11 @@ static void shard_bury(struct neap_cmap *map, struct neap__shard *shard)
 	neap__retire(map, &shard->retired, NEAP__RETIRED_SHARD);
 }
 
-static int split(struct neap_cmap *map, struct neap__shard *shard, uint32_t upper)
+static int split(struct neap_cmap *map, struct neap__cmap_shard *shard, uint32_t upper)
 {
 	uint32_t live = atomic_load_explicit(&shard->live, memory_order_relaxed);
-	struct neap__shard *low = half_of(map, shard, 0, live - upper);
-	struct neap__shard *high = low != NULL ? half_of(map, shard, 1, upper) : NULL;
+	struct neap__cmap_shard *low = half_of(map, shard, 0, live - upper);
+	struct neap__cmap_shard *high = low != NULL ? half_of(map, shard, 1, upper) : NULL;
 	if (high == NULL) {
 		if (low != NULL)
 			shard_discard(map, low);
@@ -133,7 +133,7 @@ static int split(struct neap_cmap *map, struct neap__shard *shard, uint32_t uppe
 	return 1;
 }
 
-int neap__shard_grow(struct neap_cmap *map, struct neap__shard *shard)
+int neap__shard_grow(struct neap_cmap *map, struct neap__cmap_shard *shard)
 {
 	uint32_t live = atomic_load_explicit(&shard->live, memory_order_relaxed);
 	unsigned code = shard->table != NULL ? shard->table->word & NEAP__CODE_MASK : 0;
@@ -151,16 +151,16 @@ int neap__shard_grow(struct neap_cmap *map, struct neap__shard *shard)
 }
 
 /* With the other half, which is the same or the other side of `shard->path`: true when both have become one. */
-static bool merge(struct neap_cmap *map, struct neap__shard *shard)
+static bool merge(struct neap_cmap *map, struct neap__cmap_shard *shard)
 {
 	uint64_t other_hash = (uint64_t)(shard->path ^ 1) << (64 - shard->depth);
-	struct neap__shard *other =
+	struct neap__cmap_shard *other =
 		atomic_load_explicit(&neap__directory_entry(map, other_hash)->shard, memory_order_acquire);
 	if (!neap__word_lock_try(&other->lock))
 		return false;
 	uint32_t live = atomic_load_explicit(&shard->live, memory_order_relaxed) +
 			atomic_load_explicit(&other->live, memory_order_relaxed);
-	struct neap__shard *whole = NULL;
+	struct neap__cmap_shard *whole = NULL;
 	if (!other->dead && other->depth == shard->depth && live < neap__code_limit(map->largest) * 3 / 8)
 		whole = neap__shard_make(map, shard->depth - 1u, shard->path >> 1);
 	if (whole != NULL && (whole->table = neap__table_make(map, neap__code_for(live))) == NULL) {
@@ -187,7 +187,7 @@ static bool merge(struct neap_cmap *map, struct neap__shard *shard)
 	return true;
 }
 
-void neap__shard_settle(struct neap_cmap *map, struct neap__shard *shard)
+void neap__shard_settle(struct neap_cmap *map, struct neap__cmap_shard *shard)
 {
 	uint32_t live = atomic_load_explicit(&shard->live, memory_order_relaxed);
 	if (shard->waiting.bytes >= NEAP__SHARD_BATCH || live == 0)
@@ -200,7 +200,7 @@ void neap__shard_settle(struct neap_cmap *map, struct neap__shard *shard)
 	neap__word_lock_give(&shard->lock);
 }
 
-void neap__shard_empty(struct neap_cmap *map, struct neap__shard *shard)
+void neap__shard_empty(struct neap_cmap *map, struct neap__cmap_shard *shard)
 {
 	struct neap__cmap_table *old = shard->table;
 	shard->table = NULL;
@@ -228,7 +228,7 @@ void neap__cmap_give_all(struct neap_cmap *map)
 	neap__word_lock_give(&map->structure);
 	/* Back to front: this thread knows the shards, and each stays in its place until its own lock is given back. */
 	for (size_t i = (size_t)1 << directory->depth; i > 0;) {
-		struct neap__shard *shard =
+		struct neap__cmap_shard *shard =
 			atomic_load_explicit(&directory->entries[i - 1].shard, memory_order_relaxed);
 		i -= (size_t)1 << (directory->depth - shard->depth);
 		neap__word_lock_give(&shard->lock);

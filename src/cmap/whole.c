@@ -29,7 +29,7 @@ static int snapshot_take(struct snapshot *snapshot, uint64_t hash, uint64_t *ret
 	struct neap_cmap *map = snapshot->map;
 	snapshot->used = 0;
 	for (;;) {
-		struct neap__shard *shard = neap__shard_take(map, hash);
+		struct neap__cmap_shard *shard = neap__shard_take(map, hash);
 		size_t live = atomic_load_explicit(&shard->live, memory_order_relaxed);
 		*ret_end = neap__shard_end(shard);
 		if (live <= snapshot->room) {
@@ -98,7 +98,7 @@ void neap_cmap_clear(struct neap_cmap *map)
 	neap__cmap_take_all(map);
 	struct neap__directory *directory = neap__directory_of(map);
 	for (size_t i = 0; i < (size_t)1 << directory->depth;) {
-		struct neap__shard *shard =
+		struct neap__cmap_shard *shard =
 			atomic_load_explicit(&directory->entries[i].shard, memory_order_relaxed);
 		i += (size_t)1 << (directory->depth - shard->depth);
 		neap__shard_empty(map, shard);
@@ -117,7 +117,7 @@ size_t neap_cmap_len(const struct neap_cmap *map)
 	struct neap__section section = neap__enter();
 	uint64_t hash = 0;
 	do {
-		struct neap__shard *shard =
+		struct neap__cmap_shard *shard =
 			atomic_load_explicit(&neap__directory_entry(at, hash)->shard, memory_order_acquire);
 		len += atomic_load_explicit(&shard->live, memory_order_relaxed);
 		hash = neap__shard_end(shard);
@@ -139,7 +139,8 @@ static size_t longest_probe(const struct neap_cmap *map, uintptr_t table)
 	return longest < buckets ? longest : buckets;
 }
 
-static void shard_stats(struct neap_cmap *map, const struct neap__shard *shard, struct neap_cmap_stats *ret)
+static void shard_stats(struct neap_cmap *map, const struct neap__cmap_shard *shard,
+			struct neap_cmap_stats *ret)
 {
 	size_t live = atomic_load_explicit(&shard->live, memory_order_relaxed), slot = map->slot_words * 8;
 	ret->shards++;
@@ -164,7 +165,7 @@ void neap_cmap_stats(struct neap_cmap *map, struct neap_cmap_stats *ret)
 		struct neap__section section = neap__enter();
 		uint64_t hash = 0;
 		do {
-			struct neap__shard *shard = neap__shard_take(map, hash);
+			struct neap__cmap_shard *shard = neap__shard_take(map, hash);
 			hash = neap__shard_end(shard);
 			shard_stats(map, shard, &all);
 			neap__word_lock_give(&shard->lock);

@@ -19,12 +19,13 @@ import unittest
 NEAP = os.path.abspath(sys.argv.pop(1))
 PARTS = ("live", "tombstone", "empty", "free_held", "other", "unexplained")
 EXPERIMENTS = ("hmap-layout", "map-shrinks", "map-sharing", "map-misuse", "release-ways", "key-types",
-               "nested-values", "delete-million", "delete-impact", "release-latency",
+               "nested-values", "delete-million", "delete-impact", "release-latency", "pool", "generations", "hooks",
+               "gate", "rss-account", "profile-diff", "watch-trigger", "serve",
                "concurrent-map", "cache-leak")
 # Small enough for CI, large enough for every claim.
 SIZES = {"nested-values": 3000, "delete-million": 40000, "release-latency": 200000, "map-shrinks": 50000,
-         "delete-impact": 50000, "release-ways": 40000, "key-types": 100000, "concurrent-map": 100000,
-         "cache-leak": 5000}
+         "delete-impact": 50000, "rss-account": 30000, "release-ways": 40000, "key-types": 100000, "generations": 1000,
+         "concurrent-map": 100000, "cache-leak": 5000}
 
 
 def neap(*arguments, stdin=subprocess.DEVNULL, timeout=120, **environment):
@@ -332,7 +333,8 @@ class Lab(InFolder):
     def test_no_go(self):
         code, result = self.run_json("release-ways", "--n", 25000, NEAP_GO="/nonexistent/go")
         self.assertEqual((code, result["verdict"]), (0, "holds"))
-        self.assertIn("Go's own figures are missing: no Go here", "\n".join(result["evidence"]))
+        self.assertIn("Go's own figures are missing:\n  no Go here", "\n".join(result["evidence"]))
+        self.assertLessEqual(max(map(len, result["evidence"])), 80)
 
     def test_a_broken_go_is_told(self):
         code, result = self.run_json("release-ways", "--n", 25000, NEAP_GO="/bin/false")
