@@ -29,7 +29,7 @@ enum account_stage {
 };
 static const char *const stage_names[STAGES] = {
 	"classic map, loaded",	    "classic map, 99 % deleted", "Neap's map, loaded",
-	"Neap's map, 99 % deleted", "4 threads' malloc, loaded", "4 threads' malloc, 3/4 freed",
+	"Neap's map, 99 % deleted", "4 threads' malloc, loaded", "4 threads' malloc, 1/4 left",
 	"Neap's heap, loaded",	    "Neap's heap, 3/4 freed",	 "4 threads at work (median)"};
 
 struct account_run {
@@ -174,14 +174,14 @@ static void run_rss_account(struct lab *lab)
 	run->seed = lab->seed;
 	if (!lab_child(lab, "the accounts", account_child, run))
 		return;
-	result_say(&lab->result, "  %-28s%8s%8s%7s%7s%7s%7s%6s", "MB", "RSS", "live", "tomb", "empty", "free",
+	result_say(&lab->result, "  %-27s%8s%8s%7s%7s%7s%7s%6s", "MB", "RSS", "live", "tomb", "empty", "free",
 		   "other", "off");
 	double worst = 0;
 	for (int i = 0; i < STAGES; i++) {
 		const struct neap_account *account = &run->at[i];
 		double off = share_unexplained(account);
 		worst = off > worst ? off : worst;
-		result_say(&lab->result, "  %-28s%8s%8s%7s%7s%7s%7s%6.2f%%", stage_names[i],
+		result_say(&lab->result, "  %-27s%8s%8s%7s%7s%7s%7s%6.2f%%", stage_names[i],
 			   megabytes((double)account->rss), megabytes((double)account->live),
 			   megabytes((double)account->tombstone), megabytes((double)account->empty),
 			   megabytes((double)account->free_held), megabytes((double)account->other),
