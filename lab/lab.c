@@ -26,7 +26,8 @@ static const struct experiment *const experiments[] = {
 	&experiment_hooks,	   &experiment_gate,
 	&experiment_rss_account,   &experiment_profile_diff,
 	&experiment_watch_trigger, &experiment_serve,
-	&experiment_inspect_go,	   NULL,
+	&experiment_inspect_go,	   &experiment_concurrent_map,
+	&experiment_cache_leak,	   NULL,
 };
 
 void *lab_share(struct lab *lab, size_t size)
