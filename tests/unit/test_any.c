@@ -287,6 +287,50 @@ static void methods_are_found_and_called(void **state)
 	neap_any_drop(rectangle);
 }
 
+/* Itabs come from malloc, whatever boxes come from; a sanitizer's malloc does not say no. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { MALLOC_REFUSES = 0 };
+#else
+enum { MALLOC_REFUSES = 1 };
+#endif
+
+/* Every byte that malloc can give is taken; then an itab is asked for, refused, and made when there is room again. */
+static void itab_without_memory(void)
+{
+	const struct rlimit none = {1 << 20, 1 << 20}; /* less than there is: no mapping can grow any more */
+	const double side = 3;
+	struct neap_any square;
+	struct neap_iface iface;
+	void *chain = NULL, *block;
+	(void)neap_any_make(NULL, &any_type_square, &side, &square);
+	setrlimit(RLIMIT_AS, &none);
+	for (size_t size = 1 << 20; size >= 16; size /= 2)
+		while ((block = malloc(size)) != NULL) {
+			*(void **)block = chain;
+			chain = block;
+		}
+	if (neap_iface_of(&any_shape, square, &iface) != NEAP_ENOMEM || iface.itab != NULL)
+		_exit(2);
+	for (; chain != NULL; chain = block) {
+		block = *(void **)chain;
+		free(chain);
+	}
+	if (neap_iface_of(&any_shape, square, &iface) != NEAP_OK ||
+	    neap_iface_call(&iface, any_area_fn, 0)(neap_iface_self(&iface)) != 9)
+		_exit(3);
+}
+
+static void a_refused_itab_is_made_later(void **state)
+{
+	(void)state;
+	const char *preload = getenv("LD_PRELOAD"); /* valgrind's malloc does not say no either */
+	if (!MALLOC_REFUSES || (preload != NULL && strstr(preload, "vgpreload") != NULL))
+		skip();
+	struct ending ending = child_run(itab_without_memory, 60);
+	assert_int_equal(ending.signal, 0);
+	assert_int_equal(ending.status, 0);
+}
+
 static void refused_memory_leaves_nil(void **state)
 {
 	(void)state;
@@ -314,6 +358,7 @@ int main(void)
 		cmocka_unit_test(comparison_is_gos),
 		cmocka_unit_test(what_cannot_be_compared_is_reported),
 		cmocka_unit_test(bad_descriptors_are_refused),
+		cmocka_unit_test(a_refused_itab_is_made_later), /* before the pair is made in this process */
 		cmocka_unit_test(methods_are_found_and_called),
 		cmocka_unit_test(refused_memory_leaves_nil),
 	};
