@@ -4,18 +4,20 @@
  * by whichever thread was last.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
 #include "support/any_types.h"
 
-enum { THREADS = 4, INTERFACES = 300, ROUNDS = 20000, BOXES = 16 };
+enum { THREADS = 2, INTERFACES = 4000, ROUNDS = 20000, BOXES = 16 };
 
 static struct neap_interface interfaces[INTERFACES];
 static struct neap_iface seen[THREADS][INTERFACES];
 static struct neap_any boxes[BOXES];
 static _Atomic unsigned dropped;
 static pthread_barrier_t together;
+static _Atomic unsigned arrived; /* at any interface; THREADS for each */
 
 static void count_drop(void *value)
 {
@@ -44,10 +46,16 @@ static void *work(void *of)
 	if (neap_any_make(NULL, &any_type_square, &side, &square) != NEAP_OK)
 		wrong("no square");
 	pthread_barrier_wait(&together);
-	for (unsigned i = 0; i < INTERFACES; i++)
+	for (unsigned i = 0; i < INTERFACES; i++) {
+		/* All at once, and not one after the other by the grace of a lock. */
+		atomic_fetch_add(&arrived, 1);
+		for (unsigned spins = 0; atomic_load(&arrived) < (i + 1) * THREADS; spins++)
+			if (spins % 4096 == 4095)
+				sched_yield();
 		if (neap_iface_of(&interfaces[i], square, &seen[number][i]) != NEAP_OK ||
 		    neap_iface_call(&seen[number][i], any_area_fn, 0)(neap_iface_self(&seen[number][i])) != 4)
 			wrong("a method is wrong");
+	}
 	pthread_barrier_wait(&together);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		struct neap_any mine = neap_any_copy(boxes[(i + number) % BOXES]);

@@ -179,10 +179,10 @@ static void classes_agree_with_totals_and_smaps(void **state)
 	static struct neap_heap_class rows[NEAP__KINDS];
 	(void)neap_heap_return();
 	assert_int_equal(neap_heap_classes(rows, 3), NEAP__KINDS); /* no more rows than there is room for */
-	uint64_t before[NEAP__KINDS];
+	uint64_t before[NEAP__KINDS], spans_before[NEAP__KINDS];
 	assert_int_equal(neap_heap_classes(rows, NEAP__KINDS), NEAP__KINDS);
 	for (unsigned kind = 0; kind < NEAP__KINDS; kind++)
-		before[kind] = rows[kind].live_blocks;
+		before[kind] = rows[kind].live_blocks, spans_before[kind] = rows[kind].spans;
 	unsigned used = 0;
 	for (unsigned kind = 0; kind < NEAP__KINDS; kind++)
 		for (size_t bytes = 0; bytes < (256 << 10); bytes += rows[kind].block_size) {
@@ -200,6 +200,8 @@ static void classes_agree_with_totals_and_smaps(void **state)
 		uint64_t made = row->live_blocks - before[kind];
 		assert_int_equal(made, ((256 << 10) + row->block_size - 1) / row->block_size);
 		assert_int_equal(row->live_blocks, row->mallocs - row->frees);
+		/* Spans are filled before new ones are taken. */
+		assert_true(row->spans <= spans_before[kind] + made / (row->span_size / row->block_size) + 1);
 		live += row->live_blocks * row->block_size;
 		cached += row->cached_blocks * row->block_size;
 		spans += row->spans;
