@@ -244,7 +244,7 @@ static int write_late_child(void *ctx)
 	char *stale = pointer_in(map_with_freed());
 	*(volatile char *)(stale + 8) = 'x';
 	for (int i = 0; i < 2000; i++) /* until the block is handed out again */
-		(void)neap_heap_alloc(SESSION);
+		must(neap_heap_alloc(SESSION) != NULL);
 	return 0;
 }
 

@@ -57,5 +57,32 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_hmap_header", "borrow:0 reads:0"},
 	{"neap_hmap_each_bucket", "reads:0 null-ok:2"},
 	{"neap_hmap_stats", "reads:0 null-ok:0 writes:1"},
+
+	/* neap/pool.h: what a get gave has to be put, once, and is not touched after that. */
+	{"neap_pool_create", "new:neap_pool maybe-null pool-type:0 reads:0 reads:1 null-ok:1"},
+	{"neap_pool_destroy", "free:0:neap_pool null-ok:0"},
+	{"neap_pool_get", "new:neap_pool_get maybe-null reads:0"},
+	{"neap_pool_put", "reads:0 put:1:0 null-ok:1 pool-resets"},
+	{"neap_pool_collect", "reads:0 null-ok:0"},
+	{"neap_pool_stats", "reads:0 writes:1"},
+
+	/* neap/gc.h: objects that nobody has to release. */
+	{"neap_gc_alloc", "new:neap_gc maybe-null collected typed:0"},
+	{"neap_gc_alloc_array", "new:neap_gc maybe-null collected typed:0"},
+	{"neap_gc_alloc_tail", "new:neap_gc maybe-null collected typed:0"},
+	{"neap_gc_alloc_data", "new:neap_gc maybe-null collected"},
+	{"neap_gc_alloc_words", "new:neap_gc maybe-null collected"},
+	{"neap_gc_free", "free:0:neap_gc null-ok:0"},
+	{"neap_gc_usable", "reads:0 null-ok:0"},
+	{"neap_gc_base", "result:0 maybe-null"},
+	{"neap_gc_start", "reads:0 null-ok:0"},
+	{"neap_gc_type_prepare", "reads:0 heap:0"},
+	{"neap_gc_root_add", "heap:0"},
+	{"neap_gc_root_remove", ""},
+	{"neap_gc_handle_create", "new:neap_gc_handle maybe-null heap:0"},
+	{"neap_gc_handle_destroy", "free:0:neap_gc_handle null-ok:0"},
+	{"neap_gc_handle_get", "reads:0 result:0:1"},
+	{"neap_gc_handle_set", "reads:0 heap:1"},
+	{"neap_store", "barrier writes:0 into:1:0"},
 	{NULL, NULL},
 };

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "observe_tool.h"
+
 #ifdef NEAP_HAVE_INSPECT
 #	include "inspect.h"
 #endif
@@ -22,9 +24,14 @@ const struct command commands[] = {
 	{"diff", "Find it", "BEFORE AFTER", "what happened to the maps between two snapshots", run_diff},
 	{"why", "Find it", "PID|CORE ADDRESS", "who holds an object or a map", run_why},
 #endif
+	{"watch", "Find it", "PID [--over BYTES]", "save a process when its memory runs away", run_watch},
+	{"top", "Find it", "PID|ADDRESS", "where the memory of a running program is, live", run_top},
+	{"profile", "Find it", "PID|ADDRESS [-o FILE]", "its heap profile, for go tool pprof", run_profile},
 	{"escape", "Find it", "FILE... [-m | -m=2] [--json]", "where the address of every local can go",
 	 run_escape},
 	{"lint", "Find it", "PATH... [--json | --sarif]",
 	 "use after delete and its like, before the program runs", run_lint},
+	{"reclaim", "Fix it", "PID|ADDRESS [--yes]", "ask a program to give free memory back", run_reclaim},
+	{"doctor", "Fix it", "", "what this machine lets neap do, and how to allow the rest", run_doctor},
 	{NULL, NULL, NULL, NULL, NULL},
 };

@@ -20,6 +20,8 @@ struct neap_layout {
 
 /* Ended by a NULL name. Static, constant. */
 NEAP_API extern const struct neap_layout neap_layout[];
+/* The same for the classic map. */
+NEAP_API extern const struct neap_layout neap_hmap_layout[];
 
 #ifdef __cplusplus
 }

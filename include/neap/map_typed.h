@@ -175,7 +175,9 @@ NEAP__INLINE NEAP__VALUE *NEAP__M(_get)(const struct neap_map *map, NEAP_MAP_KEY
 	neap__reading(map, "neap_map_get");
 	bool more;
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
-	uint8_t *slot = neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more).slot;
+	uint8_t *slot =
+		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), NEAP__TO_READ, &more)
+			.slot;
 	if (NEAP__UNLIKELY(more))
 		slot = NEAP__M(_slot_beyond)(map, key, hash);
 	return slot == NULL ? NULL : (NEAP__VALUE *)(void *)(slot + NEAP__M(_shape)().value_offset);
@@ -211,7 +213,9 @@ NEAP__INLINE uint8_t *NEAP__M(_place_home)(struct neap_map *map, const NEAP_MAP_
 {
 	bool more;
 	*ret_inserted = false;
-	uint8_t *slot = neap__find_home(map, NEAP__M(_shape)(), key, hash, NEAP__M(_equal), &more).slot;
+	uint8_t *slot =
+		neap__find_home(map, NEAP__M(_shape)(), key, hash, NEAP__M(_equal), NEAP__TO_WRITE, &more)
+			.slot;
 	if (slot != NULL)
 		return slot;
 	if (!NEAP__PLAIN || NEAP__UNLIKELY(more))
@@ -247,7 +251,8 @@ static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_ma
 	if (!NEAP__DIRECT || map == NULL)
 		return (NEAP__VALUE *)neap_map_slot(map, &key, ret_inserted);
 	bool inserted;
-	neap__write_begin(map, "neap_map_slot");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_slot")))
+		return (NEAP__VALUE *)neap_map_slot(map, &key, ret_inserted);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -290,7 +295,8 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, &value);
 	bool inserted;
-	neap__write_begin(map, "neap_map_put");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_put")))
+		return neap_map_put(map, &key, &value);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -307,7 +313,8 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, NULL);
 	bool inserted;
-	neap__write_begin(map, "neap_map_put");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_put")))
+		return neap_map_put(map, &key, NULL);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -343,11 +350,12 @@ static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map
 		return false;
 	if (!NEAP__DIRECT || !NEAP__PLAIN)
 		return neap_map_delete(map, &key);
-	neap__write_begin(map, "neap_map_delete");
+	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_delete")))
+		return neap_map_delete(map, &key);
 	bool more;
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	struct neap__place place =
-		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more);
+		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), NEAP__TO_WRITE, &more);
 	if (place.slot == NULL) {
 		if (NEAP__UNLIKELY(more))
 			return NEAP__M(_delete_beyond)(map, key, hash);
@@ -376,6 +384,17 @@ NEAP__INLINE bool NEAP__M(_next)(struct neap_map_iter *it)
 					 sizeof(NEAP_MAP_KEY))))
 		return true;
 	return neap_map_iter_next(it);
+}
+
+/* neap_map_scan_next, inlined. */
+NEAP__INLINE bool NEAP__M(_scan_next)(struct neap_map_scan *scan)
+{
+	if (!NEAP__DIRECT)
+		return neap_map_scan_next(scan);
+	uint8_t *slot = neap__scan_step(scan, NEAP__M(_shape)());
+	scan->key = slot;
+	scan->value = slot == NULL ? NULL : slot + NEAP__M(_shape)().value_offset;
+	return slot != NULL;
 }
 
 #undef NEAP_MAP_NAME

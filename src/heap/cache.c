@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/sampling.h"
 #include "heap/internal.h"
 
 _Thread_local struct neap__cache *neap__cache_self __attribute__((tls_model("initial-exec")));
@@ -29,6 +30,7 @@ static struct neap__cache *cache_create(void)
 		mag->first = first;
 		first += mag->room;
 	}
+	neap__sample_arm_all(cache);
 	neap__lock_take(&neap__heap.caches);
 	cache->next = neap__heap.all;
 	neap__heap.all = cache;
@@ -42,6 +44,10 @@ static void flush_oldest(struct neap__cache *cache, unsigned kind, uint32_t coun
 	struct neap__magazine *mag = neap__mag_of(cache, kind);
 	void **slots = neap__slots_of(cache, mag);
 	uint64_t book = neap__book_of(mag);
+	if (cache->armed_for != neap__sampling_rate()) {
+		neap__sample_arm_all(cache);
+		book = neap__book_of(mag);
+	}
 	neap__span_flush(cache, kind, slots, count);
 	memmove(slots, slots + count, (neap__book_count(book) - count) * sizeof *slots);
 	/* This order, and the one in refill: who counts meanwhile may see a block too many in use, not one too few. */
@@ -53,6 +59,8 @@ static void flush_oldest(struct neap__cache *cache, unsigned kind, uint32_t coun
 static bool refill(struct neap__cache *cache, unsigned kind)
 {
 	struct neap__magazine *mag = neap__mag_of(cache, kind);
+	if (cache->armed_for != neap__sampling_rate())
+		neap__sample_arm_all(cache);
 	uint32_t got =
 		neap__span_take(cache, kind, neap__slots_of(cache, mag), neap__class_of_kind(kind)->batch);
 	NEAP__ADD(cache->moved[kind], got);

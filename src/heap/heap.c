@@ -35,9 +35,10 @@ static __attribute__((noinline)) void *alloc_slow(size_t size, size_t align, uns
 	if (checking())
 		return neap__guard_alloc(size, align, flags);
 	unsigned kind = neap__kind_for(size, align, flags);
-	if (kind == NEAP__KINDS)
-		return neap__large_alloc(size, align, flags);
-	void *block = neap__cache_alloc(kind);
+	void *block = neap__sample_alloc(kind, size, align, flags);
+	if (block != NULL || kind == NEAP__KINDS)
+		return block;
+	block = neap__cache_alloc(kind);
 	return block != NULL && (flags & NEAP_HEAP_ZERO) != 0 ? memset(block, 0, size) : block;
 }
 
@@ -49,7 +50,7 @@ static inline void *alloc_short(size_t size, unsigned first_kind)
 		return NULL;
 	struct neap__magazine *mag = neap__mag_of(cache, first_kind + neap__class_of(size));
 	uint64_t book = neap__book_of(mag);
-	return LIKELY(neap__book_count(book) != 0) ? neap__pop(cache, mag, book) : NULL;
+	return LIKELY(neap__book_ready(book)) ? neap__pop(cache, mag, book) : NULL;
 }
 
 void *neap_heap_alloc(size_t size)

@@ -88,8 +88,9 @@ struct neap__span {
 	_Atomic uint32_t stamp;	    /* the tick of the last free */
 	_Atomic uint32_t sweep_gen; /* the collector's; 0 while there is none */
 	uint32_t next, prev;	    /* in a bin or a central list; 0: none */
-	uint64_t *alloc;	    /* a bit for each block */
-	uint64_t *mark;		    /* the collector's; NULL while there is none */
+	uint32_t sample; /* of a large run: the record of its block, 0: none. The block's owner's. */
+	uint64_t *alloc; /* a bit for each block */
+	uint64_t *mark;	 /* the collector's; NULL while there is none */
 	_Atomic uintptr_t remote;
 	struct neap__cache *_Atomic owner;
 	uint64_t size; /* large: bytes asked for. Not atomic: the block's owner's. */
@@ -126,12 +127,17 @@ struct neap__magazine {
 
 enum { NEAP__BOOK_SHIFT = 10, NEAP__ROOM_MOST = (1 << NEAP__BOOK_SHIFT) - 1 };
 
+/* The highest bit of the mallocs: the next one is to be looked at (sample.c). */
+#define NEAP__BOOK_DUE (UINT64_C(1) << 63)
+
 /* Followed by the slots of its magazines. */
 struct neap__cache {
 	/* By tag, so that a free needs no kind; those of the tags that are no kinds have no room. */
 	struct neap__magazine mags[NEAP__TAG_FREE + 1];
 	uint32_t owned[NEAP__KINDS]; /* the open span of the kind, 0: none */
 	_Atomic uint64_t moved[NEAP__KINDS];
+	uint64_t lead[NEAP__KINDS];    /* what the pops in the book are ahead; under the lock of the caches */
+	uint64_t armed_for;	       /* the sampling rate that the kinds were armed for; the owner's */
 	struct neap__cache *next;      /* in the list of all caches */
 	struct neap__cache *next_idle; /* in the list of those without a thread */
 };
@@ -258,6 +264,12 @@ static inline uint32_t neap__book_count(uint64_t book)
 	return (uint32_t)(book & NEAP__ROOM_MOST);
 }
 
+/* True when a block can be popped without a word to anyone: there is one, and none is due. */
+static inline bool neap__book_ready(uint64_t book)
+{
+	return (int64_t)(book & (NEAP__BOOK_DUE | NEAP__ROOM_MOST)) > 0;
+}
+
 static inline uint64_t neap__book_pops(uint64_t book)
 {
 	return book >> NEAP__BOOK_SHIFT;
@@ -327,6 +339,11 @@ bool neap__cache_create_orphan(void);
 void *neap__large_alloc(size_t size, size_t align, unsigned flags);
 void neap__large_free(void *block);
 bool neap__large_resize(void *block, size_t size);
+
+/* sample.c */
+void neap__sample_arm_all(struct neap__cache *cache);
+/* The block, when the allocation is one of those that are looked at, or large; NULL: it is not, or no memory. */
+void *neap__sample_alloc(unsigned kind, size_t size, size_t align, unsigned flags);
 
 /* guard.c */
 void *neap__guard_alloc(size_t size, size_t align, unsigned flags);

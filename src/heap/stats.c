@@ -20,8 +20,9 @@ static void count_kind(unsigned kind, struct neap_heap_class *ret)
 		uint64_t book = neap__book_of(mag), count = neap__book_count(book);
 		uint64_t moved = read64(&cache->moved[kind]);
 		ret->cached_blocks += count;
-		ret->mallocs += neap__book_pops(book);
-		ret->frees += neap__book_pops(book) + count - moved;
+		uint64_t pops = neap__book_pops(book) - cache->lead[kind];
+		ret->mallocs += pops;
+		ret->frees += pops + count - moved;
 	}
 	/* One cache was read before the other: a block that wandered meanwhile may be in the frees alone. */
 	ret->live_blocks = ret->mallocs > ret->frees ? ret->mallocs - ret->frees : 0;
