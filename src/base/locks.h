@@ -13,6 +13,13 @@
 /* Lowest first. */
 enum neap__lock_rank {
 	NEAP__RANK_NONE = 0,
+	NEAP__RANK_GC_CYCLE,	 /* one collection at a time */
+	NEAP__RANK_GC_THREADS,	 /* the attached threads; held while the world is stopped */
+	NEAP__RANK_GC_MARK,	 /* the marker's stack and queue */
+	NEAP__RANK_GC_MAP,	 /* the entries of one collected map */
+	NEAP__RANK_GC_TABLES,	 /* types, ranges, handles, weak references, finalizers, maps */
+	NEAP__RANK_GC_SHADED,	 /* what barriers shaded */
+	NEAP__RANK_GC_CENTRAL,	 /* the collected spans of one kind; order: the kind */
 	NEAP__RANK_HEAP_PASS,	 /* one pass of returning pages at a time, none during a fork */
 	NEAP__RANK_HEAP_ORPHAN,	 /* the cache that threads past their exit share */
 	NEAP__RANK_HEAP_CACHES,	 /* the list of thread caches */
