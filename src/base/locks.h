@@ -13,7 +13,8 @@
 /* Lowest first. */
 enum neap__lock_rank {
 	NEAP__RANK_NONE = 0,
-	NEAP__RANK_GC_CYCLE,	 /* one collection at a time */
+	NEAP__RANK_GC_CYCLE, /* one collection at a time */
+	NEAP__RANK_GC_LOADER, /* held around the loader's own lock, which fork would leave locked in the child */
 	NEAP__RANK_GC_THREADS,	 /* the attached threads; held while the world is stopped */
 	NEAP__RANK_GC_MARK,	 /* the marker's stack and queue */
 	NEAP__RANK_GC_MAP,	 /* the entries of one collected map */

@@ -208,6 +208,7 @@ struct neap__gc {
 	uint32_t type_count;
 	struct neap__gc_central central[NEAP__GC_KINDS];
 
+	struct neap__lock loader_lock;
 	struct neap__lock threads_lock;
 	struct neap__gc_thread *threads, *spare_threads;
 	_Atomic uint32_t stop, resumed; /* numbers of the last stop ordered and the last one over */

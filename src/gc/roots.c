@@ -148,10 +148,12 @@ static int work_within(struct dl_phdr_info *info, size_t size, void *ctx)
 void neap__gc_with_statics(void (*work)(void *ctx), void *ctx)
 {
 	struct within within = {work, ctx, false};
+	neap__lock_take(&neap__gc.loader_lock);
 	while (!within.done) {
 		copy_list();
 		dl_iterate_phdr(work_within, &within);
 	}
+	neap__lock_give(&neap__gc.loader_lock);
 }
 
 /* Does the dtv say what the loader says of this thread? */

@@ -31,13 +31,14 @@ static void read_settings(const struct neap_gc_options *options)
 	gc->clobber = true;
 #else
 	gc->stress = debug_value("gcstress", 0);
-	gc->clobber = gc->stress != 0;
+	gc->clobber = gc->stress != 0 || gc->checkmark;
 #endif
 }
 
 static void init_gc_locks(void)
 {
 	struct neap__gc *gc = &neap__gc;
+	neap__lock_init(&gc->loader_lock, NEAP__RANK_GC_LOADER, 0);
 	neap__lock_init(&gc->threads_lock, NEAP__RANK_GC_THREADS, 0);
 	neap__lock_init(&gc->mark_lock, NEAP__RANK_GC_MARK, 0);
 	neap__lock_init(&gc->shaded_lock, NEAP__RANK_GC_SHADED, 0);
@@ -99,11 +100,11 @@ static int start_gc(const struct neap_gc_options *options)
 
 static void gc_locks(void (*each)(struct neap__lock *), bool up)
 {
-	enum { COUNT = NEAP__GC_KINDS + 4 };
-	struct neap__lock *locks[COUNT] = {&neap__gc.threads_lock, &neap__gc.mark_lock, &neap__gc.tables,
-					   &neap__gc.shaded_lock};
+	enum { FIXED = 5, COUNT = NEAP__GC_KINDS + FIXED };
+	struct neap__lock *locks[COUNT] = {&neap__gc.loader_lock, &neap__gc.threads_lock, &neap__gc.mark_lock,
+					   &neap__gc.tables, &neap__gc.shaded_lock};
 	for (unsigned kind = 0; kind < NEAP__GC_KINDS; kind++)
-		locks[4 + kind] = &neap__gc.central[kind].lock;
+		locks[FIXED + kind] = &neap__gc.central[kind].lock;
 	for (unsigned i = 0; i < COUNT; i++)
 		each(locks[up ? i : COUNT - 1 - i]);
 }
