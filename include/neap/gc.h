@@ -168,6 +168,52 @@ NEAP_API void neap_gc_collect(void);
 /* The same, and every free page goes back to the system. Returns the bytes given back. */
 NEAP_API size_t neap_gc_return(void);
 
+/* Finalizers and weak references. */
+
+/* Calls `finalize(object, ctx)` once, on a thread of the collector's, after nothing but finalizers' objects leads to
+ * `object`. All that the object leads to is whole then; of two objects with finalizers, one of which leads to the
+ * other, the one that is not led to goes first. The function may store the object somewhere: then it lives on,
+ * without a finalizer until it gets a new one. An object in a cycle that leads back to itself is never finalized.
+ * A finalizer that never returns stops all others; at exit finalizers do not run. NULL removes; a second one
+ * replaces the first. `ctx` is no root. NEAP_ENOMEM; NEAP_EINVAL: not the start of an object, or a map.
+ */
+NEAP_API int neap_gc_finalizer(void *object, void (*finalize)(void *object, void *ctx), void *ctx);
+/* Waits until every finalizer that was due at the call has returned. Not from a finalizer. */
+NEAP_API void neap_gc_finalizers_wait(void);
+
+/* A reference that does not keep its object. It reads as NULL from the moment when a collection finds the object
+ * unreachable, before the finalizer runs, and stays so. Two references to one object are the same pointer.
+ */
+struct neap_weak;
+NEAP_API struct neap_weak *
+neap_weak_create(void *object); /* NULL: no memory, or not the start of an object */
+NEAP_API void *neap_weak_get(const struct neap_weak *weak);
+NEAP_API void neap_weak_destroy(struct neap_weak *weak); /* once for each create */
+
+/* Numbers. */
+
+/* Go's runtime.MemStats, field by field, as far as it has a meaning here; bytes, counts, nanoseconds. Collected
+ * objects only, but for Sys and the Other* fields. Objects that threads hold claims on are not counted.
+ */
+struct neap_memstats {
+	size_t size; /* sizeof(struct neap_memstats), set by the caller */
+	uint64_t Alloc, TotalAlloc, Mallocs, Frees;
+	uint64_t Sys; /* resident bytes of the whole heap and its tables */
+	uint64_t HeapAlloc, HeapSys, HeapIdle, HeapInuse, HeapReleased, HeapObjects;
+	uint64_t StackInuse;	  /* between the stacks' ends and where attached threads last stopped */
+	uint64_t GCSys, OtherSys; /* tables of the collector; blocks of neap_heap_alloc */
+	uint64_t NextGC, LastGC;  /* LastGC: on the clock CLOCK_MONOTONIC */
+	uint64_t PauseTotalNs;
+	uint64_t PauseNs[256], PauseEnd[256]; /* rings; the last one at (NumGC + 255) % 256 */
+	uint32_t NumGC, NumForcedGC;
+	double GCCPUFraction; /* of the processor time of the process since the collector started */
+	/* Stops of all cycles, two for each concurrent one: how many were shorter than 2^i microseconds. */
+	uint64_t StopsBelow[24];
+	uint64_t Stops, LongestStopNs;
+};
+
+NEAP_API int neap_memstats(struct neap_memstats *ret); /* NEAP_EINVAL: `size` is not set */
+
 #ifdef __cplusplus
 }
 #endif

@@ -210,9 +210,13 @@ void neap_gc_free(void *object)
 	uint32_t number = 0;
 	size_t given = 0;
 	neap__gc_enter(thread);
+	neap__gc_weak_forget((uintptr_t)object);
+	neap__gc_final_forget((uintptr_t)object);
 	uint32_t head = held_span(object, "neap_gc_free", &number, &given);
 	struct neap__gc_span *span = neap__gc_span(head);
 	struct neap__gc_central *central = &neap__gc.central[span->kind];
+	if (span->types != NULL && neap__gc.types[span->types[number]].map && neap__gc_map_alive(object))
+		neap__gc_fault("freeing a map as an object", object, "neap_gc_free");
 	if (neap__gc.clobber)
 		memset(object, 0xdb, span->size);
 	atomic_fetch_and_explicit(&span->words[number / 64].alloc, ~(UINT64_C(1) << number % 64),

@@ -100,6 +100,7 @@ static void read_globals(void *unused)
 	neap__lock_take(&neap__gc.mark_lock);
 	neap__lock_take(&neap__gc.tables);
 	neap__gc_each_global(neap__gc_mark_range, NULL);
+	neap__gc_final_read();
 	neap__lock_give(&neap__gc.tables);
 	neap__lock_give(&neap__gc.mark_lock);
 }
@@ -177,18 +178,25 @@ static void finish_stopped(void *unused)
 	neap__gc_each_global(neap__gc_mark_range, NULL);
 	while (!neap__gc_drain(UINT64_MAX))
 		;
+	neap__gc_final_read();
+	while (!neap__gc_drain(UINT64_MAX))
+		;
 	if (neap__gc.checkmark)
 		neap__gc_checkmark();
+	neap__gc_weak_clear();
+	neap__gc_final_select();
+	neap__gc_map_select();
 	flip();
 	neap__gc_pace_flip();
 	neap__gc_start_world();
 	neap__gc_last.stop2 = neap__os_now() - begin;
 }
 
-static void run_cycle(void)
+static void run_cycle(bool forced)
 {
 	uint64_t begin = neap__os_now();
-	neap__gc_last = (struct neap__gc_cycle_record){.begin = begin, .cpu_begin = neap__os_thread_time()};
+	neap__gc_last = (struct neap__gc_cycle_record){
+		.forced = forced, .begin = begin, .cpu_begin = neap__os_thread_time()};
 	neap__gc_sweep_all();
 	neap__gc_last.heap_before = atomic_load(&neap__gc.live_bytes);
 	neap__gc_last.goal = atomic_load(&neap__gc.goal);
@@ -201,23 +209,34 @@ static void run_cycle(void)
 	}
 	neap__gc_with_statics(finish_stopped, NULL);
 	neap__gc_last.marked_by = neap__os_now();
+	neap__gc_final_run();
 	neap__gc_sweep_all();
 	neap__gc_pace_anew();
 	neap__gc_record_cycle();
 }
 
-static void cycle_locked(void *unused)
+static void cycle_locked(void *ctx)
 {
-	(void)unused;
+	bool *only_due = ctx;
 	neap__lock_take(&cycle_lock);
-	run_cycle();
+	if (!*only_due || neap__gc_due())
+		run_cycle(!*only_due);
 	neap__lock_give(&cycle_lock);
+}
+
+static void cycle_by_caller(bool only_due)
+{
+	struct neap__gc_thread *thread = neap__gc_attached();
+	/* Busy: called by a function of the program's that the collector called. */
+	if (thread == NULL || thread->busy > 0 || thread->parks > 0)
+		return;
+	neap__gc_aside(cycle_locked, &only_due);
+	neap__gc_map_release();
 }
 
 void neap__gc_cycle_now(void)
 {
-	if (neap__gc_attached() != NULL)
-		neap__gc_aside(cycle_locked, NULL);
+	cycle_by_caller(false);
 }
 
 void neap_gc_collect(void)
@@ -242,14 +261,16 @@ static void *collector_main(void *unused)
 		}
 		neap__lock_take(&cycle_lock);
 		if (neap__gc_due())
-			run_cycle();
+			run_cycle(false);
 		neap__lock_give(&cycle_lock);
+		neap__gc_map_release();
 		done = now;
 	}
 	return NULL;
 }
 
-static bool launch(void)
+/* A detached thread that takes no signals but the one that stops it, once it is attached. */
+bool neap__gc_launch(void *(*body)(void *))
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -260,7 +281,7 @@ static bool launch(void)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 256 << 10);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	bool made = pthread_create(&thread, &attr, collector_main, NULL) == 0;
+	bool made = pthread_create(&thread, &attr, body, NULL) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	return made;
@@ -272,12 +293,12 @@ void neap__gc_cycle_nudge(void)
 	int none = THREAD_NONE;
 	bool runs = atomic_load_explicit(&collector_thread, memory_order_relaxed) == THREAD_RUNS;
 	if (!runs && atomic_compare_exchange_strong(&collector_thread, &none, THREAD_RUNS)) {
-		runs = launch();
+		runs = neap__gc_launch(collector_main);
 		if (!runs)
 			atomic_store(&collector_thread, THREAD_NONE);
 	}
 	if (!runs || !neap__gc_tracks()) {
-		neap__gc_cycle_now();
+		cycle_by_caller(true);
 		return;
 	}
 	atomic_fetch_add_explicit(&asked, 1, memory_order_release);

@@ -91,7 +91,8 @@ struct neap__gc_word {
 
 /* 64 bytes, one for each unit of the collected regions. */
 struct neap__gc_span {
-	_Alignas(64) _Atomic uint32_t head; /* first unit of the span that the unit lies in; 0: none. Release, acquire. */
+	_Alignas(64) _Atomic uint32_t
+		head; /* first unit of the span that the unit lies in; 0: none. Release, acquire. */
 	uint32_t units;
 	uint64_t magic; /* offset * magic >> NEAP__MAGIC_SHIFT is the object's number; 0 when large */
 	uint64_t size;	/* of an object, bytes */
@@ -160,7 +161,7 @@ struct neap__gc_range {
 };
 
 struct neap__gc_large {
-	uint32_t head;
+	uint32_t head, object;
 	uint64_t offset;
 };
 
@@ -170,7 +171,7 @@ struct neap__gc_marker {
 	size_t depth;
 	uint64_t fifo[NEAP__GC_FIFO];
 	unsigned in, out;
-	struct neap__gc_large large[256]; /* objects that are read in pieces */
+	struct neap__gc_large large[256]; /* objects that are read in pieces; a map's offset is 0 or 1 */
 	unsigned larges;
 	uint64_t objects;   /* read in this cycle */
 	uint64_t bytes;	    /* marked by the marker in this cycle */
@@ -397,6 +398,9 @@ typedef void neap__gc_word_fn(uintptr_t word, void *ctx);
 void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t to, neap__gc_word_fn *each,
 			void *ctx);
 
+/* The words of a value of a type, outside of any object, that may be pointers. */
+void neap__gc_each_typed(const void *base, unsigned type, neap__gc_word_fn *each, void *ctx);
+
 /* cycle.c */
 struct neap__gc_cycle_record {
 	bool concurrent;
@@ -404,7 +408,10 @@ struct neap__gc_cycle_record {
 	bool checked; /* by checkmark */
 	unsigned rounds;
 	long last_pages; /* read again in the second stop */
+	bool forced;
 	uint64_t begin, cpu_begin, marked_by, stop1, stop2;
+	uint64_t cpu;		   /* of the thread that ran it */
+	_Atomic uint64_t assisted; /* ns that other threads marked */
 	uint64_t heap_before, heap_after, marked, goal;
 	uint64_t claimed_before, claimed_at_flip; /* values of claimed_bytes */
 };
@@ -412,6 +419,7 @@ extern struct neap__gc_cycle_record neap__gc_last; /* the cycle lock's */
 void neap__gc_cycle_now(void);			   /* a whole one that begins now */
 void neap__gc_cycle_nudge(void);
 void neap__gc_cycle_start(void);
+bool neap__gc_launch(void *(*body)(void *));
 void neap__gc_cycle_forked(void);
 
 /* pacer.c */
@@ -421,7 +429,45 @@ void neap__gc_pace_flip(void);
 void neap__gc_pace_anew(void);
 void neap__gc_pace_start(void);
 
+/* table.c: rows by the address of an object; under the lock of tables, or with the world stopped */
+struct neap__gc_row {
+	uintptr_t object; /* 0: free; 1: removed */
+	void *what, *ctx;
+};
+struct neap__gc_table {
+	struct neap__gc_row *rows;
+	size_t room; /* a power of two, or 0 */
+	_Atomic size_t count;
+	size_t removed;
+};
+struct neap__gc_row *neap__gc_table_find(const struct neap__gc_table *table, uintptr_t object);
+struct neap__gc_row *neap__gc_table_add(struct neap__gc_table *table, uintptr_t object); /* NULL: no memory */
+void neap__gc_table_remove(struct neap__gc_table *table, struct neap__gc_row *row);
+
+/* final.c */
+bool neap__gc_final_start(void);
+void neap__gc_final_read(void);	  /* marks what the objects with finalizers lead to */
+void neap__gc_final_select(void); /* world stopped, all marked: queues those that are white, and marks them */
+void neap__gc_final_roots(neap__gc_range_fn *each, void *ctx);
+void neap__gc_final_run(void); /* lets the thread run what is due */
+void neap__gc_final_forget(uintptr_t object);
+void neap__gc_final_forked(void);
+
+/* weak.c */
+void neap__gc_weak_clear(void); /* world stopped, all marked */
+void neap__gc_weak_forget(uintptr_t object);
+
+/* map.c */
+struct neap_gc_map;
+void neap__gc_map_words(const void *proxy, neap__gc_word_fn *each, void *ctx); /* world stopped */
+bool neap__gc_map_piece(const void *proxy, bool first);			       /* false: read to its end */
+void neap__gc_map_select(void);	 /* world stopped, all marked: takes maps whose objects are white */
+void neap__gc_map_release(void); /* destroys them */
+bool neap__gc_map_alive(const void *proxy);
+void neap__gc_maps_lock(bool take); /* all of them; the lock of tables is held */
+
 /* memstats.c */
+void neap__gc_stats_start(void);
 void neap__gc_record_cycle(void);
 
 /* check.c; the world is stopped, or the program has one thread and no cycle runs */

@@ -129,9 +129,22 @@ words_of_object(uint32_t head, uint32_t object, uint64_t from, uint64_t to, neap
 		bits_words(base + at, type->stride, type->tail, each, ctx);
 }
 
+static bool is_map(const struct neap__gc_span *span, uint32_t object)
+{
+	return neap__gc.types[atomic_load_explicit(&span->types[object], memory_order_relaxed)].map;
+}
+
+void neap__gc_each_typed(const void *base, unsigned type, neap__gc_word_fn *each, void *ctx)
+{
+	if (neap__gc.types[type].head != NULL)
+		bits_words(base, neap__gc.types[type].head_size, neap__gc.types[type].head, each, ctx);
+}
+
 void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t to, neap__gc_word_fn *each,
 			void *ctx)
 {
+	if (is_map(neap__gc_span(head), object))
+		neap__gc_map_words(neap__gc_address(head, object), each, ctx);
 	words_of_object(head, object, from, to, each, ctx);
 }
 
@@ -148,11 +161,15 @@ static void charge(struct neap__gc_marker *marker, uint64_t bytes)
 static void read_whole(struct neap__gc_marker *marker, uint32_t head, uint32_t object)
 {
 	uint64_t size = neap__gc_span(head)->size;
+	bool map = is_map(neap__gc_span(head), object);
 	enum { ROOM = sizeof marker->large / sizeof *marker->large };
-	if (size > PIECE && marker->larges < ROOM) {
-		marker->large[marker->larges++] = (struct neap__gc_large){head, 0};
+	if ((size > PIECE || map) && marker->larges < ROOM) {
+		marker->large[marker->larges++] = (struct neap__gc_large){head, object, 0};
 		return;
 	}
+	for (bool first = true; map && neap__gc_map_piece(neap__gc_address(head, object), first);
+	     first = false)
+		;
 	words_of_object(head, object, 0, size, visit_each, marker);
 	marker->objects++;
 	charge(marker, size);
@@ -162,11 +179,12 @@ static void read_piece(struct neap__gc_marker *marker)
 {
 	struct neap__gc_large *large = &marker->large[marker->larges - 1];
 	uint64_t from = large->offset, size = neap__gc_span(large->head)->size;
-	uint32_t head = large->head;
+	uint32_t head = large->head, object = large->object;
+	bool map = is_map(neap__gc_span(head), object);
 	large->offset = from + PIECE;
-	if (large->offset >= size)
+	if (map ? !neap__gc_map_piece(neap__gc_address(head, object), from == 0) : large->offset >= size)
 		marker->larges--;
-	words_of_object(head, 0, from, from + PIECE < size ? from + PIECE : size, visit_each, marker);
+	words_of_object(head, object, from, from + PIECE < size ? from + PIECE : size, visit_each, marker);
 	charge(marker, PIECE);
 }
 

@@ -78,8 +78,11 @@ static void assist(struct neap__gc_thread *thread)
 {
 	neap__gc_enter(thread);
 	neap__lock_take(&neap__gc.mark_lock);
-	if (neap__gc_is_marking())
+	if (neap__gc_is_marking()) {
+		uint64_t begin = neap__os_thread_time();
 		(void)neap__gc_drain(ASSIST_BYTES);
+		atomic_fetch_add(&neap__gc_last.assisted, neap__os_thread_time() - begin);
+	}
 	neap__lock_give(&neap__gc.mark_lock);
 	neap__gc_leave(thread);
 }
@@ -87,6 +90,8 @@ static void assist(struct neap__gc_thread *thread)
 void neap__gc_pace(void)
 {
 	static _Atomic unsigned claims;
+	if (neap__gc_self->busy > 0)
+		return;
 	if (NEAP__GC_UNLIKELY(neap__gc.stress != 0) && atomic_fetch_add(&claims, 1) % neap__gc.stress == 0) {
 		neap__gc_cycle_now();
 		return;

@@ -65,6 +65,7 @@ void neap__gc_each_global(neap__gc_range_fn *each, void *ctx)
 	for (size_t i = 0; i < neap__gc.ranges->count; i++)
 		each(neap__gc.ranges->at[i].start, neap__gc.ranges->at[i].end, ctx);
 	each((uintptr_t)neap__gc.handles, (uintptr_t)(neap__gc.handles + neap__gc.handles_made), ctx);
+	neap__gc_final_roots(each, ctx);
 }
 
 /* The loaded objects. */

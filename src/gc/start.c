@@ -87,12 +87,13 @@ static int start_gc(const struct neap_gc_options *options)
 	if (roots != NEAP_OK)
 		return roots;
 	init_gc_locks();
-	if (!neap__gc_threads_start(number))
+	if (!neap__gc_final_start() || !neap__gc_threads_start(number))
 		return NEAP_ENOMEM;
 	gc->type_count = NEAP__GC_CONSERVATIVE + 1;
 	read_settings(options);
 	open_tracking();
 	neap__gc_pace_start();
+	neap__gc_stats_start();
 	return NEAP_OK;
 }
 
@@ -112,10 +113,12 @@ static void gc_locks(void (*each)(struct neap__lock *), bool up)
 static void before_fork(void)
 {
 	gc_locks(neap__lock_take, true);
+	neap__gc_maps_lock(true);
 }
 
 static void after_fork(void)
 {
+	neap__gc_maps_lock(false);
 	gc_locks(neap__lock_give, false);
 }
 
@@ -143,6 +146,7 @@ static void in_child_of_gc(void)
 	neap__gc_threads_forked();
 	after_fork();
 	neap__gc_cycle_forked();
+	neap__gc_final_forked();
 	if (neap__gc.tracking) {
 		neap__os_track_close(&neap__gc.track);
 		open_tracking();

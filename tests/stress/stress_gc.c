@@ -190,6 +190,7 @@ static void fork_once(uint64_t seed)
 	pid_t pid = fork();
 	if (pid == 0) {
 		alarm(30);
+		pthread_mutex_init(&shared_lock, NULL); /* another thread may have held it */
 		for (unsigned i = 0; i < SHARED; i++)
 			walk(shared[i], 100);
 		struct worker w = {.random = seed};
