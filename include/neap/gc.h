@@ -91,7 +91,7 @@ NEAP_API int neap_gc_type_prepare(struct neap_gc_type *type);
 struct neap_gc_options {
 	size_t size;	     /* sizeof(struct neap_gc_options), set by the caller */
 	int percent;	     /* as GOGC: collect when the heap has grown by so much; 0: 100; below 0: never */
-	size_t memory_limit; /* collect more often to stay below it, bytes of the heap; 0: none */
+	size_t memory_limit; /* collect more often to stay below it, bytes of objects; 0: none */
 	int stop_signal;     /* 0: SIGRTMIN + 6 */
 	bool stop_the_world; /* mark while the program is stopped, as on kernels without tracking */
 };

@@ -27,7 +27,8 @@
 
 enum {
 	ROUNDS_MOST = 6,
-	PAGES_FEW = 64,		 /* 256 KB: about 50 us to read again */
+	PAGES_FEW = 64, /* 256 KB: about 50 us to read again */
+	IDLE_TICK_NS = 250 * 1000 * 1000,
 	DRAIN_BYTES = 256 << 10, /* under one hold of the mark lock */
 	PAGES_AT_ONCE = sizeof((struct neap__gc_marker *)0)->pages / sizeof(struct neap__os_pages)
 };
@@ -215,28 +216,38 @@ static void run_cycle(bool forced)
 	neap__gc_record_cycle();
 }
 
+/* What the caller wants, and what it gets. */
+struct order_of_cycle {
+	bool only_due, give_back;
+	size_t given;
+};
+
 static void cycle_locked(void *ctx)
 {
-	bool *only_due = ctx;
+	struct order_of_cycle *order_of = ctx;
 	neap__lock_take(&cycle_lock);
-	if (!*only_due || neap__gc_due())
-		run_cycle(!*only_due);
+	if (!order_of->only_due || neap__gc_due())
+		run_cycle(!order_of->only_due);
+	if (order_of->give_back)
+		order_of->given = neap__gc_return_holes();
 	neap__lock_give(&cycle_lock);
 }
 
-static void cycle_by_caller(bool only_due)
+static size_t cycle_by_caller(bool only_due, bool give_back)
 {
+	struct order_of_cycle order_of = {only_due, give_back, 0};
 	struct neap__gc_thread *thread = neap__gc_attached();
 	/* Busy: called by a function of the program's that the collector called. */
 	if (thread == NULL || thread->busy > 0 || thread->parks > 0)
-		return;
-	neap__gc_aside(cycle_locked, &only_due);
+		return 0;
+	neap__gc_aside(cycle_locked, &order_of);
 	neap__gc_map_release();
+	return order_of.given;
 }
 
 void neap__gc_cycle_now(void)
 {
-	cycle_by_caller(false);
+	(void)cycle_by_caller(false, false);
 }
 
 void neap_gc_collect(void)
@@ -244,29 +255,64 @@ void neap_gc_collect(void)
 	neap__gc_cycle_now();
 }
 
+size_t neap_gc_return(void)
+{
+	size_t holes = cycle_by_caller(false, true);
+	return holes + neap_heap_return();
+}
+
 /* The thread. */
 
 enum { THREAD_NONE, THREAD_RUNS };
 static _Atomic int collector_thread;
 static _Atomic uint32_t asked;
+static _Atomic bool asleep; /* without a clock */
 
+/* Runs a cycle if one is due, or if `idle`: then what is free goes back too. */
+static void cycle_in_background(bool idle)
+{
+	neap__lock_take(&cycle_lock);
+	if (idle || neap__gc_due())
+		run_cycle(false);
+	if (idle)
+		(void)neap__gc_return_holes();
+	neap__lock_give(&cycle_lock);
+	neap__gc_map_release();
+}
+
+/* Wakes when asked, and four times a second while the program allocates: when it has stopped for a second with
+ * enough behind it, or two minutes after the last cycle, a cycle runs unasked. A program that claims nothing is not
+ * woken for.
+ */
 static void *collector_main(void *unused)
 {
 	(void)unused;
-	for (uint32_t done = 0;;) {
+	uint32_t done = 0;
+	for (;;) {
+		bool quiet = neap__gc_nothing_new();
 		uint32_t now = atomic_load_explicit(&asked, memory_order_acquire);
 		if (now == done) {
-			neap__os_wait(&asked, done, -1);
-			continue;
+			atomic_store(&asleep, quiet);
+			neap__os_wait(&asked, done, quiet && neap__gc_nothing_new() ? -1 : IDLE_TICK_NS);
+			atomic_store(&asleep, false);
 		}
-		neap__lock_take(&cycle_lock);
-		if (neap__gc_due())
-			run_cycle(false);
-		neap__lock_give(&cycle_lock);
-		neap__gc_map_release();
+		now = atomic_load_explicit(&asked, memory_order_acquire);
+		bool idle = neap__gc_idle();
+		if (idle || now != done)
+			cycle_in_background(idle);
 		done = now;
 	}
 	return NULL;
+}
+
+/* The program claims again. */
+void neap__gc_cycle_stir(void)
+{
+	if (NEAP__GC_LIKELY(!atomic_load_explicit(&asleep, memory_order_relaxed)))
+		return;
+	atomic_store(&asleep, false);
+	atomic_fetch_add_explicit(&asked, 1, memory_order_release);
+	neap__os_wake(&asked);
 }
 
 /* A detached thread that takes no signals but the one that stops it, once it is attached. */
@@ -298,7 +344,7 @@ void neap__gc_cycle_nudge(void)
 			atomic_store(&collector_thread, THREAD_NONE);
 	}
 	if (!runs || !neap__gc_tracks()) {
-		cycle_by_caller(true);
+		(void)cycle_by_caller(true, false);
 		return;
 	}
 	atomic_fetch_add_explicit(&asked, 1, memory_order_release);

@@ -361,6 +361,8 @@ void neap__gc_slot_empty(struct neap__gc_slot *slot, unsigned kind); /* returns 
 size_t neap__gc_span_sweep(uint32_t head); /* out of its list, swept, settled; central lock held */
 uint32_t neap__gc_next_unswept(unsigned kind);
 void neap__gc_sweep_all(void);
+
+/* holes.c; the cycle lock is held, all is swept */
 size_t neap__gc_return_holes(void);
 
 /* alloc.c */
@@ -418,6 +420,7 @@ struct neap__gc_cycle_record {
 extern struct neap__gc_cycle_record neap__gc_last; /* the cycle lock's */
 void neap__gc_cycle_now(void);			   /* a whole one that begins now */
 void neap__gc_cycle_nudge(void);
+void neap__gc_cycle_stir(void);
 void neap__gc_cycle_start(void);
 bool neap__gc_launch(void *(*body)(void *));
 void neap__gc_cycle_forked(void);
@@ -428,6 +431,8 @@ void neap__gc_pace(void); /* by a thread that is about to claim, not busy; may c
 void neap__gc_pace_flip(void);
 void neap__gc_pace_anew(void);
 void neap__gc_pace_start(void);
+bool neap__gc_nothing_new(void);
+bool neap__gc_idle(void); /* a cycle should run though none is due; asked by the collector's thread only */
 
 /* table.c: rows by the address of an object; under the lock of tables, or with the world stopped */
 struct neap__gc_row {

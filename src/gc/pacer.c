@@ -10,6 +10,8 @@
 
 enum { LEAST_GOAL = 4 << 20, ASSIST_BYTES = 256 << 10 };
 
+static _Atomic uint64_t ended_at,
+	claimed_then;		/* of the last cycle; claimed_then: of claimed_bytes, when it began */
 static _Atomic uint64_t runway; /* bytes claimed during a cycle: a decaying maximum */
 
 bool neap__gc_due(void)
@@ -66,6 +68,9 @@ void neap__gc_pace_anew(void)
 	neap__gc_last.marked = live > since ? live - since : 0;
 	set_goal(neap__gc_last.marked);
 	atomic_store(&neap__gc.pace_bytes, live);
+	/* What was claimed while it ran was not looked at. */
+	atomic_store(&claimed_then, neap__gc_last.claimed_before);
+	atomic_store(&ended_at, neap__os_now());
 }
 
 void neap__gc_pace_start(void)
@@ -87,6 +92,35 @@ static void assist(struct neap__gc_thread *thread)
 	neap__gc_leave(thread);
 }
 
+enum { IDLE_WORTH = 256 << 10 };
+static const uint64_t idle_after_ns = UINT64_C(1000000000), period_ns = UINT64_C(120000000000);
+
+static int64_t claimed_since(uint64_t then)
+{
+	return (int64_t)(atomic_load(&neap__gc.claimed_bytes) -
+			 then); /* what is returned is taken off: below 0 */
+}
+
+bool neap__gc_nothing_new(void)
+{
+	return claimed_since(atomic_load(&claimed_then)) < IDLE_WORTH;
+}
+
+/* A program that has allocated since the last cycle, and not for a second; or two minutes are over. */
+bool neap__gc_idle(void)
+{
+	static uint64_t claimed_seen, seen_at;
+	uint64_t now = neap__os_now();
+	if (atomic_load(&neap__gc.percent) < 0)
+		return false;
+	if (claimed_since(claimed_seen) != 0) {
+		claimed_seen = atomic_load(&neap__gc.claimed_bytes);
+		seen_at = now;
+	}
+	return !neap__gc_nothing_new() &&
+	       (now - seen_at >= idle_after_ns || now - atomic_load(&ended_at) >= period_ns);
+}
+
 void neap__gc_pace(void)
 {
 	static _Atomic unsigned claims;
@@ -96,8 +130,10 @@ void neap__gc_pace(void)
 		neap__gc_cycle_now();
 		return;
 	}
-	if (!neap__gc_due())
+	if (!neap__gc_due()) {
+		neap__gc_cycle_stir();
 		return;
+	}
 	if (!neap__gc_is_marking())
 		neap__gc_cycle_nudge();
 	else if (atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed) >=

@@ -362,6 +362,70 @@ static void numbers_add_up(void **state)
 	assert_true(b.GCCPUFraction > 0 && b.GCCPUFraction < 1);
 }
 
+/* With 40 of 41 objects gone at random nobody allocates any more: memory goes back without a call. */
+static void an_idle_program_is_collected(void **state)
+{
+	(void)state;
+	enum { OBJECTS = 300000, KEEP = 41 };
+	static struct thing *all[OBJECTS];
+	for (unsigned i = 0; i < OBJECTS; i++)
+		all[i] = neap_gc_alloc(&thing_type);
+	for (unsigned i = 0; i < OBJECTS; i++)
+		if (i % KEEP != 0)
+			all[i] = NULL;
+	uint64_t full = atomic_load(&neap__gc.live_bytes);
+	for (unsigned tries = 0; tries < 400 && atomic_load(&neap__gc.live_bytes) > full / 20; tries++)
+		usleep(50000);
+	assert_in_range(atomic_load(&neap__gc.live_bytes), 0, full / 20);
+	/* And by a call, with pages from inside the spans: three of four have no survivor. */
+	for (unsigned i = 0; i < OBJECTS; i++)
+		all[i] = i % 1000 == 0 ? neap_gc_alloc(&thing_type) : NULL;
+	(void)neap_gc_return();
+	struct neap_heap_stats stats = {.size = sizeof stats};
+	assert_int_equal(neap_heap_stats(&stats), NEAP_OK);
+	assert_in_range(stats.live_bytes + stats.free_held_bytes, 0, full / 3);
+	for (unsigned i = 0; i < OBJECTS; i += 1000)
+		assert_true(all[i]->number == 0 && all[i]->next == NULL);
+	memset((void *)all, 0, sizeof all);
+	assert_lawful();
+}
+
+static void limits_and_percentages_set_the_goal(void **state)
+{
+	(void)state;
+	struct neap_memstats stats = {.size = sizeof stats};
+	static struct thing *head;
+	for (unsigned i = 0; i < 1000000; i++) {
+		struct thing *thing = neap_gc_alloc(&thing_type);
+		thing->next = head;
+		head = thing;
+	}
+	neap_gc_collect();
+	uint64_t live = atomic_load(&neap__gc.live_bytes);
+	assert_int_equal(neap_gc_set_percent(50), 100);
+	assert_int_equal(neap_memstats(&stats), NEAP_OK);
+	assert_in_range(stats.NextGC, live * 14 / 10, live * 16 / 10);
+	assert_int_equal(neap_gc_set_memory_limit(live * 12 / 10), 0);
+	assert_int_equal(neap_memstats(&stats), NEAP_OK);
+	assert_in_range(stats.NextGC, live, live * 12 / 10);
+	/* A limit below what lives: slow, but not for ever. */
+	assert_int_equal(neap_gc_set_memory_limit(1000), live * 12 / 10);
+	for (unsigned i = 0; i < 100000; i++)
+		assert_non_null(neap_gc_alloc(&thing_type));
+	assert_int_equal(neap_gc_set_memory_limit(0), 1000);
+	assert_int_equal(neap_gc_set_percent(-1), 50);
+	neap_gc_collect(); /* the thread has nothing left to do */
+	assert_int_equal(neap_memstats(&stats), NEAP_OK);
+	uint32_t cycles = stats.NumGC;
+	for (unsigned i = 0; i < 2000000; i++)
+		assert_non_null(neap_gc_alloc(&thing_type));
+	assert_int_equal(neap_memstats(&stats), NEAP_OK);
+	assert_int_equal(stats.NumGC, cycles);
+	assert_int_equal(neap_gc_set_percent(100), -1);
+	head = NULL;
+	neap_gc_collect();
+}
+
 static void free_map_by_hand(void)
 {
 	neap_gc_free(neap_gc_map_create(&map_type, NULL, &neap_gc_pointer, NULL));
@@ -387,6 +451,8 @@ int main(void)
 		cmocka_unit_test(maps_of_maps_and_bad_maps),
 		cmocka_unit_test(maps_change_while_they_are_read),
 		cmocka_unit_test(numbers_add_up),
+		cmocka_unit_test(an_idle_program_is_collected),
+		cmocka_unit_test(limits_and_percentages_set_the_goal),
 		cmocka_unit_test(misuse_of_maps_is_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
