@@ -205,7 +205,7 @@ static void run_million_go(struct lab *lab)
 	double n = (double)lab->keys.n;
 	progress_step("delete-million: building the Go program", 0, 0);
 	if (!go_peer_open(&go, &asset_delete_go, &why)) {
-		result_say(&lab->result, "\n  Go's own figures are missing: %s", why.at);
+		result_say(&lab->result, "\n  Go's own figures are missing:\n  %s", why.at);
 		text_free(&why);
 		return;
 	}

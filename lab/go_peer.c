@@ -39,7 +39,7 @@ static bool build(struct go_peer *peer, const struct asset *source, struct text 
 	if (error != 0)
 		text_printf(why, "%s: %s", path, strerror(error));
 	else if (end.status == NOT_FOUND)
-		text_printf(why, "no Go here: '%s' is not in PATH (Debian: apt-get install golang-go)", go);
+		text_printf(why, "no Go here: no '%s' in PATH (Debian: package golang-go)", go);
 	else if (!built)
 		text_printf(why, "go build ended with %s: %.300s", child_end_text(&end), output);
 	free(output);

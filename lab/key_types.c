@@ -18,7 +18,7 @@
 enum {
 	DEFAULT_N = 400000,
 	KEPT_ONE_IN = 100,
-	KEPT_PERCENT = 4, /* of the peak, at 1 % of the entries: 1.6 to 3.4 from 1e5 to 1e6 entries */
+	KEPT_PERCENT = 3, /* of the peak, at 1 % of the entries: 0.8 to 2.7 from 5e3 to 1.5e6 entries */
 	FEW = 20000,	  /* below this 1 % of the entries is less than the smallest segments */
 	LARGE = 256,	  /* bytes of the large value: twice what is held in the slot */
 	TEXT = 24,	  /* bytes of a string key, in a block of its own */
@@ -285,7 +285,7 @@ static void run_key_types(struct lab *lab)
 
 const struct experiment experiment_key_types = {
 	.name = "key-types",
-	.claim = "Whatever the type of key or value, deleting 99 % leaves at most 4 % of Neap's map's bytes, "
+	.claim = "Whatever the type of key or value, deleting 99 % leaves at most 3 % of Neap's map's bytes, "
 		 "and every slot "
 		 "of the classic map's; only what is held by pointer goes in both.",
 	.method = "The same number of entries with string, struct, pointer and interface keys and with a "

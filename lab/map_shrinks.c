@@ -9,7 +9,7 @@
 #include "lab/table.h"
 
 enum {
-	KEPT_PERCENT = 4,   /* of the peak, at 1 % of the entries: 1.6 to 3.4 from 1e5 to 1e6 entries */
+	KEPT_PERCENT = 3,   /* of the peak, at 1 % of the entries: 0.8 to 2.7 from 5e3 to 1.5e6 entries */
 	HEADER_MOST = 4096, /* bytes that an emptied map may keep: its header and less than a page */
 	FEW_KEYS = 10000,   /* below this the smallest segments outweigh 1 % of the entries */
 };
@@ -150,7 +150,7 @@ static void run_map_shrinks(struct lab *lab)
 const struct experiment experiment_map_shrinks = {
 	.name = "map-shrinks",
 	.claim =
-		"Deleting entries at random down to 1 % leaves at most 4 % of the peak bytes of Neap's map, "
+		"Deleting entries at random down to 1 % leaves at most 3 % of the peak bytes of Neap's map, "
 		"and of the "
 		"classic map all, with no call but delete; no delete moves more entries than a stated bound.",
 	.method = "Load, delete at random in eight steps down to nothing, and ask each map for its bytes at "

@@ -267,7 +267,7 @@ static void run_go(struct lab *lab)
 	double rss[WAYS] = {0}, loaded[WAYS] = {0};
 	progress_step("release-ways: building the Go program", 0, 0);
 	if (!go_peer_open(&go, &asset_release_go, &why)) {
-		result_say(&lab->result, "\n  Go's own figures are missing: %s", why.at);
+		result_say(&lab->result, "\n  Go's own figures are missing:\n  %s", why.at);
 		text_free(&why);
 		return;
 	}

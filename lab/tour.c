@@ -24,7 +24,7 @@ enum {
 	BAR_WIDTH = 22, /* two bars, two figures and a label make 80 columns */
 	LEFT = 14,	/* columns of labels */
 	KEPT_PERCENT =
-		4, /* of its peak, that Neap's table may keep at 1 %: 1.6 to 3.4 from 1e5 to 1e6 keys */
+		3, /* of its peak, that Neap's table may keep at 1 %: 0.8 to 2.7 from 5e3 to 1.5e6 keys */
 	FEW_KEYS = 10000,      /* below this a table is smaller than what a process needs to run */
 	SUM_SLACK = 512 << 10, /* bytes: unexplained up to this much is the kernel's own rounding and lag */
 	SUM_PERCENT = 2,
@@ -315,7 +315,7 @@ static int run_tour(struct tour *tour)
 	result->name = "tour";
 	result->claim = "After deleting 99 % of its entries the classic map keeps its whole table, and "
 			"Neap's map at most "
-			"4 % of its own, without any call.";
+			"3 % of its own, without any call.";
 	result->method =
 		"The keys, each in a malloc block of its own, go into a map in a fresh process; 99 % are "
 		"deleted, then the rest. At each stop the process's memory is divided into parts from the "

@@ -11,8 +11,8 @@
  *   segment    2^group_bits groups, at most 60 KB of slots: what one insert or delete can split or merge
  *   directory  segment numbers indexed by the leading bits of the hash (extendible hashing, Fagin 1979)
  *
- *     63 ............... 40 39 ........ 32 31 ....... 8 7 ..... 0
- *    |  directory, <= 24   |  home group  |   unused   |   tag   |
+ *     63 ............... 40 39 ........ 32 31 ...... 16 15 .... 8 7 ..... 0
+ *    |  directory, <= 24   |  home group  |   unused   |   tag   | unused  |
  *
  * The upper 32 bits place an entry; they are what a slot keeps when it keeps a hash. The home group is taken
  * from the top of its 8 bits when a segment has fewer than 256 groups, so that the order of home groups is
@@ -91,7 +91,7 @@ extern "C" {
 /* What a segment knows of itself. Invariant: live + room <= limit; the difference is its tombstones. */
 struct neap__segment {
 	uint16_t live; /* entries in its groups */
-	uint16_t room; /* inserts it will still take */
+	uint16_t room; /* inserts it will still take: counted in one word with `live`, see neap__counts */
 	uint32_t
 		path; /* the leading bits of its hashes, then a 1, then zeroes: the number of leading bits is its
 			  depth */
@@ -238,7 +238,15 @@ NEAP__INLINE bool neap__str_equal(const struct neap_str *stored, const void *key
 
 /* ---- Control words ------------------------------------------------------------------------------------ */
 
-/* The tag of a hash four times over: its low byte, with 8 in place of 0, which means an empty slot. */
+/* The byte of a hash that its tag is made of. Not the lowest: that one depends on the lowest byte of what was
+ * multiplied alone, and for the odd seed left sequential keys with eleven times the false matches that chance has.
+ */
+NEAP__INLINE uint32_t neap__tag_byte(uint64_t hash)
+{
+	return hash >> 8 & 0xff;
+}
+
+/* The tag of a hash four times over: 8 in place of 0, which means an empty slot. */
 #define NEAP__TAG1(n)  (((n) == 0 ? 8u : (uint32_t)(n)) * 0x01010101u)
 #define NEAP__TAG4(n)  NEAP__TAG1(n), NEAP__TAG1((n) + 1), NEAP__TAG1((n) + 2), NEAP__TAG1((n) + 3)
 #define NEAP__TAG16(n) NEAP__TAG4(n), NEAP__TAG4((n) + 4), NEAP__TAG4((n) + 8), NEAP__TAG4((n) + 12)
@@ -248,7 +256,7 @@ static const uint32_t neap__tag_words[256]
 
 NEAP__INLINE uint32_t neap__tag_word(uint64_t hash)
 {
-	return neap__tag_words[hash & 0xff];
+	return neap__tag_words[neap__tag_byte(hash)];
 }
 
 /* The tag of a hash, 1 to 255. */
@@ -379,7 +387,7 @@ NEAP__INLINE struct neap__place neap__find_beyond(const struct neap_map *map, st
 				return place;
 			}
 		}
-		if (NEAP__LIKELY(!neap__overflowed(ctrl, (uint32_t)hash)))
+		if (NEAP__LIKELY(!neap__overflowed(ctrl, neap__tag_byte(hash))))
 			return place;
 	}
 	place.slot = map->spilled != 0 ? neap__spill_find(map, key, hash) : NULL;
@@ -415,7 +423,7 @@ NEAP__INLINE struct neap__place neap__find_home(const struct neap_map *map, stru
 			return place;
 		}
 	}
-	*ret_more = neap__overflowed(ctrl, (uint32_t)hash);
+	*ret_more = neap__overflowed(ctrl, neap__tag_byte(hash));
 	return place;
 }
 
@@ -473,7 +481,7 @@ NEAP__INLINE void neap__write_end(struct neap_map *map, const char *operation)
 
 /* ---- Insert and erase --------------------------------------------------------------------------------- */
 
-/* Inserts an absent key with a zeroed value and everything it owns; NULL: out of memory, nothing changed. */
+/* Inserts an absent key and everything it owns; the caller writes the value. NULL: out of memory, nothing changed. */
 NEAP_API uint8_t *neap__map_insert(struct neap_map *map, const void *key, uint64_t hash);
 /* Makes room for an entry of this hash, then claims a slot as neap__claim does. NULL: out of memory, and the
  * map is as it was.
@@ -503,6 +511,38 @@ NEAP__INLINE uint8_t *neap__occupy(struct neap_map *map, struct neap__shape shap
 	}
 }
 
+/* Both counters of a segment as one word, `live` in its first half. The short paths load and store them together:
+ * an insert that reads a word after a delete has stored its halves waits for the stores to reach the cache.
+ */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#	define NEAP__ONE_LIVE UINT32_C(0x10000)
+#	define NEAP__ONE_ROOM UINT32_C(1)
+#else
+#	define NEAP__ONE_LIVE UINT32_C(1)
+#	define NEAP__ONE_ROOM UINT32_C(0x10000)
+#endif
+
+NEAP__INLINE uint32_t neap__counts(const struct neap__segment *seg)
+{
+	uint32_t counts;
+	memcpy(&counts, seg, sizeof counts);
+	return counts;
+}
+
+NEAP__INLINE void neap__set_counts(struct neap__segment *seg, uint32_t counts)
+{
+	memcpy(seg, &counts, sizeof counts);
+}
+
+/* Counts a new entry of segment `seg`, which has room. */
+NEAP__INLINE void neap__count_insert(struct neap_map *map, struct neap__segment *seg)
+{
+	neap__set_counts(seg, neap__counts(seg) + NEAP__ONE_LIVE - NEAP__ONE_ROOM);
+	map->len++;
+	if (NEAP__UNLIKELY(map->flags & NEAP__STRICT))
+		map->version++;
+}
+
 /* Claims a slot for a new entry; the caller fills in key, value and kept hash. NULL: out of memory. */
 NEAP__INLINE uint8_t *neap__claim(struct neap_map *map, struct neap__shape shape, uint64_t hash)
 {
@@ -510,33 +550,60 @@ NEAP__INLINE uint8_t *neap__claim(struct neap_map *map, struct neap__shape shape
 	struct neap__segment *seg = &map->segs[begin >> (shape.group_bits + 1)];
 	if (NEAP__UNLIKELY(seg->room == 0))
 		return neap__map_claim_slow(map, hash);
-	seg->room--;
-	seg->live++;
-	map->len++;
-	if (NEAP__UNLIKELY(map->flags & NEAP__STRICT))
-		map->version++;
+	neap__count_insert(map, seg);
 	return neap__occupy(map, shape, begin, neap__home_unit(map, hash), neap__tag(hash));
 }
 
-/* Frees a place whose key and value are already gone, and lets the map shrink. */
-NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__place place, uint64_t hash)
+/* The same when the home group has an empty slot and its segment room; else NULL, and nothing has changed. */
+NEAP__INLINE uint8_t *neap__claim_home(struct neap_map *map, struct neap__shape shape, uint64_t hash)
+{
+	const uint32_t begin = neap__segment_unit(map, hash);
+	const uint32_t unit = begin + neap__home_unit(map, hash);
+	struct neap__segment *seg = &map->segs[begin >> (shape.group_bits + 1)];
+	uint8_t *ctrl = neap__unit_ctrl(map, unit);
+	const uint32_t empty = neap__empty(ctrl);
+	if (NEAP__UNLIKELY(seg->room == 0 || empty == 0))
+		return NULL;
+	neap__count_insert(map, seg);
+	const uint32_t index = neap__first(empty);
+	ctrl[index] = (uint8_t)neap__tag(hash);
+	return neap__slot_at(map, shape, unit, index);
+}
+
+/* Frees a place in a group whose key and value are already gone. True: its segment has become sparse, and
+ * neap__map_sparse is due.
+ */
+NEAP__INLINE bool neap__vacate(struct neap_map *map, struct neap__place place, uint64_t hash)
 {
 	map->len--;
 	if (NEAP__UNLIKELY(map->flags & NEAP__STRICT))
 		map->version++;
-	if (NEAP__UNLIKELY(place.ctrl == NULL)) {
-		neap__spill_remove(map, place.slot);
-		neap__map_sparse(map, hash);
-		return;
-	}
 	place.ctrl[place.index] = 0;
 	struct neap__segment *seg = &map->segs[place.segment];
-	const uint32_t live = (uint32_t)seg->live - 1;
-	seg->live = (uint16_t)live;
-	seg->room = (uint16_t)(seg->room + !neap__overflowed(place.ctrl, (uint32_t)hash));
-	if (NEAP__UNLIKELY(live <= map->shrink_at && (live & map->shrink_step) == 0))
-		neap__map_sparse(map, hash);
+	const uint32_t freed = neap__overflowed(place.ctrl, neap__tag_byte(hash)) ? 0 : NEAP__ONE_ROOM;
+	const uint32_t counts = neap__counts(seg) - NEAP__ONE_LIVE + freed;
+	const uint32_t live = counts / NEAP__ONE_LIVE & 0xffff;
+	neap__set_counts(seg, counts);
+	return NEAP__UNLIKELY(live <= map->shrink_at && (live & map->shrink_step) == 0);
 }
+
+/* Frees any place whose key and value are already gone, and lets the map shrink. */
+NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__place place, uint64_t hash)
+{
+	if (NEAP__UNLIKELY(place.ctrl == NULL)) {
+		neap__spill_remove(map, place.slot);
+		map->len--;
+		map->version++;
+		neap__map_sparse(map, hash);
+	} else if (neap__vacate(map, place, hash)) {
+		neap__map_sparse(map, hash);
+	}
+}
+
+/* The end of a delete that left a segment sparse: shrinks the map, ends the write, and returns true. A call in the
+ * last place, so that the common path needs no stack frame.
+ */
+NEAP_API bool neap__map_sparse_end(struct neap_map *map, uint64_t hash, const char *operation);
 
 /* ---- Iteration: the step that most steps are, see src/map/iterate.c ------------------------------------- */
 

@@ -151,13 +151,7 @@ static inline __attribute__((unused)) size_t NEAP__M(_len)(const struct neap_map
 	return neap_map_len(map);
 }
 
-/* The rare continuations of a look-up, out of line, with the key by value. */
-static __attribute__((noinline, unused)) struct neap__place
-NEAP__M(_find_beyond)(const struct neap_map *map, NEAP_MAP_KEY key, uint64_t hash)
-{
-	return neap__find_beyond(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal));
-}
-
+/* The rare continuation of a look-up, out of line, with the key by value. */
 static __attribute__((noinline, unused, pure)) uint8_t *NEAP__M(_slot_beyond)(const struct neap_map *map,
 									      NEAP_MAP_KEY key, uint64_t hash)
 {
@@ -170,14 +164,6 @@ static inline __attribute__((unused)) uint8_t *NEAP__M(_slot_at_rest)(const stru
 	NEAP_MAP_KEY copy;
 	memcpy(&copy, key, sizeof copy);
 	return NEAP__M(_slot_beyond)(map, copy, hash);
-}
-
-NEAP__INLINE struct neap__place NEAP__M(_find)(const struct neap_map *map, NEAP_MAP_KEY key, uint64_t hash)
-{
-	bool more;
-	struct neap__place place =
-		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more);
-	return NEAP__UNLIKELY(more) ? NEAP__M(_find_beyond)(map, key, hash) : place;
 }
 
 NEAP__INLINE NEAP__VALUE *NEAP__M(_get)(const struct neap_map *map, NEAP_MAP_KEY key)
@@ -207,27 +193,52 @@ NEAP__M(_get_many)(const struct neap_map *map, const NEAP_MAP_KEY *keys, size_t 
 			NEAP__M(_hash), NEAP__M(_equal), NEAP__M(_slot_at_rest));
 }
 
-/* The value slot of `key`, inserted when absent. A new value is not zeroed: the caller writes it at once. */
-NEAP__INLINE uint8_t *NEAP__M(_place)(struct neap_map *map, const NEAP_MAP_KEY *key, bool *ret_inserted)
+/* Writes the key of a slot that was claimed for it. */
+NEAP__INLINE void NEAP__M(_fill)(uint8_t *slot, const NEAP_MAP_KEY *key, uint64_t hash)
 {
-	const struct neap__shape shape = NEAP__M(_shape)();
-	const uint64_t hash = NEAP__M(_hash)(map, key);
-	uint8_t *slot = NEAP__M(_find)(map, *key, hash).slot;
+	memcpy(slot, key, sizeof *key);
+	if (NEAP__M(_shape)().hash_offset != 0) {
+		uint32_t kept = (uint32_t)(hash >> 32);
+		memcpy(slot + NEAP__M(_shape)().hash_offset, &kept, sizeof kept);
+	}
+}
+
+/* The slot of `key`, inserted when absent, as far as the home group decides; NULL: it does not, and nothing has
+ * changed. The value of a new slot is not zeroed: the caller writes it at once.
+ */
+NEAP__INLINE uint8_t *NEAP__M(_place_home)(struct neap_map *map, const NEAP_MAP_KEY *key, uint64_t hash,
+					   bool *ret_inserted)
+{
+	bool more;
 	*ret_inserted = false;
+	uint8_t *slot = neap__find_home(map, NEAP__M(_shape)(), key, hash, NEAP__M(_equal), &more).slot;
 	if (slot != NULL)
-		return slot + shape.value_offset;
-	slot = NEAP__PLAIN ? neap__claim(map, shape, hash) : neap__map_insert(map, key, hash);
+		return slot;
+	if (!NEAP__PLAIN || NEAP__UNLIKELY(more))
+		return NULL;
+	slot = neap__claim_home(map, NEAP__M(_shape)(), hash);
 	if (NEAP__UNLIKELY(slot == NULL))
 		return NULL;
 	*ret_inserted = true;
-	if (NEAP__PLAIN) {
-		memcpy(slot, key, sizeof *key);
-		if (shape.hash_offset != 0) {
-			uint32_t kept = (uint32_t)(hash >> 32);
-			memcpy(slot + shape.hash_offset, &kept, sizeof kept);
-		}
-	}
-	return slot + shape.value_offset;
+	NEAP__M(_fill)(slot, key, hash);
+	return slot;
+}
+
+/* The same when the home group did not decide. NULL: out of memory. */
+static __attribute__((noinline, unused)) uint8_t *
+NEAP__M(_place_beyond)(struct neap_map *map, NEAP_MAP_KEY key, uint64_t hash, bool *ret_inserted)
+{
+	uint8_t *slot = neap__find_beyond(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal)).slot;
+	*ret_inserted = false;
+	if (slot != NULL)
+		return slot;
+	slot = NEAP__PLAIN ? neap__claim(map, NEAP__M(_shape)(), hash) : neap__map_insert(map, &key, hash);
+	if (slot == NULL)
+		return NULL;
+	*ret_inserted = true;
+	if (NEAP__PLAIN)
+		NEAP__M(_fill)(slot, &key, hash);
+	return slot;
 }
 
 static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_map *map, NEAP_MAP_KEY key,
@@ -237,7 +248,11 @@ static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_ma
 		return (NEAP__VALUE *)neap_map_slot(map, &key, ret_inserted);
 	bool inserted;
 	neap__write_begin(map, "neap_map_slot");
-	uint8_t *value = NEAP__M(_place)(map, &key, &inserted);
+	const uint64_t hash = NEAP__M(_hash)(map, &key);
+	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
+	if (NEAP__UNLIKELY(slot == NULL))
+		slot = NEAP__M(_place_beyond)(map, key, hash, &inserted);
+	uint8_t *value = slot == NULL ? NULL : slot + NEAP__M(_shape)().value_offset;
 	if (inserted && NEAP__VALUE_SIZE != 0)
 		memset(value, 0, NEAP__VALUE_SIZE);
 	neap__write_end(map, "neap_map_slot");
@@ -247,6 +262,26 @@ static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_ma
 }
 
 #ifdef NEAP_MAP_VALUE
+NEAP__INLINE void NEAP__M(_write)(uint8_t *slot, const NEAP_MAP_VALUE *value, bool inserted)
+{
+	uint8_t *at = slot + NEAP__M(_shape)().value_offset;
+	if (!inserted && NEAP__M(_type).release != NULL)
+		NEAP__M(_type).release(NULL, at, NEAP__M(_type).release_ctx);
+	memcpy(at, value, sizeof *value);
+}
+
+/* The end of a put that the home group did not decide; in the last place, so that the other end needs no frame. */
+static __attribute__((noinline, unused)) int NEAP__M(_put_beyond)(struct neap_map *map, NEAP_MAP_KEY key,
+								  NEAP_MAP_VALUE value, uint64_t hash)
+{
+	bool inserted;
+	uint8_t *slot = NEAP__M(_place_beyond)(map, key, hash, &inserted);
+	if (slot != NULL)
+		NEAP__M(_write)(slot, &value, inserted);
+	neap__write_end(map, "neap_map_put");
+	return slot != NULL ? NEAP_OK : NEAP_ENOMEM;
+}
+
 static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NEAP_MAP_KEY key,
 							NEAP_MAP_VALUE value)
 {
@@ -256,14 +291,13 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 		return neap_map_put(map, &key, &value);
 	bool inserted;
 	neap__write_begin(map, "neap_map_put");
-	uint8_t *at = NEAP__M(_place)(map, &key, &inserted);
-	if (at != NULL) {
-		if (!inserted && NEAP__M(_type).release != NULL)
-			NEAP__M(_type).release(NULL, at, NEAP__M(_type).release_ctx);
-		memcpy(at, &value, sizeof value);
-	}
+	const uint64_t hash = NEAP__M(_hash)(map, &key);
+	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
+	if (NEAP__UNLIKELY(slot == NULL))
+		return NEAP__M(_put_beyond)(map, key, value, hash);
+	NEAP__M(_write)(slot, &value, inserted);
 	neap__write_end(map, "neap_map_put");
-	return NEAP__LIKELY(at != NULL) ? NEAP_OK : NEAP_ENOMEM;
+	return NEAP_OK;
 }
 #else
 static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NEAP_MAP_KEY key)
@@ -274,11 +308,34 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 		return neap_map_put(map, &key, NULL);
 	bool inserted;
 	neap__write_begin(map, "neap_map_put");
-	uint8_t *at = NEAP__M(_place)(map, &key, &inserted);
+	const uint64_t hash = NEAP__M(_hash)(map, &key);
+	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
+	if (NEAP__UNLIKELY(slot == NULL))
+		slot = NEAP__M(_place_beyond)(map, key, hash, &inserted);
 	neap__write_end(map, "neap_map_put");
-	return at != NULL ? NEAP_OK : NEAP_ENOMEM;
+	return slot != NULL ? NEAP_OK : NEAP_ENOMEM;
 }
 #endif
+
+NEAP__INLINE void NEAP__M(_release)(uint8_t *slot)
+{
+	if (NEAP__M(_type).release != NULL)
+		NEAP__M(_type).release(slot, slot + NEAP__M(_shape)().value_offset,
+				       NEAP__M(_type).release_ctx);
+}
+
+/* The end of a delete that the home group did not decide. */
+static __attribute__((noinline, unused)) bool NEAP__M(_delete_beyond)(struct neap_map *map, NEAP_MAP_KEY key,
+								      uint64_t hash)
+{
+	struct neap__place place = neap__find_beyond(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal));
+	if (place.slot != NULL) {
+		NEAP__M(_release)(place.slot);
+		neap__erase(map, place, hash);
+	}
+	neap__write_end(map, "neap_map_delete");
+	return place.slot != NULL;
+}
 
 static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map, NEAP_MAP_KEY key)
 {
@@ -287,16 +344,21 @@ static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map
 	if (!NEAP__DIRECT || !NEAP__PLAIN)
 		return neap_map_delete(map, &key);
 	neap__write_begin(map, "neap_map_delete");
+	bool more;
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
-	struct neap__place place = NEAP__M(_find)(map, key, hash);
-	if (place.slot != NULL) {
-		if (NEAP__M(_type).release != NULL)
-			NEAP__M(_type).release(place.slot, place.slot + NEAP__M(_shape)().value_offset,
-					       NEAP__M(_type).release_ctx);
-		neap__erase(map, place, hash);
+	struct neap__place place =
+		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more);
+	if (place.slot == NULL) {
+		if (NEAP__UNLIKELY(more))
+			return NEAP__M(_delete_beyond)(map, key, hash);
+		neap__write_end(map, "neap_map_delete");
+		return false;
 	}
+	NEAP__M(_release)(place.slot);
+	if (neap__vacate(map, place, hash))
+		return neap__map_sparse_end(map, hash, "neap_map_delete");
 	neap__write_end(map, "neap_map_delete");
-	return place.slot != NULL;
+	return true;
 }
 
 static inline __attribute__((unused)) bool NEAP__M(_take)(struct neap_map *map, NEAP_MAP_KEY key,

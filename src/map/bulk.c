@@ -198,7 +198,10 @@ static bool clone_one(uint8_t *slot, uint64_t hash, void *ctx)
 	if (job->copy_value == NULL) {
 		if (job->from->type->value_size != 0)
 			memcpy(to, value, job->from->type->value_size);
-	} else if (job->copy_value(to, value, job->ctx) != 0) {
+	} else {
+		memset(to, 0, job->from->type->value_size);
+		if (job->copy_value(to, value, job->ctx) == 0)
+			return true;
 		job->unfilled = to;
 		return false;
 	}

@@ -45,7 +45,20 @@ struct neap__parts {
 };
 int neap__parts_make(struct neap_map *map, const void *key, struct neap__parts *ret);
 void neap__parts_drop(struct neap_map *map, struct neap__parts parts, const void *key);
-/* Fills a claimed slot; the value is zeroed. */
+/* Copies a key, a value or a slot: the common sizes are constants, so that the copy is a few moves and not a call. */
+static inline void neap__copy_few(void *to, const void *from, uint32_t size)
+{
+	switch (size) {
+	case 4: memcpy(to, from, 4); break;
+	case 8: memcpy(to, from, 8); break;
+	case 16: memcpy(to, from, 16); break;
+	case 24: memcpy(to, from, 24); break;
+	case 32: memcpy(to, from, 32); break;
+	case 64: memcpy(to, from, 64); break;
+	default: memcpy(to, from, size); break;
+	}
+}
+/* Fills a claimed slot, except for the bytes of the value. */
 void neap__slot_fill(struct neap_map *map, uint8_t *slot, const void *key, uint64_t hash,
 		     struct neap__parts parts);
 /* What a caller sees of a slot. */
@@ -205,7 +218,7 @@ static inline uint32_t neap__segment_count(const struct neap_map *map)
 /* A hash with the given upper half and tag: it finds the same place as the one that it was made from. */
 static inline uint64_t neap__hash_from(uint32_t hash_high, uint32_t tag)
 {
-	return (uint64_t)hash_high << 32 | tag;
+	return (uint64_t)hash_high << 32 | (uint64_t)tag << 8;
 }
 
 /* Moves the entries of segment `number` whose next hash bit is 1 to a new segment. 0 or NEAP_ENOMEM. */

@@ -350,10 +350,8 @@ int neap_map_put(struct neap_map *map, const void *key, const void *value)
 	}
 	if (slot == NULL)
 		error = NEAP_ENOMEM;
-	else if (map->type->value_size == 0)
-		error = NEAP_OK;
 	else if (value != NULL)
-		memcpy(neap__slot_value(map, slot), value, map->type->value_size);
+		neap__copy_few(neap__slot_value(map, slot), value, map->type->value_size);
 	else
 		memset(neap__slot_value(map, slot), 0, map->type->value_size);
 	neap__write_end(map, "neap_map_put");
@@ -371,6 +369,8 @@ void *neap_map_slot(struct neap_map *map, const void *key, bool *ret_inserted)
 	uint8_t *slot = find_any(map, key, &hash).slot;
 	if (slot == NULL) {
 		slot = neap__map_insert(map, key, hash);
+		if (slot != NULL)
+			memset(neap__slot_value(map, slot), 0, map->type->value_size);
 		if (ret_inserted != NULL)
 			*ret_inserted = slot != NULL;
 	}

@@ -148,3 +148,10 @@ void neap__map_sparse(struct neap_map *map, uint64_t hash)
 		shrink_pool(map, neap__segment_of(map, hash));
 	neap__moves_end(map);
 }
+
+bool neap__map_sparse_end(struct neap_map *map, uint64_t hash, const char *operation)
+{
+	neap__map_sparse(map, hash);
+	neap__write_end(map, operation);
+	return true;
+}

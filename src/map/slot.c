@@ -213,19 +213,17 @@ void neap__slot_fill(struct neap_map *map, uint8_t *slot, const void *key, uint6
 		     struct neap__parts parts)
 {
 	const struct neap_map_type *type = map->type;
-	if (key_outside(map))
-		memcpy(slot, &parts.key, sizeof parts.key);
-	else
-		memcpy(slot, key, type->key_size);
-	if (owns_strings(map))
-		memcpy(slot + offsetof(struct neap_str, ptr), &parts.key, sizeof parts.key);
-
-	uint8_t *value = slot + map->value_offset;
-	if (value_outside(map)) {
-		memset(parts.value, 0, type->value_size);
-		memcpy(value, &parts.value, sizeof parts.value);
-	} else if (type->value_size != 0) {
-		memset(value, 0, type->value_size);
+	if (map->flags & NEAP__OUTSIDE) {
+		if (key_outside(map))
+			memcpy(slot, &parts.key, sizeof parts.key);
+		else
+			neap__copy_few(slot, key, type->key_size);
+		if (owns_strings(map))
+			memcpy(slot + offsetof(struct neap_str, ptr), &parts.key, sizeof parts.key);
+		if (value_outside(map))
+			memcpy(slot + map->value_offset, &parts.value, sizeof parts.value);
+	} else {
+		neap__copy_few(slot, key, type->key_size);
 	}
 	if (map->hash_offset != 0) {
 		uint32_t kept = (uint32_t)(hash >> 32);

@@ -330,7 +330,8 @@ class Lab(InFolder):
     def test_no_go(self):
         code, result = self.run_json("release-ways", "--n", 25000, NEAP_GO="/nonexistent/go")
         self.assertEqual((code, result["verdict"]), (0, "holds"))
-        self.assertIn("Go's own figures are missing: no Go here", "\n".join(result["evidence"]))
+        self.assertIn("Go's own figures are missing:\n  no Go here", "\n".join(result["evidence"]))
+        self.assertLessEqual(max(map(len, result["evidence"])), 80)
 
     def test_a_broken_go_is_told(self):
         code, result = self.run_json("release-ways", "--n", 25000, NEAP_GO="/bin/false")

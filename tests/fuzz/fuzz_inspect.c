@@ -74,7 +74,7 @@ static int inspect_once(int pid, FILE *nowhere)
 	struct target *target = target_live_open(pid, NULL, &problem);
 	if (target == NULL) {
 		fprintf(stderr, "fuzz_inspect: %s\n", problem.text);
-		exit(problem.kind);
+		exit((int)problem.kind);
 	}
 	real_ops = target->ops;
 	lying_ops = *target->ops;
