@@ -7,7 +7,7 @@
 
 enum { ROOM_LEAST = 64 };
 
-static size_t home_of(const struct neap__gc_table *table, uintptr_t object)
+static size_t table_home(const struct neap__gc_table *table, uintptr_t object)
 {
 	return (size_t)(object * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table->room - 1);
 }
@@ -16,7 +16,7 @@ struct neap__gc_row *neap__gc_table_find(const struct neap__gc_table *table, uin
 {
 	if (table->room == 0)
 		return NULL;
-	for (size_t i = home_of(table, object);; i = (i + 1) & (table->room - 1)) {
+	for (size_t i = table_home(table, object);; i = (i + 1) & (table->room - 1)) {
 		if (table->rows[i].object == object)
 			return &table->rows[i];
 		if (table->rows[i].object == 0)
@@ -26,7 +26,7 @@ struct neap__gc_row *neap__gc_table_find(const struct neap__gc_table *table, uin
 
 static struct neap__gc_row *take_row(struct neap__gc_table *table, uintptr_t object)
 {
-	size_t i = home_of(table, object);
+	size_t i = table_home(table, object);
 	while (table->rows[i].object > 1)
 		i = (i + 1) & (table->room - 1);
 	table->removed -= table->rows[i].object == 1;
