@@ -193,11 +193,11 @@ static void finish_stopped(void *unused)
 	neap__gc_last.stop2 = neap__os_now() - begin;
 }
 
-static void run_cycle(bool forced)
+static void run_cycle(bool forced, bool idle)
 {
 	uint64_t begin = neap__os_now();
 	neap__gc_last = (struct neap__gc_cycle_record){
-		.forced = forced, .begin = begin, .cpu_begin = neap__os_thread_time()};
+		.forced = forced, .idle = idle, .begin = begin, .cpu_begin = neap__os_thread_time()};
 	neap__gc_sweep_all();
 	neap__gc_last.heap_before = atomic_load(&neap__gc.live_bytes);
 	neap__gc_last.goal = atomic_load(&neap__gc.goal);
@@ -227,7 +227,7 @@ static void cycle_locked(void *ctx)
 	struct order_of_cycle *order_of = ctx;
 	neap__lock_take(&cycle_lock);
 	if (!order_of->only_due || neap__gc_due())
-		run_cycle(!order_of->only_due);
+		run_cycle(!order_of->only_due, false);
 	if (order_of->give_back)
 		order_of->given = neap__gc_return_holes();
 	neap__lock_give(&cycle_lock);
@@ -273,7 +273,7 @@ static void cycle_in_background(bool idle)
 {
 	neap__lock_take(&cycle_lock);
 	if (idle || neap__gc_due())
-		run_cycle(false);
+		run_cycle(false, idle);
 	if (idle)
 		(void)neap__gc_return_holes();
 	neap__lock_give(&cycle_lock);

@@ -410,7 +410,7 @@ struct neap__gc_cycle_record {
 	bool checked; /* by checkmark */
 	unsigned rounds;
 	long last_pages; /* read again in the second stop */
-	bool forced;
+	bool forced, idle;
 	uint64_t begin, cpu_begin, marked_by, stop1, stop2;
 	uint64_t cpu;		   /* of the thread that ran it */
 	_Atomic uint64_t assisted; /* ns that other threads marked */

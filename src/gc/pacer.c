@@ -11,7 +11,11 @@
 enum { LEAST_GOAL = 4 << 20, ASSIST_BYTES = 256 << 10 };
 
 static _Atomic uint64_t ended_at,
-	claimed_then;		/* of the last cycle; claimed_then: of claimed_bytes, when it began */
+	claimed_then; /* of the last cycle; claimed_then: of claimed_bytes, when it began */
+/* The last cycle began when the program was idle, or was asked for. After any other the program may have dropped
+ * what it found alive: one more is due when the program rests.
+ */
+static _Atomic bool settled;
 static _Atomic uint64_t runway; /* bytes claimed during a cycle: a decaying maximum */
 
 bool neap__gc_due(void)
@@ -71,6 +75,7 @@ void neap__gc_pace_anew(void)
 	/* What was claimed while it ran was not looked at. */
 	atomic_store(&claimed_then, neap__gc_last.claimed_before);
 	atomic_store(&ended_at, neap__os_now());
+	atomic_store(&settled, neap__gc_last.forced || neap__gc_last.idle);
 }
 
 void neap__gc_pace_start(void)
@@ -103,7 +108,7 @@ static int64_t claimed_since(uint64_t then)
 
 bool neap__gc_nothing_new(void)
 {
-	return claimed_since(atomic_load(&claimed_then)) < IDLE_WORTH;
+	return atomic_load(&settled) && claimed_since(atomic_load(&claimed_then)) < IDLE_WORTH;
 }
 
 /* A program that has allocated since the last cycle, and not for a second; or two minutes are over. */
