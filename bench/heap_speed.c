@@ -1,6 +1,8 @@
 /* heap_speed.c: what does a malloc/free pair cost, and what is resident after 99 % was dropped?
  *
- * usage: heap_speed         with malloc; run it under LD_PRELOAD for each peer (bench/heap_compare does)
+ * usage: heap_speed [NAME...]   with malloc; run it under LD_PRELOAD for each peer (bench/heap_compare does)
+ *
+ * Without a name everything is measured: lifo, batch, random, mixed, cross, drop.
  *
  * CPU time in ns per malloc/free pair, best of five. The allocator is whatever malloc is in this process.
  */
@@ -115,8 +117,18 @@ static void cross(void)
 	pthread_join(consumer, NULL);
 }
 
-static void measure(const char *name, void (*work)(void))
+static bool wanted(const char *name, char **names)
 {
+	bool any = *names == NULL;
+	for (; *names != NULL; names++)
+		any |= strcmp(*names, name) == 0;
+	return any;
+}
+
+static void measure(const char *name, void (*work)(void), char **names)
+{
+	if (!wanted(name, names))
+		return;
 	double best = 1e18;
 	for (int i = 0; i < ROUNDS; i++) {
 		double start = cpu_ns();
@@ -180,15 +192,19 @@ static void drop_most(void)
 	printf(" rss-MB full %zu dropped %zu idle-2s %zu released %zu\n", full, dropped, idle, resident_mb());
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	(void)argc;
+	char **names = argv + 1;
 	printf("ns");
-	measure("lifo", lifo);
-	measure("batch", batch);
-	measure("random", random_set);
-	measure("mixed", mixed);
-	measure("cross", cross);
-	fflush(stdout);
-	drop_most();
+	measure("lifo", lifo, names);
+	measure("batch", batch, names);
+	measure("random", random_set, names);
+	measure("mixed", mixed, names);
+	measure("cross", cross, names);
+	if (wanted("drop", names))
+		drop_most();
+	else
+		printf("\n");
 	return 0;
 }

@@ -19,7 +19,9 @@ static const struct cell cells[] = {
 	{"batch", "look up keys that are there, 64 per call where the peer offers it", BENCH_MEDIAN},
 	{"churn", "erase one key and insert another, at constant size", BENCH_MEDIAN},
 	{"erase", "erase every key, in another order than they came", BENCH_MEDIAN},
-	{"iter", "visit every entry", BENCH_MEDIAN},
+	{"iter", "visit every entry of a map that does not change meanwhile", BENCH_MEDIAN},
+	{"range", "visit every entry in a loop that may insert and delete; only Neap and Go have one",
+	 BENCH_MEDIAN},
 };
 
 /* Repetitions of one cell; their median is the child's figure. */
@@ -116,16 +118,17 @@ static void measure_look_ups(const struct peer *peer, void *map, const struct wo
 	check(peer, "batch", sum, work->hit_sum);
 }
 
-static void measure_iterate(const struct peer *peer, void *map, const struct workload *work, FILE *out)
+static void measure_iterate(const struct peer *peer, void *map, const struct workload *work, const char *cell,
+			    uint64_t (*iterate)(void *map), FILE *out)
 {
 	struct laps laps = {0};
 	for (size_t done = 0; done < work->ops; done += work->n) {
 		struct stopwatch watch = stopwatch_start();
-		uint64_t sum = peer->iterate(map);
+		uint64_t sum = iterate(map);
 		laps_add(&laps, stopwatch_stop(watch) / (double)work->n);
-		check(peer, "iter", sum, work->all_sum);
+		check(peer, cell, sum, work->all_sum);
 	}
-	laps_report(&laps, "iter", out);
+	laps_report(&laps, cell, out);
 }
 
 /* Returns how far the window of live keys has moved. */
@@ -173,7 +176,9 @@ static void measure(const struct peer *peer, const struct workload *work, const 
 	    bench_wants(options, "batch"))
 		measure_look_ups(peer, map, work, out);
 	if (bench_wants(options, "iter"))
-		measure_iterate(peer, map, work, out);
+		measure_iterate(peer, map, work, "iter", peer->iterate, out);
+	if (bench_wants(options, "range") && peer->range)
+		measure_iterate(peer, map, work, "range", peer->range, out);
 	size_t window = bench_wants(options, "churn") ? measure_churn(peer, map, work, out) : 0;
 	if (bench_wants(options, "erase"))
 		measure_erase(peer, map, work, window, out);

@@ -64,6 +64,8 @@ struct peer {
 	void (*churn)(void *map, const void *gone, const void *come, size_t n);
 	size_t (*erase)(void *map, const void *keys, size_t n); /* how many were there */
 	uint64_t (*iterate)(void *map);				/* the sum over all values */
+	/* The same by a loop in which the map may be changed; NULL: the peer has none. */
+	uint64_t (*range)(void *map);
 	/* As put and erase, one reading of the clock per operation. */
 	void (*put_timed)(void *map, const void *keys, size_t n, struct op_clock *clock);
 	void (*erase_timed)(void *map, const void *keys, size_t n, struct op_clock *clock);

@@ -83,6 +83,15 @@ static uint64_t loop_iterate(void *map)
 	return map_iterate((struct map *)map);
 }
 
+#ifdef PEER_HAS_RANGE
+static uint64_t loop_range(void *map)
+{
+	return map_range((struct map *)map);
+}
+#else
+#	define loop_range NULL
+#endif
+
 static void loop_put_timed(void *opaque, const void *array, size_t n, struct op_clock *clock)
 {
 	struct map *map = (struct map *)opaque;
@@ -147,10 +156,9 @@ static void loop_shrink(void *map)
 #endif
 
 static const struct peer this_peer = {
-	PEER_NAME,	PEER_ABOUT,	  BENCH_SHAPE, PEER_RANK,   NULL,
-	loop_make,	loop_destroy,	  loop_put,    loop_get,    loop_get_miss,
-	loop_get_batch, loop_get_chain,	  loop_churn,  loop_erase,  loop_iterate,
-	loop_put_timed, loop_erase_timed, loop_bytes,  loop_shrink,
+	PEER_NAME,    PEER_ABOUT, BENCH_SHAPE,	  PEER_RANK,	    NULL,	    loop_make,	 loop_destroy,
+	loop_put,     loop_get,	  loop_get_miss,  loop_get_batch,   loop_get_chain, loop_churn,	 loop_erase,
+	loop_iterate, loop_range, loop_put_timed, loop_erase_timed, loop_bytes,	    loop_shrink,
 };
 
 __attribute__((constructor)) static void register_this_peer(void)

@@ -1,5 +1,5 @@
-/* delete_million.c: a million deletes, plain, preallocated, from a kept table, and from two threads under one
- * lock: time, what stays, collections; the same in real Go and in uthash.
+/* delete_million.c: a million deletes, plain, preallocated, from a kept table, from a table out of a pool, and from two
+ * threads under one lock: time, what stays, collections; the same in real Go and in uthash.
  *
  * The keys lie ready in memory before the clock starts, in all programs. Ours free a malloc block per key inside
  * the delete; Go's collector does that part of the work elsewhere, so its collections are counted. What stays
@@ -16,6 +16,7 @@
 #include "lab/peers/uthash_peer.h"
 #include "lab/progress.h"
 #include "lab/table.h"
+#include "neap/pool.h"
 
 enum {
 	DEFAULT_N = 1000000,
@@ -27,11 +28,18 @@ enum {
 	THREADS = 2,
 };
 
-enum million_way { MILLION_PLAIN, MILLION_RESERVED, MILLION_KEPT, MILLION_SHARED, MILLION_WAYS };
+enum million_way {
+	MILLION_PLAIN,
+	MILLION_RESERVED,
+	MILLION_KEPT,
+	MILLION_POOLED,
+	MILLION_SHARED,
+	MILLION_WAYS
+};
 
 static const char *const million_names[MILLION_WAYS] = {"plain", "preallocated", "table kept, reused",
-							"2 threads, 1 lock"};
-static const char *const million_figures[MILLION_WAYS] = {"plain", "reserved", "kept", "shared"};
+							"table from a pool", "2 threads, 1 lock"};
+static const char *const million_figures[MILLION_WAYS] = {"plain", "reserved", "kept", "pooled", "shared"};
 
 enum million_peer { MILLION_CLASSIC, MILLION_NEAP, MILLION_UTHASH, MILLION_PEERS };
 
@@ -44,6 +52,7 @@ struct million_run {
 	uint64_t load_ns, delete_ns; /* best of ROUNDS, for all keys */
 	size_t loaded, kept;	     /* bytes of the table */
 	size_t left;		     /* entries */
+	size_t reused, idle;	     /* pooled: tables that were used again; alive after two collections */
 };
 
 /* All keys, ready in memory. */
@@ -112,8 +121,10 @@ static void *delete_part(void *ctx)
 
 static void delete_all(const struct million_work *whole, bool shared)
 {
-	struct million_work parts[THREADS];
+	struct million_work
+		parts[THREADS]; /* neap-lint: allow dangling-stack: every thread is joined below */
 	pthread_t threads[THREADS];
+	/* neap-lint: allow dangling-stack: as above */
 	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	if (!shared) {
 		parts[0] = *whole;
@@ -136,6 +147,61 @@ static void delete_all(const struct million_work *whole, bool shared)
 		pthread_join(threads[i], NULL);
 }
 
+/* ---- Tables from a pool ---- */
+
+static size_t pooled_alive;
+
+static void *pooled_create(void *ctx)
+{
+	pooled_alive++;
+	return table_create(*(const enum million_peer *)ctx == MILLION_NEAP ? TABLE_NEAP : TABLE_CLASSIC, 0);
+}
+
+static void pooled_destroy(void *table, void *ctx)
+{
+	(void)ctx;
+	pooled_alive--;
+	table_destroy(table);
+}
+
+static void pooled_reset(void *table, void *ctx)
+{
+	(void)ctx;
+	table_clear_keep(table);
+}
+
+static size_t pooled_bytes(const void *table, void *ctx)
+{
+	(void)ctx;
+	return table_bytes(table);
+}
+
+static struct neap_pool *pooled_open(enum million_peer *peer)
+{
+	const struct neap_pool_type type = {.size = sizeof type,
+					    .create = pooled_create,
+					    .destroy = pooled_destroy,
+					    .reset = pooled_reset,
+					    .bytes = pooled_bytes,
+					    .ctx = peer};
+	/* A table of a million keys is to be kept: the bounds are the machine's. */
+	return neap_pool_create(
+		&type, &(struct neap_pool_options){.object_most = SIZE_MAX / 16, .byte_cap = SIZE_MAX / 4});
+}
+
+static void pooled_close(struct million_run *run, struct neap_pool *pool)
+{
+	if (pool == NULL)
+		return;
+	struct neap_pool_stats stats = {.size = sizeof stats};
+	neap_pool_stats(pool, &stats);
+	run->reused = (size_t)stats.hits;
+	(void)neap_pool_collect(pool);
+	(void)neap_pool_collect(pool);
+	run->idle = pooled_alive;
+	(void)neap_pool_destroy(pool);
+}
+
 static size_t million_bytes(const struct million_work *work)
 {
 	return work->uthash != NULL ? uthash_bytes(work->uthash) : table_bytes(work->table);
@@ -149,13 +215,16 @@ static uint64_t best(uint64_t so_far, uint64_t now)
 static int million_child(void *ctx)
 {
 	struct million_run *run = ctx;
-	struct ready_keys keys = {0};
+	struct ready_keys keys = {0}; /* neap-lint: allow dangling-stack: delete_all joins its threads */
 	bool ready = make_ready(run->keys, &keys);
 	struct million_work work = {.keys = &keys, .to = keys.n};
+	struct neap_pool *pool = run->way == MILLION_POOLED ? pooled_open(&run->peer) : NULL;
 	for (int round = 0; ready && round < ROUNDS; round++) {
 		size_t room = run->way == MILLION_RESERVED ? keys.n : 0;
 		if (run->peer == MILLION_UTHASH)
 			work.uthash = uthash_create();
+		else if (pool != NULL)
+			work.table = neap_pool_get(pool);
 		else
 			work.table =
 				table_create(run->peer == MILLION_NEAP ? TABLE_NEAP : TABLE_CLASSIC, room);
@@ -174,9 +243,12 @@ static int million_child(void *ctx)
 		run->left = work.uthash != NULL ? uthash_len(work.uthash) : table_len(work.table);
 		if (work.uthash != NULL)
 			uthash_destroy(work.uthash);
+		else if (pool != NULL)
+			neap_pool_put(pool, work.table);
 		else
 			table_destroy(work.table);
 	}
+	pooled_close(run, pool);
 	free(keys.at);
 	free(keys.facts);
 	return ready ? 0 : 1;
@@ -198,8 +270,8 @@ static void million_line(struct result *result, const struct million_run *run, b
 /* Go's ways: all but the kept table, for which Go before 1.21 has no call. */
 static void run_million_go(struct lab *lab)
 {
-	static const char *const ways[] = {"plain", "reserved", "shared"};
-	static const char *const names[] = {"plain", "preallocated", "2 threads, 1 lock"};
+	static const char *const ways[] = {"plain", "reserved", "pooled", "shared"};
+	static const char *const names[] = {"plain", "preallocated", "sync.Pool", "2 threads, 1 lock"};
 	struct go_peer go;
 	struct text why = {0};
 	double n = (double)lab->keys.n;
@@ -274,6 +346,9 @@ static void run_delete_million(struct lab *lab)
 		all_gone &= classic->left == 0 && neap->left == 0;
 	}
 	const struct million_run *plain = &runs[MILLION_NEAP][MILLION_PLAIN];
+	const struct million_run *pooled = &runs[MILLION_NEAP][MILLION_POOLED];
+	result_check(result, pooled->reused == ROUNDS - 1 && pooled->idle == 0,
+		     "a table from a pool is used again, and two collections leave %zu of it", pooled->idle);
 	result_check(result, all_gone, "every key was found and deleted, in every way");
 	result_check(result, none_kept,
 		     "Neap's map keeps at most %d %% of its table in every way: plain %s of %s bytes",

@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 """embed.py: files as bytes in a C file, at build time.
 
-usage: embed.py OUT.c NAME=FILE ...      declared as `extern const struct asset NAME;` in lab/asset.h
+usage: embed.py [--header=HEADER] OUT.c NAME=FILE ...
+
+Each is declared as `extern const struct asset asset_NAME;` in HEADER, lab/asset.h unless another is named.
 """
 import sys
 
 
 def main() -> int:
-    out, pairs = sys.argv[1], [argument.split("=", 1) for argument in sys.argv[2:]]
-    lines = ['#include "lab/asset.h"', ""]
+    arguments, header = sys.argv[1:], "lab/asset.h"
+    if arguments[0].startswith("--header="):
+        header = arguments.pop(0).split("=", 1)[1]
+    out, pairs = arguments[0], [argument.split("=", 1) for argument in arguments[1:]]
+    lines = [f'#include "{header}"', ""]
     for name, path in pairs:
         with open(path, "rb") as file:
             data = file.read()

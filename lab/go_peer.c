@@ -82,14 +82,21 @@ void go_peer_close(struct go_peer *peer)
 char *go_peer_run(const struct go_peer *peer, const struct keys *keys, const char *way, uint64_t seed,
 		  struct text *why)
 {
-	char spool[64], number[32], *output = NULL;
+	char spool[64], number[32];
 	snprintf(spool, sizeof spool, "/proc/%ld/fd/%d", (long)getpid(), keys->spool);
 	snprintf(number, sizeof number, "%llu", (unsigned long long)seed);
-	const char *const command[] = {peer->program, spool, way, number, NULL};
+	return go_peer_run_with(peer, spool, way, number, why);
+}
+
+char *go_peer_run_with(const struct go_peer *peer, const char *first, const char *second, const char *third,
+		       struct text *why)
+{
+	char *output = NULL;
+	const char *const command[] = {peer->program, first, second, third, NULL};
 	struct child_end end = program_run(command, RUN_SECONDS, &output);
 	if (end.status == 0)
 		return output;
-	text_printf(why, "the Go program (%s) ended with %s: %.300s", way, child_end_text(&end), output);
+	text_printf(why, "the Go program (%s) ended with %s: %.300s", second, child_end_text(&end), output);
 	free(output);
 	return NULL;
 }

@@ -21,6 +21,9 @@ void go_peer_close(struct go_peer *peer);
 /* Runs it on the keys: program SPOOL WAY SEED. Its "name value" lines, or NULL with `why`. Free with free(). */
 char *go_peer_run(const struct go_peer *peer, const struct keys *keys, const char *way, uint64_t seed,
 		  struct text *why);
+/* The same with arguments of the caller's choice; those after a NULL are left out. */
+char *go_peer_run_with(const struct go_peer *peer, const char *first, const char *second, const char *third,
+		       struct text *why);
 /* The value of a line, or 0; and as text, or "" (static storage). */
 double go_peer_number(const char *output, const char *name);
 const char *go_peer_text(const char *output, const char *name);

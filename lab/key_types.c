@@ -207,8 +207,12 @@ static struct case_bytes run_case(enum key_case which, bool classic, size_t n, u
 	struct case_bytes ret = {.worked = true};
 	static const struct large zero;
 	union any_key *keys = calloc(n, sizeof *keys);
-	if (keys == NULL || (test.map == NULL && test.hmap == NULL))
+	if (keys == NULL || (test.map == NULL && test.hmap == NULL)) {
+		neap_map_destroy(test.map);
+		neap_hmap_destroy(test.hmap);
+		free(keys);
 		return (struct case_bytes){0};
+	}
 	for (size_t i = 0; i < n; i++) {
 		keys[i] = make_key(which, i, &outside);
 		int error = classic ? neap_hmap_put(test.hmap, &keys[i], &zero)

@@ -27,6 +27,14 @@ static const struct experiment *const experiments[] = {
 	&experiment_delete_million,
 	&experiment_delete_impact,
 	&experiment_release_latency,
+	&experiment_pool,
+	&experiment_generations,
+	&experiment_hooks,
+	&experiment_gate,
+	&experiment_rss_account,
+	&experiment_profile_diff,
+	&experiment_watch_trigger,
+	&experiment_serve,
 	NULL,
 };
 

@@ -118,8 +118,9 @@ static void clones(struct result *result)
 	struct neap_map *deep = neap_map_clone(map, deep_copy, &next);
 	key = 1;
 	originals[1] = 200;
-	uint64_t by_shallow = **(uint64_t **)neap_map_get(shallow, &key);
-	uint64_t by_deep = **(uint64_t **)neap_map_get(deep, &key);
+	uint64_t **in_shallow = neap_map_get(shallow, &key), **in_deep = neap_map_get(deep, &key);
+	uint64_t by_shallow = in_shallow != NULL ? **in_shallow : 0,
+		 by_deep = in_deep != NULL ? **in_deep : 0;
 	(void)neap_map_delete(map, &key);
 	result_say(result, "  *a[1] = 200              the shallow copy reads %llu, the deep clone %llu",
 		   (unsigned long long)by_shallow, (unsigned long long)by_deep);

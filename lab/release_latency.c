@@ -132,9 +132,9 @@ static int latency_child(void *ctx)
 	const struct neap_allocator allocator = neap_meter_allocator(&maps.meter);
 	struct rss_sampler *sampler = rss_start(&run->curve);
 	if (run->kind == TABLE_NEAP)
-		maps.map =
+		maps.map = /* neap-lint: allow leak: when it fails below, the process ends with it */
 			neap_map_create(&latency_type, &(struct neap_map_options){.allocator = &allocator});
-	else
+	else /* neap-lint: allow leak: as above */
 		maps.hmap = neap_hmap_create(&latency_hmap_type,
 					     &(struct neap_hmap_options){.allocator = &allocator});
 	if (sampler == NULL || (maps.map == NULL && maps.hmap == NULL))

@@ -414,6 +414,7 @@ int command_tour(int argc, char **argv)
 			print_tour_help();
 			return EXIT_CLEAN;
 		}
+	/* neap-lint: allow dangling-stack: the runs that name it are destroyed below */
 	struct tour tour = {0};
 	int status = parse_tour(argc, argv, &tour.options);
 	if (status == 0)

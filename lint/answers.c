@@ -51,25 +51,32 @@ static const char *reason_in(struct region *region, const char *line, const char
 	return lint_region_text(region, at, n);
 }
 
+const char *lint_answer_at(struct program *program, struct region *region, uint32_t file, uint32_t line,
+			   const char *rule, uint32_t *ret_line)
+{
+	for (uint32_t back = 0; back < 2 && line > back; back++) {
+		const char *reason = reason_in(region, lint_source_line(program, file, line - back), rule);
+		*ret_line = line - back;
+		if (reason != NULL)
+			return reason;
+	}
+	return NULL;
+}
+
 void lint_findings_suppress(struct program *program, struct findings *findings)
 {
 	for (size_t i = 0; i < findings->n; i++) {
 		struct finding *finding = &findings->items[i];
 		const char *rule = lint_checks[finding->check].id;
-		for (uint32_t back = 0; back < 2 && finding->line > back; back++) {
-			const char *line = lint_source_line(program, finding->file, finding->line - back);
-			const char *reason = reason_in(&findings->region, line, rule);
-			if (reason == NULL)
-				continue;
-			if (reason[0] != '\0')
-				finding->suppressed = reason;
-			else
-				lint_note_add(
-					findings, finding->file, finding->line - back,
-					"this comment allows %s without a reason, so it counts for nothing",
-					rule);
-			break;
-		}
+		uint32_t line;
+		const char *reason =
+			lint_answer_at(program, &findings->region, finding->file, finding->line, rule, &line);
+		if (reason != NULL && reason[0] != '\0')
+			finding->suppressed = reason;
+		else if (reason != NULL)
+			lint_note_add(findings, finding->file, line,
+				      "this comment allows %s without a reason, so it counts for nothing",
+				      rule);
 	}
 }
 

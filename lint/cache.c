@@ -5,6 +5,7 @@
  */
 #include "cache.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,7 +19,7 @@
 #include "neap/base.h"
 
 /* Part of every key: a new form of the decoder makes old entries worthless. */
-#define CACHE_FORM "neap-lint-1"
+#define CACHE_FORM "neap-lint-2"
 
 static char *whole_file(const char *path, size_t *ret_size)
 {
@@ -77,32 +78,57 @@ static void entry_path(char *path, size_t size, const char *folder, const struct
 	snprintf(path, size, "%s/%016" PRIx64 "%s", folder, job_hash(job), ending);
 }
 
-/* Every line of the list, "HASH PATH", holds. */
-static bool still_true(char *list)
+/* Every line of the list, "HASH PATH", holds; the paths go to job->inputs. */
+static bool still_true(char *list, struct region *region, struct job *job)
 {
-	unsigned lines = 0;
-	for (char *line; (line = strsep(&list, "\n")) != NULL && *line != '\0'; lines++) {
+	size_t capacity = 0;
+	const char **inputs = NULL;
+	job->n_inputs = 0;
+	bool good = true;
+	for (char *line; good && (line = strsep(&list, "\n")) != NULL && *line != '\0';) {
 		uint64_t hash = strtoull(line, &line, 16);
-		if (*line != ' ' || file_hash(line + 1) != hash)
-			return false;
+		good = *line == ' ' && file_hash(line + 1) == hash;
+		inputs = lint_grow(inputs, &capacity, job->n_inputs + 1, sizeof *inputs);
+		if (good)
+			inputs[job->n_inputs++] = lint_region_text(region, line + 1, strlen(line + 1));
 	}
-	return lines > 0;
+	job->inputs = lint_region_alloc(region, (job->n_inputs + 1) * sizeof *inputs);
+	if (job->n_inputs > 0)
+		memcpy(job->inputs, inputs, job->n_inputs * sizeof *inputs);
+	free(inputs);
+	return good && job->n_inputs > 0;
 }
 
-char *lint_cache_get(const char *folder, const struct job *job, size_t *ret_size)
+/* The bitcode itself, when it has the hash that the list begins with. */
+static char *read_bitcode(const char *folder, const struct job *job, uint64_t hash, size_t *ret_size)
+{
+	char path[PATH_MAX];
+	entry_path(path, sizeof path, folder, job, ".bc");
+	char *bytes = whole_file(path, ret_size);
+	if (bytes != NULL && lint_hash(LINT_HASH_START, bytes, *ret_size) != hash) {
+		free(bytes);
+		return NULL;
+	}
+	if (bytes != NULL) /* used now: see lint_cache_trim */
+		utimensat(AT_FDCWD, path, NULL, 0);
+	return bytes;
+}
+
+char *lint_cache_get(const char *folder, struct region *region, struct job *job, size_t *ret_size)
 {
 	char path[PATH_MAX];
 	size_t size;
 	entry_path(path, sizeof path, folder, job, ".deps");
-	char *list = whole_file(path, &size);
+	char *list = whole_file(path, &size), *at = list;
 	if (list == NULL)
 		return NULL;
-	bool good = still_true(list);
+	uint64_t hash = strtoull(list, &at, 16);
+	bool good = *at++ == '\n' && still_true(at, region, job);
 	free(list);
 	if (!good)
 		return NULL;
-	entry_path(path, sizeof path, folder, job, ".bc");
-	return whole_file(path, ret_size);
+	utimensat(AT_FDCWD, path, NULL, 0);
+	return read_bitcode(folder, job, hash, ret_size);
 }
 
 static bool write_beside(const char *path, const void *bytes, size_t size)
@@ -120,54 +146,95 @@ static bool write_beside(const char *path, const void *bytes, size_t size)
 	return good;
 }
 
-/* The next name of a make rule, with its escapes undone, or NULL at the end. Moves `at` on. */
-static char *next_dependency(char **at)
+void lint_cache_put(const char *folder, const struct job *job, const char *bytes, size_t size)
 {
-	char *in = *at;
-	while (*in == ' ' || *in == '\n' || (*in == '\\' && in[1] == '\n'))
-		in += *in == '\\' ? 2 : 1;
-	if (*in == '\0')
-		return NULL;
-	char *name = in, *out = in;
-	while (*in != '\0' && *in != ' ' && *in != '\n') {
-		if (*in == '\\' && in[1] == ' ')
-			in++;
-		else if (*in == '$' && in[1] == '$')
-			in++;
-		*out++ = *in++;
-	}
-	*at = *in == '\0' ? in : in + 1;
-	*out = '\0';
-	return name;
-}
-
-void lint_cache_put(const char *folder, const struct job *job, const char *dependencies, const char *bytes,
-		    size_t size)
-{
-	char path[PATH_MAX];
-	if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-		return;
-	char *rule = strdup(dependencies != NULL ? dependencies : ""), *list = NULL;
+	char path[PATH_MAX], *list = NULL;
 	size_t list_size = 0;
 	FILE *out = open_memstream(&list, &list_size);
-	char *at = rule != NULL ? strchr(rule, ':') : NULL;
-	if (at != NULL && out != NULL) {
-		at++;
-		for (char *name; (name = next_dependency(&at)) != NULL;) {
-			char full[PATH_MAX * 2];
-			bool relative = name[0] != '/' && job->directory != NULL;
-			snprintf(full, sizeof full, "%s%s%s", relative ? job->directory : "",
-				 relative ? "/" : "", name);
-			fprintf(out, "%016" PRIx64 " %s\n", file_hash(full), full);
-		}
-	}
-	if (out != NULL)
-		fclose(out);
+	if (out == NULL)
+		return;
+	mkdir(folder, 0777); /* there already, mostly; when it cannot be, writing fails */
+	fprintf(out, "%016" PRIx64 "\n", lint_hash(LINT_HASH_START, bytes, size));
+	for (size_t i = 0; i < job->n_inputs; i++)
+		fprintf(out, "%016" PRIx64 " %s\n", file_hash(job->inputs[i]), job->inputs[i]);
+	fclose(out);
 	entry_path(path, sizeof path, folder, job, ".bc");
-	if (at != NULL && list != NULL && write_beside(path, bytes, size)) {
+	if (list != NULL && job->n_inputs > 0 && write_beside(path, bytes, size)) {
 		entry_path(path, sizeof path, folder, job, ".deps");
 		write_beside(path, list, list_size);
 	}
 	free(list);
-	free(rule);
+}
+
+/* --- The folder ------------------------------------------------------------------------------------------------ */
+
+/* Makes the folder and those above it. */
+static bool make_folder(char *path)
+{
+	for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		mkdir(path, 0777);
+		*slash = '/';
+	}
+	return mkdir(path, 0777) == 0 || errno == EEXIST;
+}
+
+const char *lint_cache_folder(struct region *region)
+{
+	const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	char *path = NULL;
+	if (base != NULL && base[0] == '/')
+		path = lint_region_format(region, "%s/neap/lint", base);
+	else if (home != NULL && home[0] == '/')
+		path = lint_region_format(region, "%s/.cache/neap/lint", home);
+	return path != NULL && make_folder(path) ? path : NULL;
+}
+
+struct cached_file {
+	char name[64];
+	struct timespec used;
+	uint64_t size;
+};
+
+static int by_use(const void *a, const void *b)
+{
+	const struct cached_file *x = a, *y = b;
+	if (x->used.tv_sec != y->used.tv_sec)
+		return x->used.tv_sec < y->used.tv_sec ? -1 : 1;
+	return x->used.tv_nsec < y->used.tv_nsec ? -1 : x->used.tv_nsec > y->used.tv_nsec;
+}
+
+/* Our own files and no others: a folder that the user named may hold more. */
+static bool is_cached_file(const char *name)
+{
+	size_t digits = strspn(name, "0123456789abcdef");
+	return digits == 16 && strlen(name) < sizeof((struct cached_file *)0)->name &&
+	       (strncmp(name + digits, ".bc", 3) == 0 || strncmp(name + digits, ".deps", 5) == 0 ||
+		strncmp(name + digits, ".found", 6) == 0);
+}
+
+void lint_cache_trim(const char *folder, uint64_t most)
+{
+	DIR *open_folder = opendir(folder);
+	struct cached_file *files = NULL;
+	size_t n = 0, capacity = 0;
+	uint64_t total = 0;
+	for (struct dirent *entry; open_folder != NULL && (entry = readdir(open_folder)) != NULL;) {
+		struct stat info;
+		if (!is_cached_file(entry->d_name) ||
+		    fstatat(dirfd(open_folder), entry->d_name, &info, 0) != 0)
+			continue;
+		files = lint_grow(files, &capacity, n + 1, sizeof *files);
+		files[n] = (struct cached_file){.used = info.st_mtim, .size = (uint64_t)info.st_size};
+		snprintf(files[n++].name, sizeof files->name, "%s", entry->d_name);
+		total += (uint64_t)info.st_size;
+	}
+	if (n > 1)
+		qsort(files, n, sizeof *files, by_use);
+	for (size_t i = 0; i < n && total > most; i++)
+		if (unlinkat(dirfd(open_folder), files[i].name, 0) == 0)
+			total -= files[i].size;
+	if (open_folder != NULL)
+		closedir(open_folder);
+	free(files);
 }

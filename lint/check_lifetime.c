@@ -4,74 +4,6 @@
 
 #include "engine.h"
 
-static bool told_before(const struct findings *findings, enum check_id check, const struct insn *insn)
-{
-	for (size_t i = 0; i < findings->n; i++)
-		if (findings->items[i].check == check && findings->items[i].file == insn->file &&
-		    findings->items[i].line == insn->line)
-			return true;
-	return false;
-}
-
-struct finding *lint_report(struct engine *engine, const struct frame *frame, enum check_id check,
-			    const struct insn *insn, const char *format, ...)
-{
-	char text[300];
-	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	const struct insn *inner = frame->caller != NULL ? insn : NULL;
-	if (inner != NULL && told_before(engine->findings, check, inner))
-		return NULL; /* the callee's own mistake */
-	for (; frame->caller != NULL; frame = frame->caller)
-		insn = frame->call;
-	struct finding *finding =
-		lint_finding_add(engine->findings, check, insn->file, insn->line, insn->column, "%s", text);
-	if (finding == NULL)
-		return NULL;
-	finding->function = engine->root->name;
-	if (inner != NULL)
-		lint_related(finding, inner->file, inner->line, "in the call, here");
-	return finding;
-}
-
-void lint_related(struct finding *finding, uint32_t file, uint32_t line, const char *text)
-{
-	if (finding == NULL || line == 0 || finding->related != NULL)
-		return;
-	finding->related_file = file;
-	finding->related_line = line;
-	finding->related = text;
-}
-
-const char *lint_value_name(struct engine *engine, const struct frame *frame, const struct operand *operand)
-{
-	const struct body *body = frame->body;
-	for (int depth = 0; depth < 8; depth++) {
-		if (operand->kind == OPERAND_PARAM)
-			return frame->function->params[operand->index].name;
-		if (operand->kind == OPERAND_GLOBAL)
-			return engine->program->globals[operand->index].is_string
-				       ? "a literal"
-				       : engine->program->globals[operand->index].name;
-		if (operand->kind != OPERAND_VALUE)
-			break;
-		const struct insn *insn = &body->insns[operand->index];
-		if (insn->op == OP_LOCAL)
-			return insn->variable != 0 && body->variables[insn->variable - 1].declared
-				       ? body->variables[insn->variable - 1].name
-				       : "the pointer";
-		if (insn->op == OP_CALL)
-			return lint_region_format(&engine->region, "the result of %s",
-						  lint_callee_name(engine->program, body, insn));
-		if (insn->n_operands == 0 || insn->op == OP_PHI || insn->op == OP_SELECT)
-			break;
-		operand = operand_of(body, insn, 0);
-	}
-	return "the pointer";
-}
-
 /* The rule for a use of dead memory, and what is said of how it died. */
 static enum check_id use_rule(uint8_t life, const char **ret_fate)
 {
@@ -245,13 +177,37 @@ void lint_check_release(struct engine *engine, struct frame *frame, struct state
 	trait->line = insn->line;
 }
 
+/* Some row promises a function that resets. */
+static bool program_resets(const struct program *program)
+{
+	for (size_t f = 0; f < program->n_functions; f++)
+		for (int i = 0; program->functions[f].known != NULL && i < ARGS_MAX; i++)
+			if (program->functions[f].known->args[i].resets)
+				return true;
+	return false;
+}
+
+/* Is somebody expected to reset the object before it goes back? Of a pool that does so itself only when it cannot. */
+static bool must_be_reset(struct engine *engine, const struct frame *frame, struct state *state,
+			  const struct insn *insn, struct value pool)
+{
+	const struct function *put = lint_callee(engine->program, frame->body, insn);
+	if (put == NULL || put->known == NULL || !put->known->pool_resets)
+		return program_resets(engine->program);
+	const struct trait *trait = pool.kind == VALUE_ADDRESS ? lint_trait_find(state, pool.id) : NULL;
+	return trait != NULL && trait->no_reset;
+}
+
 void lint_check_pool_put(struct engine *engine, struct frame *frame, struct state *state,
-			 const struct insn *insn, const struct operand *operand, struct value address)
+			 const struct insn *insn, const struct operand *operand, struct value address,
+			 struct value pool)
 {
 	if (address.kind != VALUE_ADDRESS)
 		return;
 	struct trait *trait = lint_trait(state, address.id);
 	const char *name = lint_value_name(engine, frame, operand);
+	if (trait->null == NULLNESS_NULL)
+		return;
 	if (trait->life == LIFE_PUT) {
 		lint_related(lint_report(engine, frame, CHECK_DOUBLE_PUT, insn,
 					 "%s goes back to its pool again", name),
@@ -261,16 +217,11 @@ void lint_check_pool_put(struct engine *engine, struct frame *frame, struct stat
 	}
 	if (trait->life != LIFE_LIVE)
 		return;
-	bool resets = false; /* somebody promised a reset function */
-	for (size_t f = 0; f < engine->program->n_functions && !resets; f++) {
-		const struct effects *known = engine->program->functions[f].known;
-		for (int i = 0; known != NULL && i < ARGS_MAX; i++)
-			resets |= known->args[i].resets;
-	}
-	if (resets && engine->things[address.id].kind == THING_NEW && trait->change != CHANGE_CLEAR &&
-	    trait->read)
+	if (engine->things[address.id].kind == THING_NEW && trait->change != CHANGE_CLEAR && trait->read &&
+	    must_be_reset(engine, frame, state, insn, pool))
 		lint_report(engine, frame, CHECK_PUT_WITHOUT_RESET, insn,
 			    "%s goes back to its pool as it was used", name);
+	trait = lint_trait(state, address.id);
 	trait->life = LIFE_PUT;
 	trait->owned = false;
 	trait->file = insn->file;
@@ -286,9 +237,12 @@ void lint_check_iterator(struct engine *engine, struct frame *frame, struct stat
 	if (trait == NULL || trait->iterates == 0 || trait->change == CHANGE_NONE)
 		return;
 	const struct trait *map = lint_trait_find(state, trait->iterates - 1);
-	if (map != NULL && map->strict)
-		lint_related(lint_report(engine, frame, CHECK_ITERATOR_AFTER_CHANGE, insn,
-					 "the iterator steps on, but its map has changed and is strict"),
-			     trait->file, trait->line, "the map changed here");
+	if (trait->scans || (map != NULL && map->strict))
+		lint_related(
+			lint_report(engine, frame, CHECK_ITERATOR_AFTER_CHANGE, insn,
+				    trait->scans
+					    ? "the scan steps on, but its map has changed"
+					    : "the iterator steps on, but its map has changed and is strict"),
+			trait->file, trait->line, "the map changed here");
 	trait->change = CHANGE_NONE;
 }

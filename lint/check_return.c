@@ -18,6 +18,18 @@ static const char *local_name(const struct engine *engine, uint32_t thing)
 	return body->variables[insn->variable - 1].name;
 }
 
+/* The pointer that led to the thing is not what it was: the top of a stack that was pushed to, say. What was stored there
+ * may have been popped.
+ */
+static bool has_moved_on(const struct engine *engine, struct state *state, uint32_t thing)
+{
+	const struct thing *what = &engine->things[thing];
+	if (what->kind != THING_LOADED || what->parent == NO_THING)
+		return false;
+	const struct value *now = lint_cell_find(state, what->parent, what->offset);
+	return now == NULL || now->kind != VALUE_ADDRESS || now->id != thing || now->number != 0;
+}
+
 /* Memory that others still see when the function is over. */
 static bool outlives(const struct engine *engine, struct state *state, uint32_t thing)
 {
@@ -33,7 +45,8 @@ static void check_locals(struct engine *engine, struct frame *frame, struct stat
 {
 	for (size_t i = 0; i < state->n_cells; i++) {
 		struct cell cell = state->cells[i];
-		if (!is_own_local(engine, frame, cell.value) || !outlives(engine, state, cell.thing))
+		if (!is_own_local(engine, frame, cell.value) || !outlives(engine, state, cell.thing) ||
+		    has_moved_on(engine, state, cell.thing))
 			continue;
 		const struct trait *trait = lint_trait_find(state, cell.value.id);
 		struct insn at = *insn;

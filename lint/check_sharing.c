@@ -43,6 +43,7 @@ void lint_sharing_access(struct engine *engine, const struct frame *frame, const
 	if (engine->sharing == NULL)
 		engine->sharing = lint_calloc(1, sizeof *engine->sharing);
 	struct sharing *sharing = engine->sharing;
+	engine->shares = true;
 	for (size_t i = 0; i < sharing->n; i++)
 		if (sharing->items[i].insn == insn) {
 			sharing->items[i].locked &= state->locks > 0;

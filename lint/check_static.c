@@ -47,24 +47,82 @@ void lint_check_banned(struct program *program, struct findings *findings)
 	}
 }
 
+/* `what` has room for two names: the function's and the argument's. */
+__attribute__((format(printf, 3, 0))) static void
+tell_broken(struct engine *engine, const struct function *function, const char *what, const char *name)
+{
+	struct finding *finding = lint_finding_add(&engine->found, CHECK_CONTRACT_BROKEN, function->file,
+						   function->line, 0, what, function->name, name);
+	if (finding != NULL)
+		finding->function = function->name;
+}
+
+static bool hands_on(const struct arg_effects *body)
+{
+	bool on =
+		body->frees || body->may_free || body->keeps || body->heap != NEVER || body->result != NEVER;
+	for (int j = 0; j < ARGS_MAX; j++)
+		on |= body->into[j] != NEVER;
+	return on;
+}
+
+static bool keeps_address(const struct arg_effects *body)
+{
+	bool kept = body->heap == 0;
+	for (int j = 0; j < ARGS_MAX; j++)
+		kept |= body->into[j] == 0;
+	return kept;
+}
+
+/* Some call gets the parameter. A handle may be looked up there, and what it stands for released by another name. */
+static bool is_passed_on(const struct function *function, uint32_t param)
+{
+	const struct body *body = function->body;
+	for (uint32_t i = 0; i < body->n_insns; i++)
+		for (uint32_t o = 0; body->insns[i].op == OP_CALL && o + 1 < body->insns[i].n_operands; o++) {
+			const struct operand *at = operand_of(body, &body->insns[i], o);
+			while (at->kind == OPERAND_VALUE &&
+			       (body->insns[at->index].op == OP_LOAD || body->insns[at->index].op == OP_SAME))
+				at = operand_of(body, &body->insns[at->index], 0);
+			const struct insn *local = at->kind == OPERAND_VALUE ? &body->insns[at->index] : NULL;
+			if ((at->kind == OPERAND_PARAM && at->index == param) ||
+			    (local != NULL && local->variable != 0 &&
+			     body->variables[local->variable - 1].param == (int)param))
+				return true;
+		}
+	return false;
+}
+
+/* One argument: what was promised of it, against what the body does with it. */
+static void check_argument(struct engine *engine, const struct function *function, uint32_t i,
+			   const struct arg_effects *row, const struct arg_effects *body)
+{
+	const char *name = function->params[i].name;
+	bool may_release = row->frees || row->may_free || row->put_pool >= 0;
+	if (row->taken && !hands_on(body) && !is_passed_on(function, i))
+		tell_broken(engine, function,
+			    "%s promises to take %s over, and neither releases nor keeps it", name);
+	else if (row->lent && (body->frees || body->may_free))
+		tell_broken(engine, function, "%s releases %s, which is only lent to it", name);
+	else if (row->lent && keeps_address(body))
+		tell_broken(engine, function, "%s keeps %s, which is only lent to it", name);
+	else if (row->frees && !row->taken && !body->frees && !body->may_free && !body->keeps)
+		tell_broken(engine, function, "%s promises to release %s, and does not", name);
+	else if (!may_release && !row->lent && !row->keeps && body->frees)
+		tell_broken(engine, function, "%s releases %s, which its row does not say", name);
+}
+
 void lint_check_contract(struct engine *engine, const struct function *function)
 {
-	const struct effects *row = function->known, *body = function->summary;
-	for (uint32_t i = 0; row != NULL && i < function->n_params && i < ARGS_MAX; i++) {
-		const char *name = function->params[i].name;
-		bool promised = row->args[i].frees,
-		     may = promised || row->args[i].may_free || row->args[i].put_pool >= 0;
-		/* Code that is not visible, an allocator behind a pointer, may release it. */
-		bool broken =
-			promised && !body->args[i].frees && !body->args[i].may_free && !body->args[i].keeps;
-		if (!broken && (may || !body->args[i].frees))
-			continue;
-		struct finding *finding = lint_finding_add(
-			engine->findings, CHECK_CONTRACT_BROKEN, function->file, function->line, 0,
-			broken ? "%s promises to release %s, and does not"
-			       : "%s releases %s, which its row does not say",
-			function->name, name);
-		if (finding != NULL)
-			finding->function = function->name;
-	}
+	const struct effects *body = function->summary,
+			     *row = function->known != NULL ? function->known : function->promised;
+	for (uint32_t i = 0; row != NULL && i < function->n_params && i < ARGS_MAX; i++)
+		check_argument(engine, function, i, &row->args[i], &body->args[i]);
+	for (uint32_t i = 0; row != NULL && row->makes != NULL && body->makes == NULL &&
+			     i < function->n_params && i < ARGS_MAX;
+	     i++)
+		if (body->borrows == (int)i || (body->args[i].result == 0 && function->params[i].pointer))
+			tell_broken(engine, function,
+				    "%s promises a new object, and gives what belongs to %s",
+				    function->params[i].name);
 }

@@ -101,6 +101,7 @@ struct insn {
 	bool carrier;	    /* the result may hold a pointer: pointers, aggregates, integers made of them */
 	bool varies;	    /* OP_OFFSET: index unknown at compile time */
 	bool no_return;	    /* OP_CALL: control does not come back */
+	bool result_stored; /* OP_CALL: operand 0 is where the callee builds its result, a struct */
 	bool member;	    /* OP_OFFSET that names a member or element, as opposed to a cast */
 	uint16_t column;
 	uint32_t file; /* index into program->files */
@@ -112,6 +113,9 @@ struct insn {
 	uint32_t targets; /* first of this body's `targets` for jumps, n_targets of them */
 	uint32_t n_targets;
 	uint32_t variable; /* OP_LOCAL: 1 + index into body->variables */
+	const char *
+		type; /* OP_OFFSET: the struct whose member it names; OP_SAME: the struct that its operand points to,
+			    * where the compiler says; without "struct "; NULL for others */
 };
 
 struct variable {
@@ -172,10 +176,14 @@ struct function {
 	bool returns_pointer, returns_carrier;
 
 	const struct effects *known; /* the row of an API table, or NULL */
-	struct effects *summary;     /* computed; NULL until then */
-	uint32_t component;	     /* strongly connected component, bottom-up */
+	const struct effects
+		*promised;	 /* by its declaration, when there is a body to hold against it, or NULL */
+	struct effects *summary; /* computed; NULL until then */
+	uint32_t component;	 /* strongly connected component, bottom-up */
 	bool recursive;
-	uint64_t content_key; /* of everything that its result depends on */
+	uint64_t content_key; /* of everything that its result depends on: keys.h; 0: not known yet */
+	bool calls_anywhere;  /* it, or what it calls, calls through a pointer */
+	bool recalled;	      /* its summary and findings are those of an earlier run */
 };
 
 /* A piece of a global's initial value: number at offset, or the address of something. */
@@ -195,7 +203,27 @@ struct global {
 	struct initial *initials;
 	uint32_t n_initials;
 	bool initial_known; /* `initials` is the whole value; the rest is zero */
+	const char *type;   /* the struct that it is, without "struct ", or NULL */
+	const char *text;   /* of a string literal, when short; NULL otherwise */
 	uint32_t file, line;
+};
+
+/* A struct type whose pointers are to be stored through the write barrier: see check_barrier.c. */
+struct barriered {
+	const char *name;
+	uint32_t descriptor; /* the global that says so */
+	struct {
+		int64_t offset;
+		uint64_t count;
+	} fields[16];
+	uint32_t n_fields;
+};
+
+/* What the declaration of a function says of ownership: see annotations.h. */
+struct annotation {
+	const char *function;
+	const char *gives;    /* the function that releases the result, or NULL */
+	uint32_t taken, lent; /* bit I: parameter I */
 };
 
 struct source_file {
@@ -214,6 +242,7 @@ struct unit {
 
 struct program {
 	struct region region;
+	const char *folder; /* the current one, to which paths are relative; NULL until the first file */
 	struct unit *units;
 	struct function *functions;
 	struct global *globals;
@@ -224,6 +253,11 @@ struct program {
 	size_t names_size, names_used;
 	uint32_t *bottom_up; /* defined functions, callees first */
 	uint32_t n_bottom_up;
+	struct annotation *annotations;
+	const char **read; /* files whose annotations are here */
+	size_t n_annotations, cap_annotations, n_read, cap_read;
+	struct barriered *barriered;
+	size_t n_barriered, cap_barriered;
 	bool closed; /* there is a main: globals have no other writers */
 	size_t code_lines;
 };
@@ -233,11 +267,15 @@ struct function *lint_function_named(struct program *program, uint32_t unit, con
 				     bool is_static);
 struct global *lint_global_named(struct program *program, uint32_t unit, const char *name, bool is_static,
 				 bool *ret_new);
+/* `directory` is where a relative name stands; NULL: here. */
 uint32_t lint_file_named(struct program *program, const char *directory, const char *name);
 
 /* Call after the last unit: call graph, components, bottom-up order, facts about globals. */
 void lint_program_finish(struct program *program);
 void lint_program_clear(struct program *program);
+
+/* The number that a global starts with at the offset; 0 when nothing else is known. */
+int64_t lint_initial_number(const struct global *global, int64_t offset);
 
 /* One line of source without its newline, or NULL when the file cannot be read. */
 const char *lint_source_line(struct program *program, uint32_t file, uint32_t line);

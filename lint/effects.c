@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "annotations.h"
 #include "code.h"
 
 void lint_effects_init(struct effects *effects, const char *name)
 {
 	memset(effects, 0, sizeof *effects);
 	effects->name = name;
-	effects->borrows = -1;
+	effects->borrows = effects->typed = effects->pools = -1;
 	for (int i = 0; i < ARGS_MAX; i++) {
 		struct arg_effects *arg = &effects->args[i];
 		arg->heap = arg->result = NEVER;
@@ -71,6 +72,10 @@ static bool plain_word(struct region *region, const struct word *word, struct ef
 		ret->exits = true;
 	else if (strcmp(word->name, "barrier") == 0)
 		ret->barrier = true;
+	else if (strcmp(word->name, "collected") == 0)
+		ret->collected = true;
+	else if (strcmp(word->name, "pool-resets") == 0)
+		ret->pool_resets = true;
 	else
 		return false;
 	return true;
@@ -89,9 +94,16 @@ static bool flow_word(const struct word *word, struct effects *ret)
 		lint_level_lower(&arg->into[second], word->n_numbers > 2 ? word->numbers[2] : 0);
 	else if (strcmp(word->name, "borrow") == 0)
 		ret->borrows = (int8_t)word->numbers[0];
+	else if (strcmp(word->name, "typed") == 0)
+		ret->typed = (int8_t)word->numbers[0];
+	else if (strcmp(word->name, "pool-type") == 0)
+		ret->pools = (int8_t)word->numbers[0];
 	else if (strcmp(word->name, "iter") == 0 && word->n_numbers == 2)
 		arg->iterates = (int8_t)second;
-	else if (strcmp(word->name, "put") == 0 && word->n_numbers == 2)
+	else if (strcmp(word->name, "scan") == 0 && word->n_numbers == 2) {
+		arg->iterates = (int8_t)second;
+		arg->scans = true;
+	} else if (strcmp(word->name, "put") == 0 && word->n_numbers == 2)
 		arg->put_pool = (int8_t)second;
 	else
 		return false;
@@ -125,7 +137,12 @@ static bool flag_word(const struct word *word, struct effects *ret)
 			*flags[i].flag = true;
 			return true;
 		}
-	if (strcmp(word->name, "insert") == 0)
+	if (strcmp(word->name, "taken") == 0) {
+		arg->taken = arg->frees = arg->null_ok = true;
+		arg->family = "object";
+	} else if (strcmp(word->name, "lent") == 0)
+		arg->lent = arg->reads = arg->null_ok = true;
+	else if (strcmp(word->name, "insert") == 0)
 		arg->change = CHANGE_INSERT;
 	else if (strcmp(word->name, "delete") == 0)
 		arg->change = CHANGE_DELETE;
@@ -171,7 +188,7 @@ static void write_flows(FILE *out, int i, const struct arg_effects *arg)
 		if (arg->into[j] != NEVER)
 			fprintf(out, " into:%d:%d:%d", i, j, arg->into[j]);
 	if (arg->iterates >= 0)
-		fprintf(out, " iter:%d:%d", i, arg->iterates);
+		fprintf(out, " %s:%d:%d", arg->scans ? "scan" : "iter", i, arg->iterates);
 	if (arg->put_pool >= 0)
 		fprintf(out, " put:%d:%d", i, arg->put_pool);
 }
@@ -210,6 +227,14 @@ char *lint_effects_text(struct region *region, const struct effects *effects)
 		fprintf(out, " never-null");
 	if (effects->borrows >= 0)
 		fprintf(out, " borrow:%d", effects->borrows);
+	if (effects->collected)
+		fprintf(out, " collected");
+	if (effects->pool_resets)
+		fprintf(out, " pool-resets");
+	if (effects->typed >= 0)
+		fprintf(out, " typed:%d", effects->typed);
+	if (effects->pools >= 0)
+		fprintf(out, " pool-type:%d", effects->pools);
 	for (int i = 0; i < ARGS_MAX; i++)
 		write_arg(out, i, &effects->args[i]);
 	if (effects->exits)
@@ -298,5 +323,8 @@ int lint_effects_attach(struct program *program, const char *file, char **ret_er
 		return -1;
 	if (attach_rows(program, lint_neap_rows, true, ret_error) != 0)
 		return -1;
-	return attach_rows(program, lint_libc_rows, false, ret_error);
+	if (attach_rows(program, lint_libc_rows, false, ret_error) != 0)
+		return -1;
+	lint_annotations_attach(program);
+	return 0;
 }

@@ -8,22 +8,30 @@
  *     free            free:0:malloc null-ok:0
  *     strcpy          writes:0 reads:1 result:0
  *
- * words, I and J being argument numbers from 0 and L a number of dereferences (0 when left out):
+ * words, I and J being argument numbers from 0 (a struct result of more than two words is built where argument 0 points,
+ * and the others move up) and L a number of dereferences (0 when left out):
  *
  *     new:FAMILY          the result is a new object that the caller owns
  *     maybe-null          the result may be NULL;        never-null: it cannot be
  *     result:I            the result is argument I;      result:I:L what L dereferences of it give
  *     borrow:I            the result points into the container I
  *     free:I:FAMILY       argument I is released;        may-free:I:FAMILY on some paths
+ *     taken:I             the callee owns argument I from the call on
+ *     lent:I              the callee may use argument I until it returns, and keeps nothing
  *     heap:I[:L]          kept where it outlives the call
  *     into:I:J[:L]        stored into what argument J points to
  *     keeps:I             unseen code may keep argument I
  *     reads:I writes:I    must point to live memory      null-ok:I may be NULL
  *     insert:I delete:I clear:I     how container I changes
  *     iter:I:J next:I     I becomes an iterator over the container J; steps it
+ *     scan:I:J            the same, and no step may follow a change of J
  *     lock:I unlock:I     acquires and releases
  *     put:I:J             I goes back to the pool J;     reset:I brings I to its initial state
  *     barrier             stores with the write barrier
+ *     typed:I             the result is an object of the collector that argument I describes
+ *     collected           the result need not be released
+ *     pool-type:I         argument I describes the objects of the pool that is made
+ *     pool-resets         what is put is reset by the pool, when that description says how
  *     thread:I            argument I is handed to another thread
  *     exits               does not return
  *
@@ -49,8 +57,10 @@ struct arg_effects {
 	int8_t heap, result, into[ARGS_MAX]; /* levels */
 	bool keeps;
 	bool frees, may_free;
+	bool taken, lent; /* ownership as a declaration states it; `taken` comes with `frees` */
 	bool reads, writes, null_ok;
 	bool steps, locks, unlocks, resets, thread;
+	bool scans;	    /* `iterates` over a container that must not change meanwhile */
 	int8_t put_pool;    /* argument that is the pool, or -1 */
 	int8_t iterates;    /* argument that is the container, or -1 */
 	uint8_t change;	    /* enum change */
@@ -63,8 +73,10 @@ struct effects {
 	uint8_t n_args;	   /* those that the words name; later ones have no effect */
 	const char *makes; /* family of a new result, or NULL */
 	bool maybe_null, never_null;
-	bool exits, barrier;
+	bool exits, barrier, collected, pool_resets;
 	int8_t borrows; /* the container that the result points into, or -1 */
+	int8_t typed;	/* the argument that describes the result, or -1 */
+	int8_t pools;	/* the argument that describes the objects of the new pool, or -1 */
 };
 
 /* An effects with no effect. */
@@ -91,10 +103,9 @@ struct effect_row {
 extern const struct effect_row lint_libc_rows[], lint_neap_rows[];
 
 struct program;
-/* Attaches rows to the functions of the program that they name: Neap's, libc's, then those of `file` (may be
- * NULL), one function a line. A function with a body gets no row of
- * libc, but one of Neap or of the file. 0,
- * or -1 with `ret_error` set, to be freed.
+/* Attaches rows to the functions of the program that they name: those of `file` (may be NULL), one function a line,
+ * then Neap's, then libc's, then what declarations say (annotations.h); the first that names a function counts. A
+ * function with a body gets no row of libc, but one of Neap or of the file. 0, or -1 with `ret_error` set, to be freed.
  */
 int lint_effects_attach(struct program *program, const char *file, char **ret_error);
 

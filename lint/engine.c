@@ -1,5 +1,6 @@
 /* engine.c: frames, pending blocks, jumps, and the order of the roots: see engine.h. */
 #include "engine.h"
+#include "live.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static const uint64_t *thing_key(void *ctx, uint32_t i)
 
 static const uint64_t *symbol_key(void *ctx, uint32_t i)
 {
-	return &((struct engine *)ctx)->symbol_keys[i];
+	return &((struct engine *)ctx)->symbols[i].key;
 }
 
 uint32_t lint_thing(struct engine *engine, enum thing_kind kind, uint64_t key)
@@ -69,6 +70,41 @@ uint32_t lint_thing(struct engine *engine, enum thing_kind kind, uint64_t key)
 	return (uint32_t)engine->n_things - 1;
 }
 
+static uint32_t symbol_for(struct engine *engine, uint64_t key)
+{
+	key ^= key >> 32;
+	table_grow(&engine->symbol_table, &engine->symbol_size, engine->n_symbols, symbol_key, engine);
+	size_t at = key % (engine->symbol_size - 1);
+	for (; engine->symbol_table[at] != 0; at = (at + 1) & (engine->symbol_size - 1))
+		if (engine->symbols[engine->symbol_table[at] - 1].key == key)
+			return engine->symbol_table[at] - 1;
+	engine->symbols = lint_grow(engine->symbols, &engine->cap_symbols, engine->n_symbols + 1,
+				    sizeof *engine->symbols);
+	engine->symbols[engine->n_symbols] = (struct symbol){.key = key};
+	engine->symbol_table[at] = (uint32_t)++engine->n_symbols;
+	return (uint32_t)engine->n_symbols - 1;
+}
+
+static void rename_derived(struct engine *engine, struct state *state, uint32_t from, bool thing);
+
+/* What the state knows of the symbol was about its earlier self. */
+static void rename_symbol(struct engine *engine, struct state *state, uint32_t symbol)
+{
+	lint_state_rename_symbol(state, symbol, symbol_for(engine, ~engine->symbols[symbol].key));
+	if (engine->symbols[symbol].has_derived)
+		rename_derived(engine, state, symbol, false);
+}
+
+static void rename_derived(struct engine *engine, struct state *state, uint32_t from, bool thing)
+{
+	for (uint32_t i = 0; i < engine->n_symbols; i++) {
+		const struct symbol symbol = engine->symbols[i];
+		if (symbol.derived && ((symbol.of[0] == from && symbol.of_thing[0] == thing) ||
+				       (symbol.of[1] == from && symbol.of_thing[1] == thing)))
+			rename_symbol(engine, state, i);
+	}
+}
+
 uint32_t lint_thing_anew(struct engine *engine, struct state *state, enum thing_kind kind, uint64_t key)
 {
 	size_t before = engine->n_things;
@@ -77,24 +113,11 @@ uint32_t lint_thing_anew(struct engine *engine, struct state *state, enum thing_
 		uint32_t twin = lint_thing(engine, THING_BLURRED, key);
 		lint_cells_lose(engine, state, thing, 0, 0);
 		lint_state_rename_thing(state, thing, twin);
+		if (engine->things[thing].has_derived)
+			rename_derived(engine, state, thing, true);
 		lint_trait(state, twin)->life = LIFE_BLURRED;
 	}
 	return thing;
-}
-
-static uint32_t symbol_for(struct engine *engine, uint64_t key)
-{
-	key ^= key >> 32;
-	table_grow(&engine->symbol_table, &engine->symbol_size, engine->n_symbols, symbol_key, engine);
-	size_t at = key % (engine->symbol_size - 1);
-	for (; engine->symbol_table[at] != 0; at = (at + 1) & (engine->symbol_size - 1))
-		if (engine->symbol_keys[engine->symbol_table[at] - 1] == key)
-			return engine->symbol_table[at] - 1;
-	engine->symbol_keys = lint_grow(engine->symbol_keys, &engine->cap_symbols, engine->n_symbols + 1,
-					sizeof *engine->symbol_keys);
-	engine->symbol_keys[engine->n_symbols] = key;
-	engine->symbol_table[at] = (uint32_t)++engine->n_symbols;
-	return (uint32_t)engine->n_symbols - 1;
 }
 
 struct value lint_symbol_anew(struct engine *engine, struct state *state, uint64_t key)
@@ -102,51 +125,62 @@ struct value lint_symbol_anew(struct engine *engine, struct state *state, uint64
 	size_t before = engine->n_symbols;
 	uint32_t symbol = symbol_for(engine, key);
 	if (engine->n_symbols == before && state->iterated)
-		lint_state_rename_symbol(state, symbol, symbol_for(engine, ~key));
+		rename_symbol(engine, state, symbol);
 	return (struct value){.kind = VALUE_SYMBOL, .id = symbol};
+}
+
+static void note_derived(struct engine *engine, struct symbol *symbol, int side, const struct value *from)
+{
+	symbol->of[side] = from->id;
+	symbol->of_thing[side] = from->kind == VALUE_ADDRESS;
+	if (from->kind == VALUE_ADDRESS)
+		engine->things[from->id].has_derived = true;
+	else
+		engine->symbols[from->id].has_derived = true;
+}
+
+struct value lint_symbol_test(struct engine *engine, enum compare compare, struct value a, struct value b)
+{
+	/* Only "equal" and "less" have symbols: the other questions are these turned round, or denied. */
+	bool swap = compare == CMP_SGT || compare == CMP_UGT || compare == CMP_SLE || compare == CMP_ULE;
+	bool deny = compare == CMP_NE || compare == CMP_SLE || compare == CMP_ULE || compare == CMP_SGE ||
+		    compare == CMP_UGE;
+	uint64_t question = compare == CMP_EQ || compare == CMP_NE ? 1 : compare >= CMP_SLT ? 2 : 3;
+	if (swap ||
+	    (question == 1 && b.kind != VALUE_NUMBER && (a.id > b.id || (a.id == b.id && a.kind > b.kind)))) {
+		struct value t = a;
+		a = b;
+		b = t;
+	}
+	uint64_t key = question;
+	const uint64_t parts[] = {a.kind, a.id, (uint64_t)a.number, b.kind, b.id, (uint64_t)b.number};
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		key = ((key ^ parts[i]) * 0xff51afd7ed558ccdu) ^ key >> 33;
+	uint32_t id = symbol_for(engine, key);
+	if (!engine->symbols[id].derived) {
+		engine->symbols[id].derived = true;
+		note_derived(engine, &engine->symbols[id], 0, &a);
+		note_derived(engine, &engine->symbols[id], 1, b.kind == VALUE_NUMBER ? &a : &b);
+	}
+	return (struct value){.kind = VALUE_TEST, .compare = deny ? CMP_EQ : CMP_NE, .id = id};
 }
 
 /* --- Results that cross blocks ------------------------------------------------------------------------------------ */
 
-static const uint8_t *crosses_of(struct engine *engine, const struct function *function)
+static const struct live *live_of(struct engine *engine, const struct function *function)
 {
-	uint8_t **slot = &engine->crosses[function->index];
-	if (*slot != NULL)
-		return *slot;
-	const struct body *body = function->body;
-	*slot = lint_calloc(body->n_insns + 1, 1);
-	for (uint32_t i = 0; i < body->n_insns; i++)
-		for (uint32_t o = 0; o < body->insns[i].n_operands; o++) {
-			const struct operand *operand = operand_of(body, &body->insns[i], o);
-			if (operand->kind == OPERAND_VALUE &&
-			    (body->insns[operand->index].block != body->insns[i].block ||
-			     body->insns[i].op == OP_PHI))
-				(*slot)[operand->index] = 1;
-		}
-	for (uint32_t i = 0; i < body->n_insns; i++)
-		if (body->insns[i].op == OP_LOCAL)
-			(*slot)[i] = 0; /* an address that is the same everywhere */
+	struct live **slot = &engine->live[function->index];
+	if (*slot == NULL)
+		*slot = lint_live_solve(function->body);
 	return *slot;
 }
 
-static void keep(struct state *state, uint32_t depth, uint32_t insn, struct value value)
-{
-	for (size_t i = 0; i < state->n_kept; i++)
-		if (state->kept[i].insn == insn && state->kept[i].depth == depth) {
-			state->kept[i].value = value;
-			return;
-		}
-	state->kept = lint_grow(state->kept, &state->cap_kept, state->n_kept + 1, sizeof *state->kept);
-	state->kept[state->n_kept++] = (struct kept){insn, depth, value};
-}
-
-void lint_set_result(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
-		     struct value value)
+void lint_set_result(struct frame *frame, struct state *state, const struct insn *insn, struct value value)
 {
 	uint32_t index = (uint32_t)(insn - frame->body->insns);
 	frame->temps[index] = value;
-	if (crosses_of(engine, frame->function)[index])
-		keep(state, frame->depth, index, value);
+	if (frame->live->crosses[index])
+		lint_kept_set(state, frame->depth, index, value);
 }
 
 static void load_kept(struct frame *frame, const struct state *state)
@@ -219,7 +253,7 @@ static void set_phis(struct engine *engine, struct frame *frame, struct state *s
 				values[n] = lint_operand(engine, frame, operand_of(frame->body, phi, o));
 	}
 	for (uint32_t i = 0; i < n; i++)
-		keep(state, frame->depth, block->first + i, values[i]);
+		lint_kept_set(state, frame->depth, block->first + i, values[i]);
 }
 
 /* The state, which is consumed, waits at block `to`. */
@@ -230,6 +264,8 @@ static void push(struct engine *engine, struct frame *frame, struct state *state
 		lint_state_free(state);
 		return;
 	}
+	if (frame->live->is_join[to])
+		lint_prune(engine, frame, state, to);
 	struct pending *pending = &frame->pending[to];
 	for (size_t i = 0; i < pending->n; i++)
 		if (lint_merge(engine, pending->states[i], state, pending->n >= STATES_STRICT)) {
@@ -241,8 +277,7 @@ static void push(struct engine *engine, struct frame *frame, struct state *state
 		lint_state_free(state);
 		return;
 	}
-	pending->states =
-		lint_grow(pending->states, &pending->capacity, pending->n + 1, sizeof *pending->states);
+	pending->states = lint_grow(pending->states, &pending->capacity, pending->n + 1, sizeof(void *));
 	pending->states[pending->n++] = state;
 }
 
@@ -302,8 +337,7 @@ static void leave(struct engine *engine, struct frame *frame, struct state *stat
 	state->result = insn->n_operands > 0 ? lint_operand(engine, frame, operand_of(frame->body, insn, 0))
 					     : (struct value){0};
 	lint_check_return(engine, frame, state, insn);
-	frame->results =
-		lint_grow(frame->results, &frame->cap_results, frame->n_results + 1, sizeof *frame->results);
+	frame->results = lint_grow(frame->results, &frame->cap_results, frame->n_results + 1, sizeof(void *));
 	frame->results[frame->n_results++] = state;
 }
 
@@ -319,7 +353,7 @@ static void run_call(struct engine *engine, struct frame *frame, struct state *s
 			lint_state_free(after.items[i]);
 		} else {
 			if (insn->width != 0 || insn->carrier)
-				lint_set_result(engine, frame, after.items[i], insn, after.items[i]->result);
+				lint_set_result(frame, after.items[i], insn, after.items[i]->result);
 			run_from(engine, frame, after.items[i], at + 1);
 		}
 	free(after.items);
@@ -436,21 +470,25 @@ void lint_explore(struct engine *engine, struct frame *caller, const struct insn
 		  struct state_list *ret)
 {
 	const struct body *body = function->body;
-	struct frame frame = {
-		.caller = caller, .call = call, .function = function, .body = body, .params = params};
+	/* neap-lint: allow dangling-stack: only frames that it calls point to it; states hold copies */
+	struct frame frame = {.caller = caller,
+			      .call = call,
+			      .function = function,
+			      .body = body,
+			      .params = params,
+			      .live = live_of(engine, function)};
 	frame.depth = caller == NULL ? 0 : caller->depth + 1;
 	frame.chain = caller == NULL ? 1 : lint_key(caller, call, 17);
 	frame.temps = lint_calloc(body->n_insns + 1, sizeof *frame.temps);
 	frame.pending = lint_calloc(body->n_blocks, sizeof *frame.pending);
-	for (uint32_t i = 0; i < body->n_insns; i++)
-		if (body->insns[i].op == OP_LOCAL) {
-			uint32_t thing =
-				lint_thing(engine, THING_LOCAL, lint_key(&frame, &body->insns[i], 0));
-			engine->things[thing].index = i;
-			engine->things[thing].function = function;
-			engine->things[thing].depth = frame.depth;
-			frame.temps[i] = (struct value){.kind = VALUE_ADDRESS, .id = thing};
-		}
+	for (uint32_t i = 0; i < frame.live->n_locals; i++) {
+		uint32_t local = frame.live->locals[i];
+		uint32_t thing = lint_thing(engine, THING_LOCAL, lint_key(&frame, &body->insns[local], 0));
+		engine->things[thing].index = local;
+		engine->things[thing].function = function;
+		engine->things[thing].depth = frame.depth;
+		frame.temps[local] = (struct value){.kind = VALUE_ADDRESS, .id = thing};
+	}
 	run_from(engine, &frame, state, body->blocks[0].first);
 	while (!engine->over_steps && run_next(engine, &frame))
 		;
@@ -477,6 +515,6 @@ void lint_explore(struct engine *engine, struct frame *caller, const struct insn
 
 void lint_list_add(struct state_list *list, struct state *state)
 {
-	list->items = lint_grow(list->items, &list->capacity, list->n + 1, sizeof *list->items);
+	list->items = lint_grow(list->items, &list->capacity, list->n + 1, sizeof(void *));
 	list->items[list->n++] = state;
 }

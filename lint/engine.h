@@ -22,6 +22,7 @@ struct frame {
 	const struct insn *call; /* in the caller */
 	const struct function *function;
 	const struct body *body;
+	const struct live *live;
 	uint64_t chain; /* hash of the calls that led here */
 	uint32_t depth;
 	struct value *temps; /* by instruction, of the block being run */
@@ -31,26 +32,43 @@ struct frame {
 	size_t n_results, cap_results;
 };
 
+/* A number that is not known. A *derived* one is the outcome of a comparison of two values that are not known, so
+ * that the same question asked twice gets the same answer.
+ */
+struct symbol {
+	uint64_t key;
+	uint32_t of[2];		   /* derived: the things or symbols compared */
+	bool of_thing[2];	   /* which of the two */
+	uint32_t mark;		   /* prune.c */
+	bool derived, has_derived; /* has_derived: some other symbol is derived from this one */
+};
+
 struct engine {
 	struct program *program;
 	struct findings *findings;
-	struct region region; /* of one root */
+	struct findings found; /* of one root */
+	struct region region;  /* of one root */
+	struct state_pool states;
 	struct thing *things;
 	uint32_t *thing_table, *symbol_table; /* open addressing by key */
-	uint64_t *symbol_keys;
+	struct symbol *symbols;
 	size_t n_things, cap_things, thing_size;
 	size_t n_symbols, cap_symbols, symbol_size;
 	const struct function *root;
 	uint32_t depth; /* of the frame that runs */
 	uint32_t steps; /* instructions of this root so far */
 	bool over_steps, over_states;
-	uint8_t **crosses; /* by function: instructions whose result other blocks need */
+	struct live **live; /* by function; NULL until it is explored */
+	uint32_t marks;	    /* prunings so far */
 	uint64_t total_steps;
 	struct sharing *sharing; /* check_sharing.c */
+	bool shares;		 /* this root added to it */
 };
 
-/* Explores every function with a body, callees first, adds findings, and completes the summaries. */
-void lint_engine_run(struct program *program, struct findings *findings);
+/* Explores every function with a body, callees first, adds findings, and completes the summaries. `cache` is a folder
+ * for what was found in each, or NULL.
+ */
+void lint_engine_run(struct program *program, const char *cache, struct findings *findings);
 
 /* --- Between the engine's files ----------------------------------------------------------------------------- */
 
@@ -60,17 +78,21 @@ void lint_engine_run(struct program *program, struct findings *findings);
 uint32_t lint_thing(struct engine *engine, enum thing_kind kind, uint64_t key);
 uint32_t lint_thing_anew(struct engine *engine, struct state *state, enum thing_kind kind, uint64_t key);
 struct value lint_symbol_anew(struct engine *engine, struct state *state, uint64_t key);
+/* The truth of `a compare b` for an address or symbol and another one, or a number. */
+struct value lint_symbol_test(struct engine *engine, enum compare compare, struct value a, struct value b);
 uint64_t lint_key(const struct frame *frame, const struct insn *insn, uint32_t salt);
 
 struct value lint_operand(struct engine *engine, const struct frame *frame, const struct operand *operand);
 struct value lint_load(struct engine *engine, struct frame *frame, struct state *state, struct value address,
 		       const struct insn *insn);
+/* What is known to lie there, without learning anything new; false: nothing. */
+bool lint_peek(struct engine *engine, struct state *state, struct value address, int64_t offset,
+	       struct value *ret);
 void lint_store(struct engine *engine, struct frame *frame, struct state *state, struct value address,
 		struct value value, uint64_t size, const struct insn *insn);
 /* Runs one instruction that neither calls nor jumps; false when the path ends in a mistake. */
 bool lint_eval(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn);
-void lint_set_result(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
-		     struct value value);
+void lint_set_result(struct frame *frame, struct state *state, const struct insn *insn, struct value value);
 /* Narrows the state so that the value is true (or false); false when it cannot be. */
 bool lint_assume(struct engine *engine, struct state *state, struct value value, bool truth);
 /* Others can reach the thing, and what it points to, from now on. */
@@ -95,6 +117,8 @@ void lint_call(struct engine *engine, struct frame *frame, struct state *state, 
 void lint_explore(struct engine *engine, struct frame *caller, const struct insn *call,
 		  const struct function *function, const struct value *params, struct state *state,
 		  struct state_list *ret);
+/* Drops what nothing on the way from the block on can reach: see prune.c. */
+void lint_prune(struct engine *engine, const struct frame *frame, struct state *state, uint32_t block);
 /* Merges `from` into `into` when no rule would notice; `loose` gives up more. */
 bool lint_merge(struct engine *engine, struct state *into, const struct state *from, bool loose);
 
@@ -110,12 +134,22 @@ void lint_check_release(struct engine *engine, struct frame *frame, struct state
 			const struct insn *insn, const struct operand *operand, struct value address,
 			const char *family);
 void lint_check_pool_put(struct engine *engine, struct frame *frame, struct state *state,
-			 const struct insn *insn, const struct operand *operand, struct value address);
+			 const struct insn *insn, const struct operand *operand, struct value address,
+			 struct value pool);
 void lint_check_iterator(struct engine *engine, struct frame *frame, struct state *state,
 			 const struct insn *insn, struct value iterator);
 /* A function returns; `root` only: leaks and addresses of locals. */
 void lint_check_return(struct engine *engine, struct frame *frame, struct state *state,
 		       const struct insn *insn);
+/* The object becomes one of a barriered type: by the descriptor it was made with, or by the struct of a member. */
+void lint_barrier_made(struct engine *engine, struct state *state, struct value object,
+		       struct value descriptor);
+void lint_barrier_named(struct engine *engine, struct state *state, struct value object, const char *type);
+/* Stores, and copies that cover the place of a pointer. */
+void lint_check_barrier(struct engine *engine, struct frame *frame, struct state *state,
+			const struct insn *insn, struct value address);
+/* Finds the descriptors of barriered types among the globals. Before the first root. */
+void lint_barrier_types(struct program *program);
 void lint_check_banned(struct program *program, struct findings *findings);
 void lint_check_contract(struct engine *engine, const struct function *function);
 void lint_sharing_access(struct engine *engine, const struct frame *frame, const struct state *state,

@@ -101,7 +101,9 @@ static void call(struct escape *e, const struct points *p, const struct insn *in
 		uint32_t src = lint_place_of(e, operand_of(body, insn, i));
 		if (arg->heap != NEVER)
 			lint_flow(e, e->heap, src, arg->heap, index);
-		if (arg->result != NEVER)
+		if (arg->result != NEVER && insn->result_stored)
+			store(e, p, operand_of(body, insn, 0), src, arg->result, index);
+		else if (arg->result != NEVER)
 			lint_flow(e, to, src, arg->result, index);
 		if (effects->borrows == (int)i)
 			lint_flow(e, to, src, 1, index);

@@ -83,7 +83,7 @@ static bool clears(const struct escape *e, const struct insn *insn, const struct
 {
 	if (insn->op == OP_CALL)
 		return thread ? is_join(e, insn) : call_clears(e, insn, target);
-	if (insn->op != OP_STORE && insn->op != OP_FILL)
+	if (target == NULL || (insn->op != OP_STORE && insn->op != OP_FILL))
 		return false;
 	const struct operand *to = target_of(e, insn, NULL);
 	return same_address(e, to, target, SAME_DEPTH);

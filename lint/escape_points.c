@@ -86,6 +86,19 @@ const uint64_t *lint_points_of(const struct points *points, const struct operand
 	}
 }
 
+/* `set`, after `level` dereferences, is stored where argument `j` points. `b` has room for two sets. */
+static bool store_level(const struct points *p, const struct body *body, const struct insn *insn, uint32_t j,
+			int level, const uint64_t *set, uint64_t *b)
+{
+	const uint64_t *to = lint_points_of(p, operand_of(body, insn, j), b);
+	if (level == 0)
+		return store_into(p, to, set);
+	uint64_t *content = b + p->n_words;
+	memset(content, 0, p->n_words * sizeof *content);
+	add_contents(p, content, set);
+	return store_into(p, to, content);
+}
+
 /* What a call's result can point to, and what the call stores into what its arguments point to. */
 static bool call_points(const struct points *p, const struct body *body, const struct insn *insn,
 			uint32_t index, uint64_t *a, uint64_t *b)
@@ -100,22 +113,15 @@ static bool call_points(const struct points *p, const struct body *body, const s
 		const uint64_t *set = lint_points_of(p, operand_of(body, insn, i), a);
 		bool borrowed = effects->borrows == (int)i;
 		from_argument |= arg->result != NEVER || borrowed;
-		if (arg->result == 0 || borrowed)
+		if (arg->result != NEVER && insn->result_stored)
+			changed |= store_level(p, body, insn, 0, arg->result, set, b);
+		else if (arg->result == 0 || borrowed)
 			changed |= add_set(p, to, set);
-		if (arg->result > 0 || borrowed)
+		if ((arg->result > 0 && !insn->result_stored) || borrowed)
 			changed |= add_contents(p, to, set);
 		for (uint32_t j = 0; j + 1 < insn->n_operands && j < ARGS_MAX; j++)
-			if (arg->into[j] == 0)
-				changed |=
-					store_into(p, lint_points_of(p, operand_of(body, insn, j), b), set);
-			else if (arg->into[j] > 0) {
-				memcpy(b, set, p->n_words * sizeof *b);
-				uint64_t *content = b + p->n_words;
-				memset(content, 0, p->n_words * sizeof *content);
-				add_contents(p, content, set);
-				changed |= store_into(p, lint_points_of(p, operand_of(body, insn, j), b),
-						      content);
-			}
+			if (arg->into[j] != NEVER)
+				changed |= store_level(p, body, insn, j, arg->into[j], set, b);
 	}
 	if (insn->carrier && !from_argument && p->object_of[index] == 0)
 		changed |= add_bit(to, OUTSIDE);

@@ -1,5 +1,6 @@
 /* escape_report.c: decisions as text in the form of Go's -m and -m=2, and as JSON. */
 #include "escape_report.h"
+#include "report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -214,16 +215,23 @@ static const char *fate_name(const struct escape *e, const struct decision *deci
 	return decision->escapes ? names[e->places[decision->root].kind] : "none";
 }
 
+static const char *kind_name(const struct escape *e, const struct decision *decision)
+{
+	switch (e->places[decision->place].kind) {
+	case PLACE_VARIABLE: return "variable";
+	case PLACE_NEW: return "allocation";
+	default: return "parameter";
+	}
+}
+
 static json_t *decision_json(const struct escape *e, const struct decision *decision, const char *text)
 {
-	static const char *const kinds[] = {
-		[PLACE_VARIABLE] = "variable", [PLACE_NEW] = "allocation", [PLACE_PARAM] = "parameter"};
 	static const char *const grades[] = {"", "INFO", "MAY-DANGLE", "DANGLING"};
 	struct position at = position_of(e, decision->place);
-	json_t *item = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "name",
-				 lint_place_name(e, decision->place), "kind",
-				 kinds[e->places[decision->place].kind], "escapes_to", fate_name(e, decision),
-				 "text", text, "line", (int)at.line, "column", (int)at.column);
+	json_t *item =
+		json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "name", lint_place_name(e, decision->place),
+			  "kind", kind_name(e, decision), "escapes_to", fate_name(e, decision), "text", text,
+			  "line", (int)at.line, "column", (int)at.column);
 	if (decision->escapes && e->places[decision->place].kind == PLACE_PARAM)
 		json_object_set_new(item, "level", json_integer(decision->level));
 	if (decision->escapes && e->places[decision->root].kind == PLACE_THROUGH)
@@ -237,6 +245,18 @@ static json_t *decision_json(const struct escape *e, const struct decision *deci
 		json_object_set_new(item, "flow", flow);
 	}
 	return item;
+}
+
+/* A comment answers a grade as it answers dangling-stack of `neap lint`, where the local is declared. */
+static bool is_answered(struct escape_report *report, const struct escape *e, const struct decision *decision)
+{
+	if (decision->grade <= GRADE_INFO)
+		return false;
+	struct position at = position_of(e, decision->place);
+	uint32_t line;
+	const char *reason = lint_answer_at(report->program, e->region, at.file, at.line,
+					    lint_checks[CHECK_DANGLING_STACK].id, &line);
+	return reason != NULL && reason[0] != '\0';
 }
 
 static void count(struct escape_report *report, const struct decision *decision)
@@ -286,8 +306,7 @@ static int compare_decisions(const void *a, const void *b, void *ctx)
 void lint_escape_report(const struct escape *e, void *ctx)
 {
 	struct escape_report *report = ctx;
-	if (e->program->files != NULL && e->function->line != 0 &&
-	    e->program->files[e->function->file].system)
+	if (e->function->line != 0 && e->program->files[e->function->file].system)
 		return;
 	report->gave_up += e->gave_up;
 	if (e->n_decisions > 1)
@@ -300,7 +319,10 @@ void lint_escape_report(const struct escape *e, void *ctx)
 		if (!is_told(report, e, decision) || strcmp(last, text) == 0)
 			continue; /* a struct in two registers is one parameter of the source */
 		last = text;
-		count(report, decision);
+		if (!is_answered(report, e, decision))
+			count(report, decision);
+		else if (report->detail == DETAIL_GRADES)
+			continue;
 		if (list != NULL)
 			json_array_append_new(list, decision_json(e, decision, text));
 		else

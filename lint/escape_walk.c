@@ -118,7 +118,7 @@ static void note_param(struct escape *e, uint32_t param, uint32_t root, struct e
 	if (param >= ARGS_MAX)
 		return;
 	struct arg_effects *arg = &ret->args[param];
-	int level = e->places[e->first_param + param].level;
+	int8_t level = e->places[e->first_param + param].level;
 	if (root == e->heap)
 		lint_level_lower(&arg->heap, level);
 	else if (root == e->result)
@@ -175,21 +175,21 @@ static bool decided(const struct escape *e, uint32_t place)
 	return false;
 }
 
-/* Locals of which only the value is used have no address that could go anywhere. */
-static bool address_is_used(const struct escape *e, uint32_t local)
+/* By instruction: the local's address is used for more than loading and storing it. Of others only the value matters. */
+static uint8_t *used_addresses(const struct body *body)
 {
-	const struct body *body = e->function->body;
+	uint8_t *used = lint_calloc(body->n_insns + 1, 1);
 	for (uint32_t i = 0; i < body->n_insns; i++) {
 		const struct insn *insn = &body->insns[i];
 		for (uint32_t o = 0; o < insn->n_operands; o++) {
 			const struct operand *operand = operand_of(body, insn, o);
-			if (operand->kind == OPERAND_VALUE && operand->index == local &&
+			if (operand->kind == OPERAND_VALUE &&
 			    !(insn->op == OP_LOAD || (insn->op == OP_STORE && o == 1) ||
 			      (insn->op == OP_FILL && o == 0)))
-				return true;
+				used[operand->index] = 1;
 		}
 	}
-	return false;
+	return used;
 }
 
 /* A struct parameter in registers has its own storage under the same name. */
@@ -210,18 +210,19 @@ static void decide_rest(struct escape *e)
 			add_decision(e, (struct decision){.place = e->first_param + i,
 							  .root = NO_PLACE,
 							  .at = NO_PLACE});
+	uint8_t *used = used_addresses(body);
 	for (uint32_t p = e->first_through; p < e->n_places; p++) {
 		const struct place *place = &e->places[p];
 		bool told = place->kind == PLACE_NEW;
 		if (place->kind == PLACE_VARIABLE) {
 			const struct variable *variable =
 				&body->variables[body->insns[place->index].variable - 1];
-			told = variable->declared && !names_param(e, variable->name) &&
-			       address_is_used(e, place->index);
+			told = variable->declared && !names_param(e, variable->name) && used[place->index];
 		}
 		if (told && !decided(e, p))
 			add_decision(e, (struct decision){.place = p, .root = NO_PLACE, .at = NO_PLACE});
 	}
+	free(used);
 }
 
 void lint_escape_function(struct escape *e, const struct program *program, const struct function *function,
@@ -249,9 +250,16 @@ void lint_escape_clear(struct escape *e)
 	free(e->decisions);
 }
 
+/* Nothing that this analysis computes differs. */
 static bool same_effects(const struct effects *a, const struct effects *b)
 {
-	return memcmp(a->args, b->args, sizeof a->args) == 0 && (a->makes == NULL) == (b->makes == NULL);
+	bool same = (a->makes == NULL) == (b->makes == NULL);
+	for (int i = 0; i < ARGS_MAX && same; i++) {
+		const struct arg_effects *x = &a->args[i], *y = &b->args[i];
+		same = x->heap == y->heap && x->result == y->result && x->keeps == y->keeps &&
+		       memcmp(x->into, y->into, sizeof x->into) == 0;
+	}
+	return same;
 }
 
 /* One pass over a component; true when some function's effects changed. */

@@ -14,12 +14,11 @@ static struct value address_value(uint32_t thing, int64_t offset)
 	return (struct value){.kind = VALUE_ADDRESS, .id = thing, .number = offset};
 }
 
-struct value lint_operand(struct engine *engine, const struct frame *frame, const struct operand *operand)
+/* An operand that is the same in every frame. */
+static struct value constant_value(struct engine *engine, const struct operand *operand)
 {
 	uint32_t thing;
 	switch (operand->kind) {
-	case OPERAND_VALUE: return frame->temps[operand->index];
-	case OPERAND_PARAM: return frame->params[operand->index];
 	case OPERAND_INT: return number_value(operand->number);
 	case OPERAND_NULL: return number_value(0);
 	case OPERAND_GLOBAL:
@@ -34,6 +33,15 @@ struct value lint_operand(struct engine *engine, const struct frame *frame, cons
 	}
 }
 
+struct value lint_operand(struct engine *engine, const struct frame *frame, const struct operand *operand)
+{
+	switch (operand->kind) {
+	case OPERAND_VALUE: return frame->temps[operand->index];
+	case OPERAND_PARAM: return frame->params[operand->index];
+	default: return constant_value(engine, operand);
+	}
+}
+
 /* --- Memory ------------------------------------------------------------------------------------------------------ */
 
 /* The initial value of a global that nobody writes, or false. */
@@ -45,7 +53,7 @@ static bool initial_value(struct engine *engine, const struct thing *thing, int6
 	*ret = number_value(0);
 	for (uint32_t i = 0; i < global->n_initials; i++)
 		if (global->initials[i].offset == offset)
-			*ret = lint_operand(engine, NULL, &global->initials[i].value);
+			*ret = constant_value(engine, &global->initials[i].value);
 	return true;
 }
 
@@ -62,12 +70,25 @@ static struct value unknown_value(struct engine *engine, struct frame *frame, st
 	return address_value(thing, 0);
 }
 
+bool lint_peek(struct engine *engine, struct state *state, struct value address, int64_t offset,
+	       struct value *ret)
+{
+	if (address.kind != VALUE_ADDRESS || address.number == OFFSET_ANY)
+		return false;
+	const struct value *cell = lint_cell_find(state, address.id, address.number + offset);
+	if (cell != NULL)
+		*ret = *cell;
+	return cell != NULL ||
+	       (engine->things[address.id].kind == THING_GLOBAL &&
+		initial_value(engine, &engine->things[address.id], address.number + offset, ret));
+}
+
 struct value lint_load(struct engine *engine, struct frame *frame, struct state *state, struct value address,
 		       const struct insn *insn)
 {
 	if (address.kind != VALUE_ADDRESS || address.number == OFFSET_ANY ||
 	    engine->things[address.id].kind == THING_BLURRED)
-		return unknown_value(engine, frame, state, insn, 0, 0);
+		return unknown_value(engine, frame, state, insn, NO_THING, 0);
 	struct value *cell = lint_cell_find(state, address.id, address.number);
 	if (cell != NULL && cell->kind != VALUE_UNKNOWN)
 		return *cell;
@@ -144,6 +165,13 @@ void lint_store(struct engine *engine, struct frame *frame, struct state *state,
 	lint_cell_set(state, address.id, address.number, value);
 }
 
+/* Zeroed memory reads as zero in the words that a program looks at; larger blocks are left unknown. */
+static void zero_cells(struct state *state, struct value to, uint64_t size)
+{
+	for (uint64_t at = 0; size <= 512 && at < size; at += 4)
+		lint_cell_set(state, to.id, to.number + (int64_t)at, number_value(0));
+}
+
 /* Copies the cells of one range to another; what cannot be told apart is forgotten. */
 static void copy_cells(struct engine *engine, struct frame *frame, struct state *state,
 		       const struct insn *insn, struct value to, struct value from)
@@ -162,6 +190,8 @@ static void copy_cells(struct engine *engine, struct frame *frame, struct state 
 	const struct thing *source = &engine->things[from.id];
 	if (source->kind == THING_GLOBAL && insn->size <= 256) {
 		const struct global *global = &engine->program->globals[source->index];
+		if (global->is_constant && global->initial_known && from.number == 0)
+			zero_cells(state, to, insn->size);
 		for (uint32_t i = 0; i < global->n_initials && global->is_constant; i++)
 			lint_store(engine, frame, state,
 				   address_value(to.id, to.number + global->initials[i].offset),
@@ -191,10 +221,8 @@ static void fill_cells(struct engine *engine, struct state *state, const struct 
 		lint_cells_forget(state, to.id, to.number, insn->size);
 	else
 		lint_cells_lose(engine, state, to.id, 0, 0);
-	/* Zeroed memory reads as zero in the words that a program looks at; larger blocks are left unknown. */
-	if (exact && byte.kind == VALUE_NUMBER && byte.number == 0 && insn->size <= 512)
-		for (uint64_t at = 0; at < insn->size; at += 4)
-			lint_cell_set(state, to.id, to.number + (int64_t)at, number_value(0));
+	if (exact && byte.kind == VALUE_NUMBER && byte.number == 0)
+		zero_cells(state, to, insn->size);
 }
 
 /* --- Arithmetic and tests ----------------------------------------------------------------------------------------- */
@@ -278,7 +306,7 @@ static bool is_concrete(const struct engine *engine, uint32_t thing)
 	return kind == THING_LOCAL || kind == THING_GLOBAL || kind == THING_NEW || kind == THING_FUNCTION;
 }
 
-static struct value compare_addresses(const struct engine *engine, struct value a, struct value b,
+static struct value compare_addresses(struct engine *engine, struct value a, struct value b,
 				      enum compare compare)
 {
 	/* A fixed place against one at an unknown distance from the same start: the latter is taken to be later. */
@@ -291,11 +319,13 @@ static struct value compare_addresses(const struct engine *engine, struct value 
 		return (struct value){0};
 	if (a.id != b.id && is_concrete(engine, a.id) && is_concrete(engine, b.id))
 		return number_value(compare == CMP_NE);
-	return (struct value){0};
+	if (a.number == OFFSET_ANY || b.number == OFFSET_ANY)
+		return (struct value){0};
+	return lint_symbol_test(engine, compare, a, b);
 }
 
-static struct value compare_values(const struct engine *engine, struct state *state, struct value a,
-				   struct value b, enum compare compare)
+static struct value compare_values(struct engine *engine, struct state *state, struct value a, struct value b,
+				   enum compare compare)
 {
 	if (a.kind == VALUE_NUMBER && b.kind != VALUE_NUMBER) {
 		struct value t = a;
@@ -309,6 +339,11 @@ static struct value compare_values(const struct engine *engine, struct state *st
 		return number_value(holds(compare, a.number, b.number));
 	if (a.kind == VALUE_ADDRESS && b.kind == VALUE_ADDRESS)
 		return compare_addresses(engine, a, b, compare);
+	if (a.kind == VALUE_SYMBOL && b.kind == VALUE_SYMBOL) {
+		if (a.id == b.id && (compare == CMP_EQ || compare == CMP_NE))
+			return number_value(holds(compare, a.number, b.number));
+		return lint_symbol_test(engine, compare, a, b);
+	}
 	if (b.kind != VALUE_NUMBER)
 		return (struct value){0};
 	if (a.kind == VALUE_SYMBOL)
@@ -316,6 +351,9 @@ static struct value compare_values(const struct engine *engine, struct state *st
 				      .compare = (uint8_t)compare,
 				      .id = a.id,
 				      .number = b.number - a.number};
+	/* An element that is NULL, or not, says nothing of its array. */
+	if (a.kind == VALUE_ADDRESS && a.number == OFFSET_ANY && (compare == CMP_EQ || compare == CMP_NE))
+		return lint_symbol_test(engine, compare, a, b);
 	if (a.kind == VALUE_ADDRESS && b.number == 0 &&
 	    (compare == CMP_EQ || compare == CMP_NE || compare == CMP_UGT)) {
 		compare = compare == CMP_EQ ? CMP_EQ : CMP_NE;
@@ -339,11 +377,14 @@ static struct value arithmetic(struct engine *engine, struct frame *frame, struc
 {
 	if (a.kind == VALUE_NUMBER && b.kind == VALUE_NUMBER)
 		return number_value(compute(insn->op, a.number, b.number, insn->width));
-	if (insn->op == OP_ADD && a.kind == VALUE_NUMBER) {
+	bool either_way = insn->op == OP_ADD || insn->op == OP_OR || insn->op == OP_AND || insn->op == OP_XOR;
+	if (either_way && a.kind == VALUE_NUMBER) {
 		struct value t = a;
 		a = b;
 		b = t;
 	}
+	if (b.kind == VALUE_NUMBER && b.number == 0 && (insn->op == OP_OR || insn->op == OP_XOR))
+		return a;
 	bool sum = insn->op == OP_ADD || insn->op == OP_SUB;
 	int64_t by = insn->op == OP_SUB ? -b.number : b.number;
 	if (sum && a.kind == VALUE_SYMBOL && b.kind == VALUE_NUMBER && by > -(1 << 30) && by < 1 << 30) {
@@ -360,7 +401,10 @@ static struct value arithmetic(struct engine *engine, struct frame *frame, struc
 	}
 	if (insn->op == OP_AND && b.kind == VALUE_NUMBER && b.number == 0)
 		return number_value(0);
-	return lint_symbol_anew(engine, state, lint_key(frame, insn, 3));
+	struct value result = lint_symbol_anew(engine, state, lint_key(frame, insn, 3));
+	if (insn->op == OP_OR && b.kind == VALUE_NUMBER && b.number != 0) /* some bit is set, whatever a is */
+		lint_fact_narrow(state, result.id, CMP_NE, 0);
+	return result;
 }
 
 bool lint_assume(struct engine *engine, struct state *state, struct value value, bool truth)
@@ -416,12 +460,15 @@ static bool eval_memory(struct engine *engine, struct frame *frame, struct state
 	case OP_STORE:
 		if (!lint_check_use(engine, frame, state, insn, second, b, "written through"))
 			return false;
+		if (a.kind != VALUE_NUMBER)
+			lint_check_barrier(engine, frame, state, insn, b);
 		lint_store(engine, frame, state, b, a, insn->size, insn);
 		return true;
 	case OP_COPY:
 		if (!lint_check_use(engine, frame, state, insn, first, a, "written through") ||
 		    !lint_check_use(engine, frame, state, insn, second, b, "read through"))
 			return false;
+		lint_check_barrier(engine, frame, state, insn, a);
 		copy_cells(engine, frame, state, insn, a, b);
 		return true;
 	case OP_FILL:
@@ -432,6 +479,7 @@ static bool eval_memory(struct engine *engine, struct frame *frame, struct state
 	default:
 		if (!lint_check_use(engine, frame, state, insn, first, a, "written through"))
 			return false;
+		lint_check_barrier(engine, frame, state, insn, a);
 		for (uint32_t i = 1; i < insn->n_operands; i++) {
 			struct value stored = lint_operand(engine, frame, operand_of(frame->body, insn, i));
 			if (stored.kind == VALUE_ADDRESS)
@@ -440,7 +488,7 @@ static bool eval_memory(struct engine *engine, struct frame *frame, struct state
 		if (a.kind == VALUE_ADDRESS)
 			lint_cells_lose(engine, state, a.id, a.number == OFFSET_ANY ? 0 : a.number,
 					a.number == OFFSET_ANY ? 0 : insn->size);
-		lint_set_result(engine, frame, state, insn, unknown_value(engine, frame, state, insn, 0, 1));
+		lint_set_result(frame, state, insn, unknown_value(engine, frame, state, insn, NO_THING, 1));
 		return true;
 	}
 }
@@ -463,8 +511,11 @@ static struct value eval_plain(struct engine *engine, struct frame *frame, struc
 			       const struct insn *insn, struct value a, struct value b)
 {
 	switch (insn->op) {
-	case OP_OFFSET: return offset_of(insn, a);
-	case OP_SAME: return a;
+	case OP_OFFSET:
+	case OP_SAME:
+		if (insn->type != NULL && engine->program->n_barriered > 0)
+			lint_barrier_named(engine, state, a, insn->type);
+		return insn->op == OP_OFFSET ? offset_of(insn, a) : a;
 	case OP_TRUNCATE:
 		if (a.kind == VALUE_NUMBER)
 			return number_value(cut(a.number, insn->width, true));
@@ -476,7 +527,8 @@ static struct value eval_plain(struct engine *engine, struct frame *frame, struc
 	case OP_SELECT:
 		return eval_select(engine, state, a, b,
 				   lint_operand(engine, frame, operand_of(frame->body, insn, 2)));
-	case OP_EXTRACT: return insn->pointer ? a : (struct value){0};
+	case OP_EXTRACT: /* a struct in registers is known by its first word only */
+		return insn->pointer && insn->offset == 0 ? a : (struct value){0};
 	case OP_ADD:
 	case OP_SUB:
 	case OP_MUL:
@@ -526,7 +578,7 @@ bool lint_eval(struct engine *engine, struct frame *frame, struct state *state, 
 		result = eval_plain(engine, frame, state, insn, a, b);
 	}
 	if (result.kind == VALUE_UNKNOWN && (insn->pointer || insn->width != 0))
-		result = unknown_value(engine, frame, state, insn, 0, 2);
-	lint_set_result(engine, frame, state, insn, result);
+		result = unknown_value(engine, frame, state, insn, NO_THING, 2);
+	lint_set_result(frame, state, insn, result);
 	return true;
 }

@@ -41,16 +41,20 @@ const struct check lint_checks[CHECK_COUNT] = {
 					"Allocation and look-up can fail.", 690, true},
 	[CHECK_LEAK] = {"leak", "an object is neither released nor handed on",
 			"Nobody can release it any more.", 401, true},
-	[CHECK_ITERATOR_AFTER_CHANGE] = {"iterator-after-change",
-					 "an iterator of a strict map is used after the map changed",
-					 "The map was made with strict_iteration; this stops the program.", 0,
-					 true},
+	[CHECK_ITERATOR_AFTER_CHANGE] =
+		{"iterator-after-change",
+		 "an iterator of a strict map, or a scan, is used after the map changed",
+		 "A map made with strict_iteration, and every scan, stops the program then.", 0, true},
 	[CHECK_PUT_WITHOUT_RESET] = {"put-without-reset", "an object goes back to its pool without a reset",
 				     "The next user finds what the last one left.", 0, true},
+	[CHECK_MISSING_BARRIER] =
+		{"missing-barrier", "a pointer is stored into a barriered object without the barrier",
+		 "A collection that is running does not see it, and frees what it points to.", 416, true},
 	[CHECK_UNLOCKED_SHARING] = {"unlocked-sharing",
 				    "a container is used by several threads without its lock",
 				    "Two writers, or a reader beside a writer, destroy it.", 362, true},
-	[CHECK_CONTRACT_BROKEN] = {"contract-broken", "a function does not do what its row promises",
+	[CHECK_CONTRACT_BROKEN] = {"contract-broken",
+				   "a function does not do what its declaration or its row promises",
 				   "Callers release or keep objects by that promise.", 0, false},
 	[CHECK_BANNED_FUNCTION] = {"banned-function", "a function that cannot be used safely",
 				   "It writes without knowing how much room there is.", 676, false},
@@ -75,6 +79,30 @@ struct finding *lint_finding_add(struct findings *findings, enum check_id check,
 	finding->message = lint_region_text(&findings->region, text, strlen(text));
 	finding->function = "";
 	return finding;
+}
+
+static bool told_at(const struct findings *findings, const struct finding *call)
+{
+	for (size_t i = 0; i < findings->n; i++) {
+		const struct finding *other = &findings->items[i];
+		if (other != call && other->check == call->check && other->file == call->related_file &&
+		    other->line == call->related_line)
+			return true;
+	}
+	return false;
+}
+
+void lint_findings_fold(struct findings *findings)
+{
+	size_t kept = 0;
+	bool *folded = lint_calloc(findings->n, sizeof *folded);
+	for (size_t i = 0; i < findings->n; i++)
+		folded[i] = findings->items[i].in_call && told_at(findings, &findings->items[i]);
+	for (size_t i = 0; i < findings->n; i++)
+		if (!folded[i])
+			findings->items[kept++] = findings->items[i];
+	findings->n = kept;
+	free(folded);
 }
 
 void lint_note_add(struct findings *findings, uint32_t file, uint32_t line, const char *format, ...)

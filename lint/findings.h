@@ -33,6 +33,7 @@ enum check_id {
 	CHECK_LEAK,
 	CHECK_ITERATOR_AFTER_CHANGE,
 	CHECK_PUT_WITHOUT_RESET,
+	CHECK_MISSING_BARRIER,
 	CHECK_UNLOCKED_SHARING,
 	CHECK_CONTRACT_BROKEN,
 	CHECK_BANNED_FUNCTION,
@@ -49,6 +50,7 @@ struct finding {
 	const char *function;
 	uint32_t related_file, related_line; /* 0: none */
 	const char *related;
+	bool in_call;		/* the related place is the mistake itself, in a function that was called */
 	const char *suppressed; /* the reason in the source, or NULL */
 	bool in_baseline;
 };
@@ -72,6 +74,8 @@ struct finding *lint_finding_add(struct findings *findings, enum check_id check,
 	__attribute__((format(printf, 6, 7)));
 void lint_note_add(struct findings *findings, uint32_t file, uint32_t line, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* Takes out what is told of the same mistake at a call and, by itself, where it is made. After the last root. */
+void lint_findings_fold(struct findings *findings);
 void lint_findings_clear(struct findings *findings);
 
 #endif

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "annotations.h"
 #include "cache.h"
 #include "decode.h"
 
@@ -146,6 +147,46 @@ static bool load_bitcode(struct program *program, struct job *job, const char *b
 	return ok;
 }
 
+/* The next name of a make rule, with its escapes undone, or NULL at the end. Moves `at` on. */
+static char *next_dependency(char **at)
+{
+	char *in = *at;
+	while (*in == ' ' || *in == '\n' || (*in == '\\' && in[1] == '\n'))
+		in += *in == '\\' ? 2 : 1;
+	if (*in == '\0')
+		return NULL;
+	char *name = in, *out = in;
+	while (*in != '\0' && *in != ' ' && *in != '\n') {
+		if ((*in == '\\' && in[1] == ' ') || (*in == '$' && in[1] == '$'))
+			in++;
+		*out++ = *in++;
+	}
+	*at = *in == '\0' ? in : in + 1;
+	*out = '\0';
+	return name;
+}
+
+/* `rule` is what clang wrote for make. Names are relative to where clang ran. */
+static void note_inputs(struct region *region, struct job *job, char *rule)
+{
+	char *at = rule != NULL ? strchr(rule, ':') : NULL;
+	const char **inputs = NULL;
+	size_t capacity = 0;
+	job->n_inputs = 0;
+	if (at != NULL)
+		at++;
+	for (char *name; at != NULL && (name = next_dependency(&at)) != NULL;) {
+		inputs = lint_grow(inputs, &capacity, job->n_inputs + 1, sizeof *inputs);
+		inputs[job->n_inputs++] = name[0] != '/' && job->directory != NULL
+						  ? lint_region_format(region, "%s/%s", job->directory, name)
+						  : lint_region_text(region, name, strlen(name));
+	}
+	job->inputs = lint_region_alloc(region, (job->n_inputs + 1) * sizeof *inputs);
+	if (job->n_inputs > 0)
+		memcpy(job->inputs, inputs, job->n_inputs * sizeof *inputs);
+	free(inputs);
+}
+
 static void finish(struct program *program, struct running *running, const char *cache)
 {
 	int status = 0;
@@ -157,17 +198,17 @@ static void finish(struct program *program, struct running *running, const char 
 		job->state = JOB_FAILED;
 		job->said = read_text(running->messages);
 	} else {
+		char *dependencies = read_text(running->dependencies);
+		note_inputs(&program->region, job, dependencies);
+		free(dependencies);
 		struct stat info;
 		fstat(running->output, &info);
 		size_t size = (size_t)info.st_size;
 		char *bytes = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, running->output, 0) : NULL;
 		if (load_bitcode(program, job, bytes != MAP_FAILED ? bytes : NULL,
 				 bytes != MAP_FAILED ? size : 0) &&
-		    cache != NULL) {
-			char *dependencies = read_text(running->dependencies);
-			lint_cache_put(cache, job, dependencies, bytes, size);
-			free(dependencies);
-		}
+		    cache != NULL)
+			lint_cache_put(cache, job, bytes, size);
 		if (bytes != NULL && bytes != MAP_FAILED)
 			munmap(bytes, size);
 	}
@@ -179,7 +220,7 @@ static void finish(struct program *program, struct running *running, const char 
 static bool from_cache(struct program *program, struct job *job, const char *cache)
 {
 	size_t size;
-	char *bytes = cache != NULL ? lint_cache_get(cache, job, &size) : NULL;
+	char *bytes = cache != NULL ? lint_cache_get(cache, &program->region, job, &size) : NULL;
 	if (bytes == NULL)
 		return false;
 	job->from_cache = load_bitcode(program, job, bytes, size);
@@ -202,9 +243,8 @@ int lint_front_load(struct program *program, struct job_list *list, const char *
 	for (size_t i = 0; i < list->n || n_running > 0;) {
 		if (i < list->n && list->jobs[i].flags == NULL)
 			list->jobs[i].flags = list->common;
-		if (i < list->n && list->jobs[i].state != JOB_READY) {
-			i++;
-		} else if (i < list->n && n_running == 0 && from_cache(program, &list->jobs[i], cache)) {
+		if (i < list->n && (list->jobs[i].state != JOB_READY ||
+				    (n_running == 0 && from_cache(program, &list->jobs[i], cache)))) {
 			i++;
 		} else if (i < list->n && n_running < width && error == 0) {
 			error = start(&list->jobs[i], &running[(first + n_running) % width]);
@@ -224,8 +264,13 @@ int lint_front_load(struct program *program, struct job_list *list, const char *
 			 clang_name(), strerror(error));
 		return -1;
 	}
-	for (size_t i = 0; i < list->n; i++)
+	for (size_t i = 0; i < list->n; i++) {
 		loaded += list->jobs[i].state == JOB_LOADED;
+		for (size_t f = 0; list->jobs[i].state == JOB_LOADED && f < list->jobs[i].n_inputs; f++)
+			lint_annotations_read(program, list->jobs[i].inputs[f]);
+	}
+	if (cache != NULL)
+		lint_cache_trim(cache, CACHE_MAX);
 	lint_program_finish(program);
 	return loaded;
 }

@@ -21,7 +21,9 @@ struct job {
 	const char *directory; /* where clang runs; NULL: here */
 	const char **flags;    /* -I, -D and the like; NULL-ended */
 	enum job_state state;
-	char *said; /* clang's own words */
+	char *said;	     /* clang's own words */
+	const char **inputs; /* every file that clang read for it; n_inputs of them */
+	size_t n_inputs;
 	bool from_cache;
 	double seconds; /* of clang */
 };

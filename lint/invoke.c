@@ -30,6 +30,16 @@ static_assert(offsetof(struct neap_hmap_iter, key) == offsetof(struct neap_map_i
 		      offsetof(struct neap_hmap_iter, value) == offsetof(struct neap_map_iter, value),
 	      "both kinds of iterator begin with key and value");
 
+/* struct neap_pool_type, as neap/pool.h has it. */
+#define POOL_CREATE_OFFSET 8
+#define POOL_RESET_OFFSET  24
+#if __has_include("neap/pool.h")
+#	include "neap/pool.h"
+static_assert(offsetof(struct neap_pool_type, create) == POOL_CREATE_OFFSET &&
+		      offsetof(struct neap_pool_type, reset) == POOL_RESET_OFFSET,
+	      "the analysis reads types of pools as neap/pool.h lays them out");
+#endif
+
 struct invocation {
 	struct engine *engine;
 	struct frame *frame;
@@ -140,7 +150,7 @@ static struct value borrow(const struct invocation *v, struct state *state, stru
 	if (container.kind == VALUE_ADDRESS)
 		v->engine->things[value.id].parent = container.id;
 	else
-		v->engine->things[value.id].parent = UINT32_MAX;
+		v->engine->things[value.id].parent = NO_THING;
 	lint_trait(state, value.id)->null = maybe_null ? NULLNESS_MAYBE : NULLNESS_NOT;
 	return value;
 }
@@ -153,6 +163,7 @@ static void iterate(const struct invocation *v, struct state *state, int i, int 
 	struct trait *trait = lint_trait(state, iterator.id);
 	trait->iterates = v->args[container].id + 1;
 	trait->change = CHANGE_NONE;
+	trait->scans = v->effects->args[i].scans;
 }
 
 static void step(const struct invocation *v, struct state *state, int i)
@@ -226,7 +237,8 @@ static void apply_argument(const struct invocation *v, struct state *state, int 
 		lint_check_release(v->engine, v->frame, state, v->insn, argument(v, (uint32_t)i), value,
 				   arg->family);
 	if (arg->put_pool >= 0)
-		lint_check_pool_put(v->engine, v->frame, state, v->insn, argument(v, (uint32_t)i), value);
+		lint_check_pool_put(v->engine, v->frame, state, v->insn, argument(v, (uint32_t)i), value,
+				    v->args[arg->put_pool]);
 	if (value.kind != VALUE_ADDRESS)
 		return;
 	if (arg->frees)
@@ -244,13 +256,15 @@ static void apply_argument(const struct invocation *v, struct state *state, int 
 		step(v, state, i);
 	if (arg->resets)
 		lint_trait(state, value.id)->change = CHANGE_CLEAR;
-	bool kept = arg->heap == 0 || arg->keeps;
+	/* A result that may be the argument, by a summary: not surely, so the caller may or may not own it now. */
+	bool given_back = arg->result == 0 && (v->insn->result_stored || !is_row(v));
+	bool kept = arg->heap == 0 || arg->keeps || given_back;
 	for (int j = 0; j < ARGS_MAX; j++)
 		kept |= arg->into[j] == 0;
 	if (kept)
 		lint_escape_thing(v->engine, state, value.id);
 	/* The content of an argument that goes somewhere: what its cells point to can be reached from there. */
-	bool content_kept = arg->heap > 0;
+	bool content_kept = arg->heap > 0 || (arg->result > 0 && v->insn->result_stored);
 	for (int j = 0; j < ARGS_MAX; j++)
 		content_kept |= arg->into[j] > 0;
 	for (size_t c = 0; content_kept && c < state->n_cells; c++)
@@ -267,7 +281,11 @@ static struct value result_of(const struct invocation *v, struct state *state)
 	const struct effects *effects = v->effects;
 	if (effects != NULL && effects->makes != NULL && v->insn->pointer) {
 		struct value value = new_thing(v, state, THING_NEW, effects->makes, 0);
-		lint_trait(state, value.id)->null = effects->maybe_null ? NULLNESS_MAYBE : NULLNESS_NOT;
+		struct trait *trait = lint_trait(state, value.id);
+		trait->null = effects->maybe_null ? NULLNESS_MAYBE : NULLNESS_NOT;
+		trait->owned &= !effects->collected;
+		if (effects->typed >= 0 && (uint32_t)effects->typed < v->n_args)
+			lint_barrier_made(v->engine, state, value, v->args[effects->typed]);
 		return value;
 	}
 	if (effects != NULL && effects->borrows >= 0 && (uint32_t)effects->borrows < v->n_args)
@@ -300,6 +318,19 @@ static void note_strict(const struct invocation *v, struct state *state, struct 
 		lint_trait(state, map.id)->strict = true;
 }
 
+/* A pool whose type says how to make an object and not how to reset one. */
+static void note_pool(const struct invocation *v, struct state *state, struct value pool)
+{
+	int8_t described_by = v->effects->pools;
+	struct value create, reset;
+	if (described_by < 0 || (uint32_t)described_by >= v->n_args)
+		return;
+	if (lint_peek(v->engine, state, v->args[described_by], POOL_CREATE_OFFSET, &create) &&
+	    lint_peek(v->engine, state, v->args[described_by], POOL_RESET_OFFSET, &reset))
+		lint_trait(state, pool.id)->no_reset =
+			create.kind == VALUE_ADDRESS && reset.kind == VALUE_NUMBER && reset.number == 0;
+}
+
 /* realloc and its like: on failure NULL, and the old object is as it was. */
 static struct state *failed_twin(const struct invocation *v, const struct state *state)
 {
@@ -322,8 +353,10 @@ static void apply(const struct invocation *v, struct state *state, struct state_
 	if (!is_row(v))
 		havoc_globals(v->engine, state);
 	state->result = result_of(v, state);
+	state->tried |= v->effects->makes != NULL && v->effects->maybe_null;
 	if (v->effects->makes != NULL && state->result.kind == VALUE_ADDRESS) {
 		note_strict(v, state, state->result);
+		note_pool(v, state, state->result);
 		if (failed != NULL)
 			lint_trait(state, state->result.id)->null = NULLNESS_NOT;
 	}

@@ -25,7 +25,8 @@ static bool null_must_agree(const struct engine *engine, uint32_t thing)
 static bool same_trait(const struct engine *engine, const struct trait *a, const struct trait *b, bool loose)
 {
 	if (a->life != b->life || a->owned != b->owned || a->iterates != b->iterates ||
-	    a->change != b->change || a->strict != b->strict)
+	    a->change != b->change || a->scans != b->scans || a->strict != b->strict ||
+	    a->no_reset != b->no_reset)
 		return false;
 	return a->null == b->null || (!null_must_agree(engine, a->thing) &&
 				      (loose || a->null != NULLNESS_NULL || b->null != NULLNESS_NOT));
@@ -68,7 +69,14 @@ static bool same_thing(const struct value *a, const struct value *b)
 	return names_thing(a) && names_thing(b) && a->id == b->id;
 }
 
-static bool cells_agree(struct state *s, struct state *t, bool loose)
+/* The address of a local, kept where it may outlive its function: a rule asks for it at the return. */
+static bool holds_local(const struct engine *engine, uint32_t holder, const struct value *value)
+{
+	return names_thing(value) && engine->things[value->id].kind == THING_LOCAL &&
+	       engine->things[holder].kind != THING_LOCAL;
+}
+
+static bool cells_agree(const struct engine *engine, struct state *s, struct state *t, bool loose)
 {
 	const struct value nothing = {0};
 	size_t i = 0, j = 0;
@@ -80,7 +88,9 @@ static bool cells_agree(struct state *s, struct state *t, bool loose)
 		bool second = a == NULL || (b != NULL && (b->thing < a->thing ||
 							  (b->thing == a->thing && b->offset <= a->offset)));
 		const struct value *x = first ? &a->value : &nothing, *y = second ? &b->value : &nothing;
-		if (!same_value(x, y) && !same_thing(x, y) && !may_forget(s, t, x, y, loose))
+		if (!same_value(x, y) && !same_thing(x, y) &&
+		    (!may_forget(s, t, x, y, loose) ||
+		     holds_local(engine, first ? a->thing : b->thing, first ? x : y)))
 			return false;
 		i += first;
 		j += second;
@@ -88,14 +98,19 @@ static bool cells_agree(struct state *s, struct state *t, bool loose)
 	return true;
 }
 
-static void merge_cells(struct state *into, struct state *from)
+static void merge_cells(struct state *into, const struct state *from)
 {
-	size_t kept = 0;
+	size_t kept = 0, j = 0;
 	for (size_t i = 0; i < into->n_cells; i++) {
 		struct cell cell = into->cells[i];
-		const struct value *other = lint_cell_find(from, cell.thing, cell.offset);
-		if (other == NULL)
+		while (j < from->n_cells &&
+		       (from->cells[j].thing < cell.thing ||
+			(from->cells[j].thing == cell.thing && from->cells[j].offset < cell.offset)))
+			j++;
+		if (j == from->n_cells || from->cells[j].thing != cell.thing ||
+		    from->cells[j].offset != cell.offset)
 			continue;
+		const struct value *other = &from->cells[j].value;
 		if (same_thing(&cell.value, other) && cell.value.number != other->number)
 			cell.value.number = OFFSET_ANY;
 		else if (!same_value(&cell.value, other))
@@ -108,11 +123,18 @@ static void merge_cells(struct state *into, struct state *from)
 
 static void merge_traits(struct state *into, struct state *from)
 {
-	for (size_t i = 0; i < from->n_traits; i++)
-		lint_trait(into, from->traits[i].thing);
-	for (size_t i = 0; i < into->n_traits; i++) {
+	for (size_t i = 0, j = 0; i < from->n_traits; i++) {
+		while (j < into->n_traits && into->traits[j].thing < from->traits[i].thing)
+			j++;
+		if (j == into->n_traits || into->traits[j].thing != from->traits[i].thing)
+			lint_trait(into, from->traits[i].thing);
+	}
+	for (size_t i = 0, j = 0; i < into->n_traits; i++) {
 		struct trait *trait = &into->traits[i];
-		const struct trait *other = lint_trait_find(from, trait->thing);
+		while (j < from->n_traits && from->traits[j].thing < trait->thing)
+			j++;
+		bool found = j < from->n_traits && from->traits[j].thing == trait->thing;
+		const struct trait *other = found ? &from->traits[j] : NULL;
 		if (other == NULL || other->null != trait->null)
 			trait->null = NULLNESS_UNKNOWN;
 		trait->escaped |= other != NULL && other->escaped;
@@ -120,20 +142,21 @@ static void merge_traits(struct state *into, struct state *from)
 		trait->always_read &= other != NULL && other->always_read;
 		trait->checked |= other != NULL && other->checked;
 		trait->tested |= other != NULL && other->tested;
+		if (other != NULL && other->barriered != 0)
+			trait->barriered = other->barriered;
 	}
 }
 
 static void merge_facts(struct state *into, const struct state *from)
 {
-	size_t kept = 0;
+	size_t kept = 0, j = 0;
 	for (size_t i = 0; i < into->n_facts; i++) {
 		struct fact fact = into->facts[i];
-		const struct fact *other = NULL;
-		for (size_t j = 0; j < from->n_facts && other == NULL; j++)
-			if (from->facts[j].symbol == fact.symbol)
-				other = &from->facts[j];
-		if (other == NULL)
+		while (j < from->n_facts && from->facts[j].symbol < fact.symbol)
+			j++;
+		if (j == from->n_facts || from->facts[j].symbol != fact.symbol)
 			continue;
+		const struct fact *other = &from->facts[j];
 		fact.low = fact.low < other->low ? fact.low : other->low;
 		fact.high = fact.high > other->high ? fact.high : other->high;
 		fact.has_except &= other->has_except && other->except == fact.except;
@@ -142,18 +165,23 @@ static void merge_facts(struct state *into, const struct state *from)
 	into->n_facts = kept;
 }
 
-static const struct kept *kept_find(const struct state *state, const struct kept *like)
+/* The entry of `state` like `like`, from index `*at` on, which moves up: both lists are sorted. */
+static const struct kept *kept_find(const struct state *state, const struct kept *like, size_t *at)
 {
-	for (size_t i = 0; i < state->n_kept; i++)
-		if (state->kept[i].insn == like->insn && state->kept[i].depth == like->depth)
-			return &state->kept[i];
-	return NULL;
+	while (*at < state->n_kept &&
+	       (state->kept[*at].depth < like->depth ||
+		(state->kept[*at].depth == like->depth && state->kept[*at].insn < like->insn)))
+		++*at;
+	bool found = *at < state->n_kept && state->kept[*at].depth == like->depth &&
+		     state->kept[*at].insn == like->insn;
+	return found ? &state->kept[*at] : NULL;
 }
 
 static bool kept_agree(struct state *s, struct state *t, bool loose)
 {
+	size_t at = 0;
 	for (size_t i = 0; i < s->n_kept; i++) {
-		const struct kept *other = kept_find(t, &s->kept[i]);
+		const struct kept *other = kept_find(t, &s->kept[i], &at);
 		if (other != NULL && !same_value(&other->value, &s->kept[i].value) &&
 		    !may_forget(s, t, &s->kept[i].value, &other->value, loose))
 			return false;
@@ -163,9 +191,14 @@ static bool kept_agree(struct state *s, struct state *t, bool loose)
 
 static void merge_kept(struct state *into, const struct state *from)
 {
+	size_t at = 0;
 	for (size_t i = 0; i < into->n_kept; i++) {
-		const struct kept *other = kept_find(from, &into->kept[i]);
-		if (other == NULL || !same_value(&other->value, &into->kept[i].value))
+		const struct kept *other = kept_find(from, &into->kept[i], &at);
+		if (other != NULL && same_value(&other->value, &into->kept[i].value))
+			continue;
+		if (other != NULL && same_thing(&other->value, &into->kept[i].value))
+			into->kept[i].value.number = OFFSET_ANY;
+		else
 			into->kept[i].value = (struct value){0};
 	}
 }
@@ -183,7 +216,7 @@ static bool loops_agree(const struct state *s, const struct state *t)
 bool lint_merge(struct engine *engine, struct state *into, const struct state *from_const, bool loose)
 {
 	struct state *from = (struct state *)from_const; /* looked up in, not changed */
-	if (!traits_agree(engine, into, from, loose) || !cells_agree(into, from, loose) ||
+	if (!traits_agree(engine, into, from, loose) || !cells_agree(engine, into, from, loose) ||
 	    !kept_agree(into, from, loose) || (!loose && !loops_agree(into, from)))
 		return false;
 	merge_cells(into, from);
@@ -191,6 +224,7 @@ bool lint_merge(struct engine *engine, struct state *into, const struct state *f
 	merge_facts(into, from);
 	merge_kept(into, from);
 	into->locks = into->locks < from->locks ? into->locks : from->locks;
+	into->tried |= from->tried;
 	into->iterated |= from->iterated;
 	for (size_t i = 0; i < into->n_loops; i++)
 		for (size_t j = 0; j < from->n_loops; j++)

@@ -5,6 +5,7 @@
  * calls, and functions that call each other (a component) stand together, marked recursive.
  * Credit: R. Tarjan, Depth-first search and linear graph algorithms, 1972, made iterative.
  */
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ static bool entry_is(const struct program *program, uint32_t entry, const char *
 {
 	const char *have;
 	uint32_t have_owner;
+	assert((entry & IS_GLOBAL) ? program->globals != NULL : program->functions != NULL);
 	if (entry & IS_GLOBAL) {
 		const struct global *global = &program->globals[(entry & ~IS_GLOBAL) - 1];
 		have = global->name;
@@ -109,11 +111,49 @@ struct global *lint_global_named(struct program *program, uint32_t unit, const c
 	return global;
 }
 
+/* Takes "." and "..", and doubled slashes, out of an absolute path. */
+static void tidy_path(char *path)
+{
+	char *out = path, *at = path;
+	while (*at != '\0') {
+		size_t len = strcspn(at + 1, "/") + 1; /* "/name" */
+		if (len == 3 && at[1] == '.' && at[2] == '.') {
+			while (out > path && *--out != '/')
+				;
+		} else if (len > 1 && !(len == 2 && at[1] == '.')) {
+			memmove(out, at, len);
+			out += len;
+		}
+		at += len;
+	}
+	if (out == path)
+		*out++ = '/';
+	*out = '\0';
+}
+
+/* What reports call a file: relative to the current folder when it is below it, so that a report or a baseline means the
+ * same on another machine; absolute otherwise.
+ */
+static const char *shown_path(struct program *program, const char *directory, const char *name)
+{
+	if (program->folder == NULL) {
+		char *here = getcwd(NULL, 0);
+		program->folder = here != NULL ? lint_region_text(&program->region, here, strlen(here)) : "";
+		free(here);
+	}
+	bool absolute = name[0] == '/';
+	const char *base = directory != NULL && directory[0] == '/' ? directory : program->folder;
+	char *path = lint_region_format(&program->region, "%s%s%s", absolute ? "" : base, absolute ? "" : "/",
+					name);
+	tidy_path(path);
+	size_t len = strlen(program->folder);
+	bool below = len > 1 && strncmp(path, program->folder, len) == 0 && path[len] == '/';
+	return below ? path + len + 1 : path;
+}
+
 uint32_t lint_file_named(struct program *program, const char *directory, const char *name)
 {
-	char *path = name[0] == '/' || directory == NULL || directory[0] == '\0'
-			     ? lint_region_text(&program->region, name, strlen(name))
-			     : lint_region_format(&program->region, "%s/%s", directory, name);
+	const char *path = shown_path(program, directory, name);
 	for (size_t i = program->n_files; i-- > 0;)
 		if (strcmp(program->files[i].path, path) == 0)
 			return (uint32_t)i;
@@ -161,7 +201,7 @@ const char *lint_source_line(struct program *program, uint32_t file, uint32_t li
 	struct source_file *source = &program->files[file];
 	if (source->text == NULL && !source->missing)
 		load_source(program, source);
-	return line == 0 || line > source->n_lines ? NULL : source->lines[line - 1];
+	return line == 0 || line > source->n_lines || source->lines == NULL ? NULL : source->lines[line - 1];
 }
 
 const struct function *lint_callee(const struct program *program, const struct body *body,
@@ -268,6 +308,14 @@ static void order_functions(struct program *program)
 	free(frames);
 }
 
+int64_t lint_initial_number(const struct global *global, int64_t offset)
+{
+	for (uint32_t i = 0; i < global->n_initials; i++)
+		if (global->initials[i].offset == offset && global->initials[i].value.kind == OPERAND_INT)
+			return global->initials[i].value.number;
+	return 0;
+}
+
 /* --- Facts about globals ---------------------------------------------------------------------------------- */
 
 /* An address of a global that does anything but be read through may be written through. */
@@ -311,6 +359,9 @@ void lint_program_clear(struct program *program)
 	free(program->functions);
 	free(program->globals);
 	free(program->files);
+	free(program->barriered);
+	free(program->annotations);
+	free(program->read);
 	free(program->names);
 	lint_region_clear(&program->region);
 	memset(program, 0, sizeof *program);

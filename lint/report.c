@@ -75,14 +75,29 @@ void lint_print_json(struct program *program, const struct findings *findings, F
 
 /* --- SARIF ---------------------------------------------------------------------------------------------------------- */
 
+/* The path as part of a URI: what has a meaning there is written as %XX. In `region`. */
+static const char *uri_text(struct region *region, const char *path)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+	char *text = lint_region_alloc(region, strlen(path) * 3 + 1), *out = text;
+	for (; *path != '\0'; path++)
+		if (strchr(plain, *path) != NULL)
+			*out++ = *path;
+		else
+			out += snprintf(out, 4, "%%%02X", (unsigned)(unsigned char)*path);
+	return text;
+}
+
+/* Relative paths stand on SOURCES, which the run names, so that an editor on another machine can put its own there. */
 static json_t *sarif_place(struct program *program, uint32_t file, uint32_t line, unsigned column)
 {
 	json_t *region = json_pack("{s:i}", "startLine", (int)(line == 0 ? 1 : line));
 	if (column != 0)
 		json_object_set_new(region, "startColumn", json_integer(column));
-	const char *path = program->files[file].path;
-	json_t *uri = path[0] == '/' ? json_sprintf("file://%s", path) : json_string(path);
-	return json_pack("{s:{s:{s:o}, s:o}}", "physicalLocation", "artifactLocation", "uri", uri, "region",
+	const char *path = program->files[file].path, *uri = uri_text(&program->region, path);
+	json_t *artifact = path[0] == '/' ? json_pack("{s:o}", "uri", json_sprintf("file://%s", uri))
+					  : json_pack("{s:s, s:s}", "uri", uri, "uriBaseId", "SOURCES");
+	return json_pack("{s:{s:o, s:o}}", "physicalLocation", "artifactLocation", artifact, "region",
 			 region);
 }
 
@@ -126,9 +141,12 @@ void lint_print_sarif(struct program *program, const struct findings *findings, 
 						       "text", findings->notes[i].text, "locations",
 						       sarif_place(program, findings->notes[i].file,
 								   findings->notes[i].line, 0)));
-	json_t *run = json_pack("{s:{s:{s:s, s:s, s:o}}, s:o, s:[{s:b, s:o}]}", "tool", "driver", "name",
-				"neap lint", "version", neap_version(), "rules", rules, "results", results,
-				"invocations", "executionSuccessful", 1, "toolExecutionNotifications", notes);
+	const char *folder = program->folder != NULL ? uri_text(&program->region, program->folder) : "";
+	json_t *run = json_pack("{s:{s:{s:s, s:s, s:o}}, s:{s:{s:o}}, s:o, s:[{s:b, s:o}]}", "tool", "driver",
+				"name", "neap lint", "version", neap_version(), "rules", rules,
+				"originalUriBaseIds", "SOURCES", "uri", json_sprintf("file://%s/", folder),
+				"results", results, "invocations", "executionSuccessful", 1,
+				"toolExecutionNotifications", notes);
 	json_t *root =
 		json_pack("{s:s, s:s, s:[o]}", "$schema", "https://json.schemastore.org/sarif-2.1.0.json",
 			  "version", "2.1.0", "runs", run);

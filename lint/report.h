@@ -14,6 +14,12 @@ void lint_findings_sort(struct program *program, struct findings *findings);
  */
 void lint_findings_suppress(struct program *program, struct findings *findings);
 
+/* The reason of such a comment for `rule` on the line or the one above, in `region`: NULL when there is no comment, ""
+ * when it has no reason. `ret_line` is where it stands.
+ */
+const char *lint_answer_at(struct program *program, struct region *region, uint32_t file, uint32_t line,
+			   const char *rule, uint32_t *ret_line);
+
 /* Marks findings that the file lists. 0, or -1 with `ret_error` set, to be freed. */
 int lint_baseline_read(struct program *program, struct findings *findings, const char *path,
 		       char **ret_error);

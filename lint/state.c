@@ -4,31 +4,59 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct state *lint_state_new(void)
+struct state *lint_state_new(struct state_pool *pool)
 {
-	return lint_calloc(1, sizeof(struct state));
+	struct state *state = pool->idle;
+	if (state == NULL) {
+		state = lint_calloc(1, sizeof *state);
+		state->pool = pool;
+		return state;
+	}
+	pool->idle = state->next;
+	struct state had = *state;
+	*state = (struct state){.pool = pool,
+				.cells = had.cells,
+				.traits = had.traits,
+				.facts = had.facts,
+				.kept = had.kept,
+				.loops = had.loops,
+				.cap_cells = had.cap_cells,
+				.cap_traits = had.cap_traits,
+				.cap_facts = had.cap_facts,
+				.cap_kept = had.cap_kept,
+				.cap_loops = had.cap_loops};
+	return state;
 }
 
-static void *copy_array(const void *array, size_t n, size_t item, size_t *capacity)
+/* `n` items of `from` to `to`, which has room for `capacity` and is what is returned, or grown. */
+static void *copy_array(void *to, size_t *capacity, const void *from, size_t n, size_t item)
 {
-	*capacity = 0;
-	if (n == 0)
-		return NULL;
 	/* Room for a few more: nearly every copy is written to at once. */
-	void *copy = lint_grow(NULL, capacity, n + 4, item);
-	memcpy(copy, array, n * item);
-	return copy;
+	to = lint_grow(to, capacity, n + 4, item);
+	if (n > 0)
+		memcpy(to, from, n * item);
+	return to;
 }
 
 struct state *lint_state_copy(const struct state *state)
 {
-	struct state *copy = lint_calloc(1, sizeof *copy);
+	struct state *copy = lint_state_new(state->pool), had = *copy;
 	*copy = *state;
-	copy->cells = copy_array(state->cells, state->n_cells, sizeof *copy->cells, &copy->cap_cells);
-	copy->traits = copy_array(state->traits, state->n_traits, sizeof *copy->traits, &copy->cap_traits);
-	copy->facts = copy_array(state->facts, state->n_facts, sizeof *copy->facts, &copy->cap_facts);
-	copy->kept = copy_array(state->kept, state->n_kept, sizeof *copy->kept, &copy->cap_kept);
-	copy->loops = copy_array(state->loops, state->n_loops, sizeof *copy->loops, &copy->cap_loops);
+	copy->next = NULL;
+	copy->cap_cells = had.cap_cells;
+	copy->cap_traits = had.cap_traits;
+	copy->cap_facts = had.cap_facts;
+	copy->cap_kept = had.cap_kept;
+	copy->cap_loops = had.cap_loops;
+	copy->cells =
+		copy_array(had.cells, &copy->cap_cells, state->cells, state->n_cells, sizeof *copy->cells);
+	copy->traits = copy_array(had.traits, &copy->cap_traits, state->traits, state->n_traits,
+				  sizeof *copy->traits);
+	copy->facts =
+		copy_array(had.facts, &copy->cap_facts, state->facts, state->n_facts, sizeof *copy->facts);
+	copy->kept = copy_array(had.kept, &copy->cap_kept, state->kept, state->n_kept, sizeof *copy->kept);
+	copy->loops =
+		copy_array(had.loops, &copy->cap_loops, state->loops, state->n_loops, sizeof *copy->loops);
 	return copy;
 }
 
@@ -36,12 +64,22 @@ void lint_state_free(struct state *state)
 {
 	if (state == NULL)
 		return;
-	free(state->cells);
-	free(state->traits);
-	free(state->facts);
-	free(state->kept);
-	free(state->loops);
-	free(state);
+	state->next = state->pool->idle;
+	state->pool->idle = state;
+}
+
+void lint_state_pool_clear(struct state_pool *pool)
+{
+	while (pool->idle != NULL) {
+		struct state *state = pool->idle;
+		pool->idle = state->next;
+		free(state->cells);
+		free(state->traits);
+		free(state->facts);
+		free(state->kept);
+		free(state->loops);
+		free(state);
+	}
 }
 
 /* --- Cells ------------------------------------------------------------------------------------------------- */
@@ -130,12 +168,33 @@ struct trait *lint_trait(struct state *state, uint32_t thing)
 
 /* --- Facts ------------------------------------------------------------------------------------------------- */
 
+static size_t fact_place(const struct state *state, uint32_t symbol)
+{
+	size_t low = 0, high = state->n_facts;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (state->facts[middle].symbol < symbol)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 static struct fact *fact_find(const struct state *state, uint32_t symbol)
 {
-	for (size_t i = 0; i < state->n_facts; i++)
-		if (state->facts[i].symbol == symbol)
-			return &state->facts[i];
-	return NULL;
+	size_t at = fact_place(state, symbol);
+	return at < state->n_facts && state->facts[at].symbol == symbol ? &state->facts[at] : NULL;
+}
+
+static struct fact *fact_add(struct state *state, uint32_t symbol)
+{
+	size_t at = fact_place(state, symbol);
+	state->facts = lint_grow(state->facts, &state->cap_facts, state->n_facts + 1, sizeof *state->facts);
+	memmove(&state->facts[at + 1], &state->facts[at], (state->n_facts - at) * sizeof *state->facts);
+	state->n_facts++;
+	state->facts[at] = (struct fact){.symbol = symbol, .low = INT64_MIN, .high = INT64_MAX};
+	return &state->facts[at];
 }
 
 /* Unsigned comparisons are followed only where they mean the same as signed ones. */
@@ -174,12 +233,8 @@ bool lint_fact_narrow(struct state *state, uint32_t symbol, enum compare compare
 	if (lint_fact_decide(state, symbol, compare, number) == 0)
 		return false;
 	struct fact *fact = fact_find(state, symbol);
-	if (fact == NULL) {
-		state->facts =
-			lint_grow(state->facts, &state->cap_facts, state->n_facts + 1, sizeof *state->facts);
-		fact = &state->facts[state->n_facts++];
-		*fact = (struct fact){.symbol = symbol, .low = INT64_MIN, .high = INT64_MAX};
-	}
+	if (fact == NULL)
+		fact = fact_add(state, symbol);
 	if (compare == CMP_ULT && number > 0) { /* 0 <= x < number */
 		fact->low = fact->low < 0 ? 0 : fact->low;
 		compare = CMP_SLT;
@@ -203,6 +258,23 @@ bool lint_fact_narrow(struct state *state, uint32_t symbol, enum compare compare
 	default: break;
 	}
 	return fact->low <= fact->high;
+}
+
+/* --- Kept results ------------------------------------------------------------------------------------------ */
+
+void lint_kept_set(struct state *state, uint32_t depth, uint32_t insn, struct value value)
+{
+	size_t at = state->n_kept; /* mostly the newest, at the end */
+	while (at > 0 && (state->kept[at - 1].depth > depth ||
+			  (state->kept[at - 1].depth == depth && state->kept[at - 1].insn >= insn)))
+		at--;
+	if (at == state->n_kept || state->kept[at].depth != depth || state->kept[at].insn != insn) {
+		state->kept =
+			lint_grow(state->kept, &state->cap_kept, state->n_kept + 1, sizeof *state->kept);
+		memmove(&state->kept[at + 1], &state->kept[at], (state->n_kept - at) * sizeof *state->kept);
+		state->n_kept++;
+	}
+	state->kept[at] = (struct kept){insn, depth, value};
 }
 
 /* --- Renaming ---------------------------------------------------------------------------------------------- */
@@ -239,6 +311,8 @@ void lint_state_rename_symbol(struct state *state, uint32_t from, uint32_t to)
 {
 	rename_values(state, from, to, false);
 	struct fact *fact = fact_find(state, from);
-	if (fact != NULL)
-		*fact = state->facts[--state->n_facts];
+	if (fact == NULL)
+		return;
+	state->n_facts--;
+	memmove(fact, fact + 1, (state->n_facts - (size_t)(fact - state->facts)) * sizeof *fact);
 }

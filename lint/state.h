@@ -6,8 +6,8 @@
  *
  *     cells   (thing, offset) -> value     sorted; what is not there has not been looked at
  *     traits  thing -> life, nullness, ownership
- *     facts   symbol -> range of numbers
- *     kept    results of instructions that later blocks need
+ *     facts   symbol -> range of numbers                        sorted
+ *     kept    results of instructions that later blocks need    sorted by depth, then instruction
  *
  * Things and symbols are interned: the same instruction in the same call chain makes the same one on every path, which
  * is what lets two paths be compared and merged. When a loop makes one again, the older becomes a blurred twin.
@@ -33,6 +33,8 @@ struct value {
 	int64_t number; /* number, offset, addend of a symbol, right side of a test */
 };
 
+#define NO_THING UINT32_MAX
+
 enum thing_kind {
 	THING_LOCAL,
 	THING_NEW, /* made by a call and owned by the caller */
@@ -48,12 +50,15 @@ enum thing_kind {
 struct thing {
 	uint8_t kind;
 	uint64_t key;
-	uint32_t index;	    /* instruction, parameter, global, function */
-	uint32_t parent;    /* THING_LOADED: where it was loaded from; THING_BORROWED: the container */
-	int64_t offset;	    /* THING_LOADED: at which offset */
-	const char *family; /* THING_NEW */
+	uint32_t index; /* instruction, parameter, global, function */
+	uint32_t
+		parent; /* THING_LOADED: where its address was loaded from; THING_BORROWED: the container; NO_THING */
+	int64_t offset;			 /* THING_LOADED: at which offset */
+	const char *family;		 /* THING_NEW */
 	const struct function *function; /* THING_LOCAL, THING_NEW: where */
 	uint32_t depth;			 /* of calls, when it was made */
+	uint32_t mark;			 /* prune.c */
+	bool has_derived;		 /* some symbol is derived from its address */
 };
 
 enum life {
@@ -78,7 +83,10 @@ struct trait {
 	bool always_read;    /* ... on every way */
 	bool tested;	     /* nullness comes from a test in the source */
 	bool checked;	     /* ... in the root function itself */
+	bool no_reset;	     /* a pool that makes objects and does not reset them */
+	bool scans;	     /* an iterator whose map must not change meanwhile */
 	bool strict;	     /* a map that forbids changes while iterating */
+	uint8_t barriered;   /* 1 + index into program->barriered: what type the object has; 0: none */
 	uint8_t change;	     /* enum change: what happened to this container */
 	uint32_t iterates;   /* 1 + the container that this iterator is over */
 	uint32_t file, line; /* where its life ended, or its nullness began */
@@ -109,6 +117,8 @@ struct loop_count {
 };
 
 struct state {
+	struct state_pool *pool;
+	struct state *next; /* in the pool */
 	struct cell *cells;
 	struct trait *traits;
 	struct fact *facts;
@@ -118,13 +128,21 @@ struct state {
 		cap_loops;
 	uint32_t stamp;
 	uint32_t locks;	     /* held */
+	bool tried;	     /* something that can fail was asked for an object */
 	bool iterated;	     /* some loop has been around */
 	struct value result; /* of the function that has just returned */
 };
 
-struct state *lint_state_new(void);
+/* States that are not in use, with their arrays: a branch makes a state and a merge ends one, all the time. */
+struct state_pool {
+	struct state *idle;
+};
+struct state *lint_state_new(struct state_pool *pool);
 struct state *lint_state_copy(const struct state *state);
+/* Back to the pool that it came from. NULL is allowed. */
 void lint_state_free(struct state *state);
+/* Frees what is idle. */
+void lint_state_pool_clear(struct state_pool *pool);
 
 struct value *lint_cell_find(struct state *state, uint32_t thing, int64_t offset);
 void lint_cell_set(struct state *state, uint32_t thing, int64_t offset, struct value value);
@@ -134,6 +152,9 @@ void lint_cells_forget(struct state *state, uint32_t thing, int64_t offset, uint
 /* The trait of a thing, or NULL when it has the default; the second makes one. */
 struct trait *lint_trait_find(struct state *state, uint32_t thing);
 struct trait *lint_trait(struct state *state, uint32_t thing);
+
+/* Keeps the result of an instruction for later blocks of the frame at that depth. */
+void lint_kept_set(struct state *state, uint32_t depth, uint32_t insn, struct value value);
 
 /* Narrows a symbol; false when no number is left. */
 bool lint_fact_narrow(struct state *state, uint32_t symbol, enum compare compare, int64_t number);

@@ -90,6 +90,12 @@ void *lint_grow(void *array, size_t *capacity, size_t need, size_t item)
 uint64_t lint_hash(uint64_t hash, const void *bytes, size_t n)
 {
 	const unsigned char *at = bytes;
+	for (; n >= sizeof(uint64_t); at += sizeof(uint64_t), n -= sizeof(uint64_t)) {
+		uint64_t word;
+		memcpy(&word, at, sizeof word);
+		hash = (hash ^ word) * 0xff51afd7ed558ccdu;
+		hash ^= hash >> 32;
+	}
 	for (size_t i = 0; i < n; i++)
 		hash = (hash ^ at[i]) * 0x100000001b3u;
 	return hash;

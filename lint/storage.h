@@ -30,7 +30,9 @@ void *lint_grow(void *array, size_t *capacity, size_t need, size_t item);
 /* Like calloc; ends the command with a message when memory is refused. */
 void *lint_calloc(size_t n, size_t item);
 
-/* FNV-1a, 64 bits, continued from `hash` (start with LINT_HASH_START): for tables and content keys. */
+/* Continued from `hash` (start with LINT_HASH_START): for tables and content keys. Words of eight bytes by a multiplication
+ * and a fold, what is left as in FNV-1a. Not against an adversary.
+ */
 #define LINT_HASH_START 0xcbf29ce484222325u
 uint64_t lint_hash(uint64_t hash, const void *bytes, size_t n);
 

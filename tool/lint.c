@@ -1,10 +1,12 @@
-/* lint.c: `neap lint`: use after delete, double release, leaks and their like, found before the program runs. */
+/* lint.c: `neap lint`: use after delete, double release, leaks and their like, found before the program runs.
+ *
+ * Here: the help, and the choice between our own analysis (a module, lint_run.c) and gcc's (lint_gcc.c).
+ */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "command.h"
+#include "lint_module.h"
 
 static const char lint_help[] =
 	"usage: neap lint [OPTION...] PATH... [-- CLANG-FLAG...]\n"
@@ -20,7 +22,8 @@ static const char lint_help[] =
 	"  --api FILE              what functions without source do, one a line: see neap-lint(1)\n"
 	"  --baseline FILE         findings listed there are not told\n"
 	"  --write-baseline FILE   list the present ones there\n"
-	"  --cache FOLDER          keep compiled files by content\n"
+	"  --cache FOLDER          keep compiled files there instead of in ~/.cache/neap/lint\n"
+	"  --no-cache              keep nothing, use nothing that was kept\n"
 	"  --summaries             print what was found out about every function, in the form of --api\n"
 	"  --notes                 name every function of which less is known than it seems\n"
 	"  --no-banned             do not tell of banned functions\n"
@@ -34,259 +37,29 @@ static const char lint_help[] =
 	"\n"
 	"A comment answers a finding on its line or the next:  /* neap-lint: allow leak: freed at exit */\n"
 	"\n"
-	"Exit code: 0 nothing found, 1 findings, 2 usage, 4 some file was not analysed, 5 built without "
-	"LLVM.\n";
+	"Exit code: 0 nothing found, 1 findings, 2 usage, 4 some file was not analysed, 5 no module, or "
+	"no clang.\n";
 
-static bool lint_compiler_flag(const char *word)
+static bool has_word(int argc, char **argv, const char *word)
 {
-	return strncmp(word, "-I", 2) == 0 || strncmp(word, "-D", 2) == 0 || strncmp(word, "-U", 2) == 0 ||
-	       strncmp(word, "-std=", 5) == 0;
-}
-
-int run_gcc_lint(int argc, char **argv, bool (*is_flag)(const char *));
-
-static bool wants_gcc(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--gcc") == 0)
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], word) == 0)
 			return true;
 	return false;
 }
 
-#ifndef NEAP_WITH_LLVM
-
 int run_lint(int argc, char **argv)
 {
-	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+	if (has_word(argc, argv, "--help")) {
 		fputs(lint_help, stdout);
 		return EXIT_CLEAN;
 	}
-	if (wants_gcc(argc, argv))
-		return run_gcc_lint(argc, argv, lint_compiler_flag);
-	fputs("neap lint: this build has no LLVM, on which the analysis stands\n"
-	      "  install llvm-14-dev and clang-14 (scripts/setup test), then: meson setup --reconfigure "
-	      "-Dlint=enabled\n"
-	      "  or use what gcc's analyser finds: neap lint --gcc FILE...\n",
-	      stderr);
+	if (has_word(argc, argv, "--gcc"))
+		return run_gcc_lint(argc, argv);
+	char text[1024];
+	const struct lint_module *module = lint_module_load(text, sizeof text);
+	if (module != NULL)
+		return module->run_lint(argc, argv);
+	fprintf(stderr, "neap lint: %s\n  or use what gcc's analyser finds: neap lint --gcc FILE...\n", text);
 	return EXIT_NO_FEATURE;
 }
-
-#else
-
-#	include "lint/engine.h"
-#	include "lint/escape.h"
-#	include "lint/front.h"
-#	include "lint/report.h"
-
-struct lint_options {
-	bool json, sarif, help, rules, summaries, notes, no_banned, time;
-	const char *api, *baseline, *write_baseline, *cache;
-};
-
-/* Flags without a value. */
-static bool lint_switch(const char *word, struct lint_options *options)
-{
-	const struct {
-		const char *name;
-		bool *flag;
-	} switches[] = {{"--json", &options->json},	      {"--sarif", &options->sarif},
-			{"--help", &options->help},	      {"--rules", &options->rules},
-			{"--notes", &options->notes},	      {"--time", &options->time},
-			{"--summaries", &options->summaries}, {"--no-banned", &options->no_banned}};
-	for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
-		if (strcmp(word, switches[i].name) == 0)
-			return *switches[i].flag = true;
-	return false;
-}
-
-/* The place for the value of a flag that has one. */
-static const char **lint_value(const char *word, struct lint_options *options)
-{
-	if (strcmp(word, "--api") == 0)
-		return &options->api;
-	if (strcmp(word, "--baseline") == 0)
-		return &options->baseline;
-	if (strcmp(word, "--write-baseline") == 0)
-		return &options->write_baseline;
-	return strcmp(word, "--cache") == 0 ? &options->cache : NULL;
-}
-
-static int parse_lint(int argc, char **argv, struct lint_options *options, struct job_list *jobs)
-{
-	char *error = NULL;
-	int result = EXIT_CLEAN;
-	for (int i = 1; i < argc && result == EXIT_CLEAN; i++) {
-		const char *word = argv[i], **value = lint_value(word, options);
-		if (lint_switch(word, options))
-			continue;
-		if (strcmp(word, "--") == 0) {
-			while (++i < argc)
-				lint_jobs_add_flag(jobs, argv[i]);
-		} else if (value != NULL && i + 1 < argc) {
-			*value = argv[++i];
-		} else if (strcmp(word, "-p") == 0 && i + 1 < argc) {
-			if (lint_jobs_add_database(jobs, argv[++i], &error) != 0)
-				result = usage_error("lint", "%s", error);
-		} else if (strcmp(word, "-include") == 0 && i + 1 < argc) {
-			lint_jobs_add_flag(jobs, word);
-			lint_jobs_add_flag(jobs, argv[++i]);
-		} else if (lint_compiler_flag(word)) {
-			lint_jobs_add_flag(jobs, word);
-		} else if (word[0] == '-') {
-			result = usage_error("lint", "unknown option, or one without its value: '%s'", word);
-		} else if (lint_jobs_add_path(jobs, word, &error) != 0) {
-			result = usage_error("lint", "%s", error);
-		}
-	}
-	free(error);
-	if (result == EXIT_CLEAN && !options->help && !options->rules && jobs->n == 0)
-		return usage_error("lint", "no file to analyse");
-	return result;
-}
-
-static void print_rules(void)
-{
-	for (int i = 0; i < CHECK_COUNT; i++) {
-		printf("%s\n  %s. %s", lint_checks[i].id, lint_checks[i].title, lint_checks[i].why);
-		if (lint_checks[i].cwe != 0)
-			printf(" CWE-%d.", lint_checks[i].cwe);
-		putchar('\n');
-	}
-}
-
-static double lint_seconds(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); /* without clang's: its time is not ours */
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* What could not be looked at goes to standard error, so that a clean result never hides it. */
-static unsigned tell_not_analysed(const struct job_list *jobs)
-{
-	unsigned n = 0;
-	for (size_t i = 0; i < jobs->n; i++) {
-		const struct job *job = &jobs->jobs[i];
-		if (job->state == JOB_CPLUSPLUS)
-			fprintf(stderr, "neap lint: %s: C++ is not analysed\n", job->file);
-		else if (job->state != JOB_LOADED)
-			fprintf(stderr, "neap lint: %s: does not compile, so nothing is known of it\n%s",
-				job->file, job->said != NULL ? job->said : "");
-		n += job->state != JOB_LOADED;
-	}
-	return n;
-}
-
-static void print_summaries(struct program *program)
-{
-	for (uint32_t i = 0; i < program->n_bottom_up; i++) {
-		const struct function *function = &program->functions[program->bottom_up[i]];
-		if (!program->files[function->file].system)
-			printf("%s %s\n", function->name,
-			       lint_effects_text(&program->region, function->summary));
-	}
-}
-
-static void tell_notes(struct program *program, const struct findings *findings, bool all)
-{
-	for (size_t i = 0; all && i < findings->n_notes; i++)
-		fprintf(stderr, "%s:%u: note: %s\n", program->files[findings->notes[i].file].path,
-			findings->notes[i].line, findings->notes[i].text);
-	if (!all && findings->n_notes > 0)
-		fprintf(stderr,
-			"neap lint: %zu notes on what was followed only in part; --notes prints them\n",
-			findings->n_notes);
-}
-
-static int answer(struct program *program, struct findings *findings, const struct lint_options *options)
-{
-	char *error = NULL;
-	lint_findings_sort(program, findings);
-	lint_findings_suppress(program, findings);
-	int failed = 0;
-	if (options->baseline != NULL)
-		failed = lint_baseline_read(program, findings, options->baseline, &error);
-	if (failed == 0 && options->write_baseline != NULL)
-		failed = lint_baseline_write(program, findings, options->write_baseline, &error);
-	if (failed == 0)
-		return EXIT_CLEAN;
-	fprintf(stderr, "neap lint: %s\n", error);
-	free(error);
-	return EXIT_USAGE;
-}
-
-static unsigned count_open(const struct findings *findings)
-{
-	unsigned n = 0;
-	for (size_t i = 0; i < findings->n; i++)
-		n += lint_is_open(&findings->items[i]);
-	return n;
-}
-
-static int print_findings(struct program *program, struct findings *findings,
-			  const struct lint_options *options, unsigned left_out)
-{
-	int result = answer(program, findings, options);
-	if (result != EXIT_CLEAN)
-		return result;
-	unsigned open = count_open(findings);
-	if (options->summaries)
-		print_summaries(program);
-	else if (options->sarif)
-		lint_print_sarif(program, findings, stdout);
-	else if (options->json)
-		lint_print_json(program, findings, stdout, left_out);
-	else
-		lint_print_text(program, findings, stdout, wants_colour(1));
-	tell_notes(program, findings, options->notes);
-	if (left_out > 0)
-		return EXIT_PARTIAL;
-	return open > 0 && !options->summaries ? EXIT_FINDINGS : EXIT_CLEAN;
-}
-
-static int analyse_lint(struct program *program, struct findings *findings,
-			const struct lint_options *options, struct job_list *jobs)
-{
-	char *error = NULL;
-	double start = lint_seconds();
-	int loaded = lint_front_load(program, jobs, options->cache, &error);
-	double compiled = lint_seconds();
-	if (loaded < 0 || lint_effects_attach(program, options->api, &error) != 0) {
-		fprintf(stderr, "neap lint: %s\n", error);
-		free(error);
-		return loaded < 0 ? EXIT_NO_FEATURE : EXIT_USAGE;
-	}
-	unsigned left_out = tell_not_analysed(jobs);
-	lint_escape_program(program, NULL, NULL);
-	double escaped = lint_seconds();
-	lint_engine_run(program, findings);
-	if (!options->no_banned)
-		lint_check_banned(program, findings);
-	if (options->time)
-		fprintf(stderr, "processor time: reading %.2f s, escape %.2f s, paths %.2f s; %u functions\n",
-			compiled - start, escaped - compiled, lint_seconds() - escaped, program->n_bottom_up);
-	return print_findings(program, findings, options, left_out);
-}
-
-int run_lint(int argc, char **argv)
-{
-	struct lint_options options = {0};
-	struct job_list jobs = {0};
-	struct program program = {0};
-	struct findings findings = {0};
-	if (wants_gcc(argc, argv))
-		return run_gcc_lint(argc, argv, lint_compiler_flag);
-	int result = parse_lint(argc, argv, &options, &jobs);
-	if (result == EXIT_CLEAN && options.help)
-		fputs(lint_help, stdout);
-	else if (result == EXIT_CLEAN && options.rules)
-		print_rules();
-	else if (result == EXIT_CLEAN)
-		result = analyse_lint(&program, &findings, &options, &jobs);
-	lint_findings_clear(&findings);
-	lint_program_clear(&program);
-	lint_jobs_clear(&jobs);
-	return result;
-}
-
-#endif

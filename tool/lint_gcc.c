@@ -13,8 +13,7 @@
 #include <unistd.h>
 
 #include "command.h"
-
-int run_gcc_lint(int argc, char **argv, bool (*is_flag)(const char *));
+#include "lint_module.h"
 
 extern char **environ;
 
@@ -46,7 +45,7 @@ static int run_words(char *const *words)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? EXIT_CLEAN : EXIT_FINDINGS;
 }
 
-int run_gcc_lint(int argc, char **argv, bool (*is_flag)(const char *))
+int run_gcc_lint(int argc, char **argv)
 {
 	size_t fixed = sizeof gcc_words / sizeof gcc_words[0], n = fixed;
 	char **words = calloc(fixed + (size_t)argc + 2, sizeof *words);
@@ -57,7 +56,7 @@ int run_gcc_lint(int argc, char **argv, bool (*is_flag)(const char *))
 	bool flags_only = false;
 	for (int i = 1; i < argc; i++) {
 		flags_only |= strcmp(argv[i], "--") == 0;
-		if (is_flag(argv[i]) || (flags_only && strcmp(argv[i], "--") != 0))
+		if (is_compiler_flag(argv[i]) || (flags_only && strcmp(argv[i], "--") != 0))
 			words[n++] = argv[i];
 	}
 	int result = EXIT_CLEAN, files = 0;

@@ -20,6 +20,7 @@ typedef uint64_t table_key;
 #endif
 
 #define PEER_HAS_BATCH
+#define PEER_HAS_RANGE
 #define PEER_HAS_BYTES
 #define PEER_HAS_SHRINK
 
@@ -60,6 +61,11 @@ static inline bool table_delete(struct neap_map *map, table_key key)
 static inline void table_get_many(struct neap_map *map, const table_key *keys, size_t n, bench_value **ret)
 {
 	neap_map_get_many(map, keys, n, (void **)ret);
+}
+
+static inline bool table_scan_next(struct neap_map_scan *scan)
+{
+	return neap_map_scan_next(scan);
 }
 
 static inline bool table_next(struct neap_map_iter *it)
@@ -116,6 +122,14 @@ static inline bool map_erase(struct map *map, bench_key key)
 }
 
 static inline uint64_t map_iterate(struct map *map)
+{
+	uint64_t sum = 0;
+	for (struct neap_map_scan at = neap_map_scan(table_of(map)); table_scan_next(&at);)
+		sum += word_of((const bench_value *)at.value);
+	return sum;
+}
+
+static inline uint64_t map_range(struct map *map)
 {
 	struct neap_map_iter it;
 	uint64_t sum = 0;

@@ -28,11 +28,12 @@ extern "C" {
 
 enum neap_error {
 	NEAP_OK = 0,
-	NEAP_ENOMEM = -1,   /* the allocator or the operating system refused memory */
-	NEAP_ENIL = -2,	    /* a write to a nil (NULL) map */
-	NEAP_EINVAL = -3,   /* an argument out of the documented range */
-	NEAP_ETOOBIG = -4,  /* more entries, or a longer key, than the structure can address */
-	NEAP_EMISMATCH = -5 /* two objects of different types where one type was needed */
+	NEAP_ENOMEM = -1,    /* the allocator or the operating system refused memory */
+	NEAP_ENIL = -2,	     /* a write to a nil (NULL) map */
+	NEAP_EINVAL = -3,    /* an argument out of the documented range */
+	NEAP_ETOOBIG = -4,   /* more entries, or a longer key, than the structure can address */
+	NEAP_EMISMATCH = -5, /* two objects of different types where one type was needed */
+	NEAP_EVETO = -6	     /* a hook refused the change */
 };
 
 /* A static English sentence for an error value; never NULL, never freed. Any thread. */
@@ -60,6 +61,16 @@ struct neap_str {
 	const char *ptr;
 	uint32_t len;
 	uint32_t hash;
+};
+
+/* Not for callers: a map's place in the list of all maps of the process (src/base/registry.h). */
+struct neap__species;
+struct neap__link {
+	struct neap__link *next, *prev;	     /* NULL at the ends */
+	void *object;			     /* the map; NULL while it is in no list */
+	const struct neap__species *species; /* what the library knows of its kind */
+	uint32_t kind, shard;
+	uint32_t site; /* where it was seen to grow, 0: nowhere; atomic, relaxed (src/observe/sites.c) */
 };
 
 /* Misuse that the library detected. All strings live only during the callback. */

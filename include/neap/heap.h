@@ -19,7 +19,7 @@
 #ifndef NEAP_HEAP_H
 #define NEAP_HEAP_H
 
-#include "neap/base.h"
+#include "neap/safe.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,22 +32,22 @@ enum neap_heap_flags {
 	NEAP_HEAP_ZERO = 2	   /* all bytes zero */
 };
 
+/* NULL is allowed. A pointer that lies outside the heap stops the program; with checking on, so does every
+ * pointer that is not a live block. */
+NEAP_API NEAP_FREES(1) void neap_heap_free(void *block);
 /* A block of at least `size` bytes aligned to 16, contents undefined; size 0 is a block too. NULL: no memory.
  * The caller owns it until neap_heap_free.
  */
-NEAP_API void *neap_heap_alloc(size_t size);
+NEAP_API NEAP_GIVES(neap_heap_free) void *neap_heap_alloc(size_t size);
 /* `count` times `size` zero bytes; NULL also when the product overflows. */
-NEAP_API void *neap_heap_calloc(size_t count, size_t size);
+NEAP_API NEAP_GIVES(neap_heap_free) void *neap_heap_calloc(size_t count, size_t size);
 /* Aligned to `align`, a power of two up to 1 GB (smaller than 16 counts as 16); NULL also for other alignments. */
-NEAP_API void *neap_heap_alloc_with(size_t size, size_t align, unsigned flags);
+NEAP_API NEAP_GIVES(neap_heap_free) void *neap_heap_alloc_with(size_t size, size_t align, unsigned flags);
 /* Changes a block's size, keeping its first bytes, its region and no alignment above 16; the old address is
  * valid only if it is returned. NULL: the block is as it was. A NULL block is a plain allocation; size 0 makes
  * an empty block, it does not free.
  */
-NEAP_API void *neap_heap_realloc(void *block, size_t size);
-/* NULL is allowed. A pointer that lies outside the heap stops the program; with checking on, so does every
- * pointer that is not a live block. */
-NEAP_API void neap_heap_free(void *block);
+NEAP_API NEAP_CHECKED void *neap_heap_realloc(void *block, size_t size);
 /* Bytes that the owner of a block may use: at least what was asked for. 0 for NULL. */
 NEAP_API size_t neap_heap_usable(const void *block);
 /* True when the address lies in a live block or a free one: in memory that the heap manages. */
@@ -86,7 +86,7 @@ struct neap_heap_stats {
 };
 
 /* NEAP_EINVAL when `ret->size` is not set. Does not stop other threads: their work of the moment may be missing. */
-NEAP_API int neap_heap_stats(struct neap_heap_stats *ret);
+NEAP_API NEAP_NONNULL(1) int neap_heap_stats(struct neap_heap_stats *ret);
 
 struct neap_heap_class {
 	size_t block_size, span_size;

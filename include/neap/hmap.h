@@ -19,7 +19,7 @@
 #ifndef NEAP_HMAP_H
 #define NEAP_HMAP_H
 
-#include "neap/base.h"
+#include "neap/safe.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -105,15 +105,15 @@ struct neap_hmap_options {
 	void *random_ctx;
 };
 
-/* An empty map of `type`, or NULL when the allocator refuses or the type is out of range. `options` may be
- * NULL. A hint that would need more memory than there are addresses counts as 0, as in Go. The caller owns it.
- */
-NEAP_API struct neap_hmap *neap_hmap_create(const struct neap_hmap_type *type,
-					    const struct neap_hmap_options *options);
 /* Releases every value and all memory, that kept for iterators too: none of them may be used afterwards, nor
  * deinited. NULL is allowed.
  */
-NEAP_API void neap_hmap_destroy(struct neap_hmap *map);
+NEAP_API NEAP_FREES(1) void neap_hmap_destroy(struct neap_hmap *map);
+/* An empty map of `type`, or NULL when the allocator refuses or the type is out of range. `options` may be
+ * NULL. A hint that would need more memory than there are addresses counts as 0, as in Go. The caller owns it.
+ */
+NEAP_API NEAP_GIVES(neap_hmap_destroy) struct neap_hmap *neap_hmap_create(
+	const struct neap_hmap_type *type, const struct neap_hmap_options *options);
 
 /* Number of entries; 0 for NULL. */
 NEAP_API size_t neap_hmap_len(const struct neap_hmap *map);
@@ -122,20 +122,20 @@ NEAP_API const char *neap_hmap_name(const struct neap_hmap *map);
 NEAP_API const struct neap_hmap_type *neap_hmap_type_of(const struct neap_hmap *map);
 
 /* The value of `key`, or NULL. Valid until the map changes. For a set, a pointer not to be dereferenced. */
-NEAP_API void *neap_hmap_get(const struct neap_hmap *map, const void *key);
+NEAP_API NEAP_NONNULL(2) void *neap_hmap_get(const struct neap_hmap *map, const void *key);
 /* Inserts the entry, or overwrites the value of an equal key. `value` may be NULL for zeroes and must not
  * point into this map. 0; or NEAP_ENIL, or NEAP_ENOMEM with the entries as they were.
  */
-NEAP_API int neap_hmap_put(struct neap_hmap *map, const void *key, const void *value);
+NEAP_API NEAP_NONNULL(2) int neap_hmap_put(struct neap_hmap *map, const void *key, const void *value);
 /* The value slot of `key`, inserted with a zeroed value when it was absent; `ret_inserted` (may be NULL) says
  * which. NULL when memory was refused or the map is NULL, with the entries as they were. Valid until the map
  * changes.
  */
-NEAP_API void *neap_hmap_slot(struct neap_hmap *map, const void *key, bool *ret_inserted);
+NEAP_API NEAP_NONNULL(2) void *neap_hmap_slot(struct neap_hmap *map, const void *key, bool *ret_inserted);
 /* Deletes; true when there was such an entry. Gives back no memory but the blocks of a large key or value.
  * Never fails for want of memory: a bucket that can't be moved now is moved later.
  */
-NEAP_API bool neap_hmap_delete(struct neap_hmap *map, const void *key);
+NEAP_API NEAP_NONNULL(2) bool neap_hmap_delete(struct neap_hmap *map, const void *key);
 /* Deletes every entry, NaN keys too; keeps the bucket array, frees overflow buckets and an unfinished
  * evacuation's old array. NULL is allowed.
  */
@@ -171,11 +171,11 @@ struct neap_hmap_iter {
 };
 
 /* Starts an iteration; `map` may be NULL. Any number of iterators may run on one map. */
-NEAP_API void neap_hmap_iter_init(struct neap_hmap_iter *it, struct neap_hmap *map);
+NEAP_API NEAP_NONNULL(1) void neap_hmap_iter_init(struct neap_hmap_iter *it, struct neap_hmap *map);
 /* Steps to the next entry and sets key and value; false at the end, and from then on. */
-NEAP_API bool neap_hmap_iter_next(struct neap_hmap_iter *it);
+NEAP_API NEAP_NONNULL(1) bool neap_hmap_iter_next(struct neap_hmap_iter *it);
 /* Ends the iteration; needed after a loop that was left early, harmless after others and when repeated. */
-NEAP_API void neap_hmap_iter_deinit(struct neap_hmap_iter *it);
+NEAP_API NEAP_NONNULL(1) void neap_hmap_iter_deinit(struct neap_hmap_iter *it);
 
 /* ---- Looking inside ---- */
 
@@ -280,7 +280,7 @@ struct neap_hmap_stats {
 };
 
 /* Fills `ret`; walks every bucket. NULL map: all zero. Not beside iterations on other threads. */
-NEAP_API void neap_hmap_stats(const struct neap_hmap *map, struct neap_hmap_stats *ret);
+NEAP_API NEAP_NONNULL(2) void neap_hmap_stats(const struct neap_hmap *map, struct neap_hmap_stats *ret);
 
 #ifdef __cplusplus
 }

@@ -20,7 +20,7 @@
 #ifndef NEAP_MAP_H
 #define NEAP_MAP_H
 
-#include "neap/base.h"
+#include "neap/safe.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -90,13 +90,14 @@ struct neap_map_options {
 	const uint64_t *seed;  /* two words that fix the hash: for tests; NULL: from the system */
 };
 
+/* Releases every entry and all memory. NULL is allowed. */
+NEAP_API NEAP_FREES(1) void neap_map_destroy(struct neap_map *map);
 /* An empty map of `type`, or NULL when the allocator refuses or the type is out of range (sizes over 2^20,
  * alignment over 64, NEAP_KEY_USER without functions). `options` may be NULL. The caller owns the handle.
  */
-NEAP_API struct neap_map *neap_map_create(const struct neap_map_type *type,
-					  const struct neap_map_options *options);
-/* Releases every entry and all memory. NULL is allowed. */
-NEAP_API void neap_map_destroy(struct neap_map *map);
+NEAP_API
+NEAP_GIVES(neap_map_destroy)
+struct neap_map *neap_map_create(const struct neap_map_type *type, const struct neap_map_options *options);
 
 /* Number of entries; 0 for NULL. */
 NEAP_API size_t neap_map_len(const struct neap_map *map);
@@ -105,33 +106,36 @@ NEAP_API const char *neap_map_name(const struct neap_map *map);
 NEAP_API const struct neap_map_type *neap_map_type_of(const struct neap_map *map);
 
 /* The value of `key`, or NULL. For a set, a non-NULL pointer that must not be dereferenced. */
-NEAP_API void *neap_map_get(const struct neap_map *map, const void *key);
+NEAP_API NEAP_NONNULL(2) void *neap_map_get(const struct neap_map *map, const void *key);
 /* ret_values[i] = neap_map_get(map, key i), for `n` keys laid out one after the other; the cache misses of
  * neighbouring look-ups overlap.
  */
-NEAP_API void neap_map_get_many(const struct neap_map *map, const void *keys, size_t n, void **ret_values);
+NEAP_API NEAP_NONNULL(4) void neap_map_get_many(const struct neap_map *map, const void *keys, size_t n,
+						void **ret_values);
 
 /* Inserts the entry, or overwrites the value of an equal key (the stored key stays). `value` may be NULL for
  * zeroes; neither may point into this map. 0, or NEAP_ENOMEM, NEAP_ENIL with the map as it was.
  */
-NEAP_API int neap_map_put(struct neap_map *map, const void *key, const void *value);
+NEAP_API NEAP_NONNULL(2) int neap_map_put(struct neap_map *map, const void *key, const void *value);
 /* The value slot of `key`, inserted with a zeroed value when it was absent; `ret_inserted` (may be NULL) says
  * which. NULL when memory was refused or the map is NULL, with the map as it was.
  */
-NEAP_API void *neap_map_slot(struct neap_map *map, const void *key, bool *ret_inserted);
+NEAP_API NEAP_NONNULL(2) void *neap_map_slot(struct neap_map *map, const void *key, bool *ret_inserted);
 /* Deletes; true when there was such an entry. Never fails for want of memory. */
-NEAP_API bool neap_map_delete(struct neap_map *map, const void *key);
+NEAP_API NEAP_NONNULL(2) bool neap_map_delete(struct neap_map *map, const void *key);
 /* Deletes without calling `release`, and moves the stored key and value to `ret_key` and `ret_value` (either
  * may be NULL). An owned string key then belongs to the caller, to be freed with neap_map_free_key.
  */
-NEAP_API bool neap_map_take(struct neap_map *map, const void *key, void *ret_key, void *ret_value);
+NEAP_API NEAP_NONNULL(2) bool neap_map_take(struct neap_map *map, const void *key, void *ret_key,
+					    void *ret_value);
 /* Frees a key that neap_map_take handed out; needed only with NEAP_MAP_OWN_KEYS. */
-NEAP_API void neap_map_free_key(struct neap_map *map, void *key);
+NEAP_API NEAP_NONNULL(2) void neap_map_free_key(struct neap_map *map, void *key);
 /* Deletes every entry for which `predicate` is true; returns how many. The predicate may change the value,
  * must not touch the map, and sees each entry exactly once.
  */
-NEAP_API size_t neap_map_delete_if(struct neap_map *map,
-				   bool (*predicate)(const void *key, void *value, void *ctx), void *ctx);
+NEAP_API NEAP_NONNULL(2) size_t
+	neap_map_delete_if(struct neap_map *map, bool (*predicate)(const void *key, void *value, void *ctx),
+			   void *ctx);
 
 /* Deletes every entry and keeps the memory for the next ones. */
 NEAP_API void neap_map_clear_keep(struct neap_map *map);
@@ -151,9 +155,9 @@ NEAP_API int neap_map_compact(struct neap_map *map);
  * the zeroed `ret_value` and returns 0 or an error. NULL when memory or a value was refused: the source is
  * unchanged, and what copy_value had filled was handed to `release`, with key NULL.
  */
-NEAP_API struct neap_map *neap_map_clone(const struct neap_map *map,
-					 int (*copy_value)(void *ret_value, const void *value, void *ctx),
-					 void *ctx);
+NEAP_API NEAP_GIVES(neap_map_destroy) struct neap_map *neap_map_clone(
+	const struct neap_map *map, int (*copy_value)(void *ret_value, const void *value, void *ctx),
+	void *ctx);
 /* True when both maps have the same keys with equal values; `equal_value` NULL compares bytes. Maps with NaN
  * keys are equal to nothing. False when the types differ in kind or sizes. NULL equals any empty map.
  */
@@ -187,14 +191,75 @@ struct neap_map_iter {
 };
 
 /* Starts an iteration; `map` may be NULL. Any number of iterators may run on one map. */
-NEAP_API void neap_map_iter_init(struct neap_map_iter *it, struct neap_map *map);
+NEAP_API NEAP_NONNULL(1) void neap_map_iter_init(struct neap_map_iter *it, struct neap_map *map);
 /* Steps to the next entry and sets key and value; false at the end. */
-NEAP_API bool neap_map_iter_next(struct neap_map_iter *it);
+NEAP_API NEAP_NONNULL(1) bool neap_map_iter_next(struct neap_map_iter *it);
 
 /* for-each, as one statement head: neap_map_each(it, map) { use(it.key, it.value); } */
 #define neap_map_each(it, map)                                                          \
 	for (struct neap_map_iter it, *it##_at = (neap_map_iter_init(&it, (map)), &it); \
 	     neap_map_iter_next(it##_at);)
+
+/* A pass over a map that does not change meanwhile: the cheapest way to visit every entry. In memory order, neither
+ * random nor the same after a change. Values may be written, through the pointer or by a put of a key that is
+ * there. After an insert or delete the next step stops the program as a concurrent change would, unless the
+ * change left no trace that a step can see (an insert and a delete that cancel out); it never reads freed memory.
+ *
+ *     for (struct neap_map_scan at = neap_map_scan(map); neap_map_scan_next(&at);)
+ *             use(at.key, at.value);
+ *
+ * The typed header has NAME_scan_next, all of it inlined. Nothing needs to be released. `map` may be NULL.
+ */
+struct neap_map_scan {
+	const void *key; /* valid until the map changes */
+	void *value;
+	/* The rest is the library's. */
+	const struct neap_map *neap__map;
+	const uint8_t *neap__ctrl, *neap__end; /* control words that are left */
+	uint8_t *neap__slots, *neap__next;     /* of the present group, of the next one */
+	uint32_t neap__live;		       /* its entries that are left, one bit each */
+	uint32_t neap__spilled;		       /* entries of the spill list that are left */
+	uint64_t neap__epoch;
+	size_t neap__len;
+};
+NEAP_API struct neap_map_scan neap_map_scan(struct neap_map *map);
+/* Steps to the next entry and sets key and value; false at the end. */
+NEAP_API bool neap_map_scan_next(struct neap_map_scan *scan);
+
+/* Hooks: one function that hears of every change of one map before it is made, to count, to audit, or to refuse.
+ *
+ * A map without a hook pays nothing: the writer's mark, which every write tests, is what says that there is one.
+ */
+enum neap_map_change {
+	NEAP_MAP_ASSIGN = 1, /* an entry is inserted or its value overwritten */
+	NEAP_MAP_DELETE = 2, /* an entry is deleted, taken or cleared away */
+};
+
+/* A change that is about to be made. Everything lives only during the call. */
+struct neap_map_event {
+	const struct neap_map *map;
+	uint32_t change;       /* enum neap_map_change */
+	bool final;	       /* the map is being destroyed: the answer is ignored */
+	const void *key;       /* as the caller gave it, or as it is stored */
+	const void *old_value; /* NULL: there is no entry yet */
+	const void *
+		new_value; /* NULL for a delete, for zeroes, and where neap_map_slot lets the caller write later */
+	const char *operation; /* "neap_map_put" */
+	const void *caller;    /* the address in the program that the operation returns to */
+};
+
+/* True: go on. False: the map stays as it is; neap_map_put returns NEAP_EVETO, neap_map_slot NULL, the deleting
+ * functions skip the entry. Runs on the thread that changes the map, while the map is marked as being written:
+ * reading or changing that map in here is misuse and is stopped.
+ */
+typedef bool neap_map_hook_fn(const struct neap_map_event *event, void *ctx);
+
+/* Sets the hook of a map; NULL removes it. Asked once for each entry of neap_map_put, _slot, _delete, _take,
+ * _delete_if, _clear, _clear_keep and, with `final` set, _destroy. A slot that neap_map_slot finds is an
+ * assignment too, because its value is about to be written; so is an insert that memory then refuses. Moving
+ * entries about inside the map is no change, and a clone has no hook. NEAP_ENIL for a NULL map.
+ */
+NEAP_API int neap_map_set_hook(struct neap_map *map, neap_map_hook_fn *hook, void *ctx);
 
 /* Where the bytes of a map are. live + tombstone + empty + free_held + metadata == total, exactly, and
  * total == the bytes that the allocator and the system have handed out for this map and not got back.
@@ -228,7 +293,7 @@ struct neap_map_stats {
 };
 
 /* Fills `ret`; walks the control words: time proportional to the number of segments. NULL map: all zero. */
-NEAP_API void neap_map_stats(const struct neap_map *map, struct neap_map_stats *ret);
+NEAP_API NEAP_NONNULL(2) void neap_map_stats(const struct neap_map *map, struct neap_map_stats *ret);
 /* total of neap_map_stats, kept up to date, O(1). */
 NEAP_API size_t neap_map_bytes(const struct neap_map *map);
 /* The most entries that one put or delete on this map can move: a constant of its slot size. Does not count a

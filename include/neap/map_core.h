@@ -8,7 +8,7 @@
  *   group      15 slots and their control word
  *   control    16 bytes: 15 tags, one per slot, and one overflow byte. A tag of 0 is an empty slot; any other
  *              is 8 bits of the hash. All 15 are compared with one SSE2 instruction.
- *   segment    2^group_bits groups, at most 60 KB of slots: what one insert or delete can split or merge
+ *   segment    2^group_bits groups, at most 30 KB of slots: what one insert or delete can split or merge
  *   directory  segment numbers indexed by the leading bits of the hash (extendible hashing, Fagin 1979)
  *
  *     63 ............... 40 39 ........ 32 31 ...... 16 15 .... 8 7 ..... 0
@@ -61,7 +61,7 @@ extern "C" {
 #else
 #	define NEAP__GROUP_SLOTS 15u
 #	define NEAP__SEGMENT_BYTES \
-		61440u /* 15 pages: 256 groups of 16-byte slots; a split then costs about 30 us */
+		30720u /* 8 pages: 128 groups of 16-byte slots; a split then costs about 15 us */
 #endif
 #define NEAP__GROUP_MASK     ((1u << NEAP__GROUP_SLOTS) - 1u)
 #define NEAP__MAX_GROUP_BITS 8
@@ -106,8 +106,9 @@ struct neap_map {
 	uint8_t *ctrl;	  /* control words: unit u at 8 * u; segment s begins at unit 2 * (s << group_bits) */
 	uint8_t *slots;	  /* slots of group q at group_bytes * q */
 	uint64_t seed[2]; /* seed[1] is odd and has its top bit set */
-	uintptr_t guard;  /* 0, or the thread that is writing; relaxed atomic, only to catch misuse */
-	size_t len;	  /* sum of live over all segments, and of the spilled entries */
+	uintptr_t
+		guard; /* 0, NEAP__HOOKED, or the thread that is writing; relaxed atomic, only to catch misuse */
+	size_t len;    /* sum of live over all segments, and of the spilled entries */
 	uint8_t dir_shift;  /* 64 - depth of the directory, 40 to 63 */
 	uint8_t home_shift; /* 39 - log2(groups of a segment) */
 	uint8_t flags;	    /* enum neap__map_flags */
@@ -117,9 +118,10 @@ struct neap_map {
 	/* What writes use too. */
 	struct neap__segment *segs; /* by segment number */
 	uint64_t epoch;		    /* counts every move of an entry to another slot: iterators watch it */
-	uint64_t version;	    /* counts inserts and deletes: strict iterators watch it */
-	uint16_t shrink_at;	    /* a segment with no more entries than this asks for a merge ... */
-	uint16_t shrink_step;	    /* ... when its live count is a multiple of this power of two, less one */
+	uint64_t
+		version; /* counts inserts and deletes when NEAP__COUNTED: strict iterators and references watch it */
+	uint16_t shrink_at;   /* a segment with no more entries than this asks for a merge ... */
+	uint16_t shrink_step; /* ... when its live count is a multiple of this power of two, less one */
 
 	/* Shape of a slot, see struct neap__shape. */
 	uint32_t slot_size, value_offset, hash_offset, group_bytes;
@@ -142,13 +144,22 @@ struct neap_map {
 	uint64_t splits, merges, rebuilds, relocations, entries_moved;
 	size_t moved_now,
 		moved_most; /* entries moved by the operation that runs; the most that one ever moved */
+
+	struct neap__link listed; /* in the list of all maps */
+	neap_map_hook_fn *hook;	  /* NULL: none */
+	void *hook_ctx;
 };
+
+/* The guard of a map with a hook while nobody writes. No thread has this address. */
+#define NEAP__HOOKED ((uintptr_t)1)
 
 enum neap__map_flags {
 	NEAP__STRICT = 1u << 0,	    /* iterators refuse a map that was changed */
-	NEAP__DEGENERATE = 1u << 1, /* something has spilled since the map was last empty */
+	NEAP__DEGENERATE = 1u << 1, /* the hash has failed to separate keys since the map was last empty */
 	NEAP__OUTSIDE = 1u << 2,    /* entries have blocks outside their slots */
 	NEAP__RELEASE = 1u << 3,    /* leaving entries are handed to the type's release callback */
+	NEAP__REFERRED = 1u << 4,   /* a neap_ref has been made */
+	NEAP__COUNTED = NEAP__STRICT | NEAP__REFERRED
 };
 
 /* How keys are hashed and compared: the switch of the type-erased functions. */
@@ -394,28 +405,32 @@ NEAP__INLINE struct neap__place neap__find_beyond(const struct neap_map *map, st
 	return place;
 }
 
+/* What a look-up is for: a writer will touch the slots of the home group in any case, a reader only in a hit. */
+enum neap__intent { NEAP__TO_READ, NEAP__TO_WRITE };
+
 /* Looks in the home group. When *ret_more is set the key may be further on. Looking there is the caller's,
  * in a function that is not inlined, so that the common path neither spills registers nor puts the key into
  * memory for it.
  */
 NEAP__INLINE struct neap__place neap__find_home(const struct neap_map *map, struct neap__shape shape,
 						const void *key, uint64_t hash, neap__equal_fn *equal,
-						bool *ret_more)
+						enum neap__intent intent, bool *ret_more)
 {
 	const uint32_t begin = neap__segment_unit(map, hash);
 	const uint32_t unit = begin + neap__home_unit(map, hash);
 	uint8_t *ctrl = neap__unit_ctrl(map, unit);
 	struct neap__place place = {NULL, ctrl, 0, begin >> (shape.group_bits + 1)};
-	/* The two cache misses of a hit would follow each other. The slots of a group begin at a known place before
-	 * its control word has arrived, and the first slots are taken first: fetching the line of the fifth took a
-	 * quarter off hits at 1e6 entries of 16 bytes and cost misses nothing measurable.
+	/* The slots of a group begin at a known place before its control word has arrived, and the first slots are
+	 * taken first. Fetching the line of the fifth at once takes a sixth off the latency of a hit at 1e6 entries of
+	 * 16 bytes (240 to 200 ns), but doubles the cost of a miss when many are under way (11 to 20 ns): for
+	 * writers, which need the slot, it pays.
 	 */
-	if (shape.slot_size <= 32)
-		__builtin_prefetch(neap__unit_slots(map, shape, unit) + 4 * shape.slot_size);
+	if (intent == NEAP__TO_WRITE && shape.slot_size <= 32)
+		__builtin_prefetch(neap__unit_slots(map, shape, unit) + 4 * shape.slot_size, 1);
 	uint32_t hits = neap__match(ctrl, neap__tag_word(hash));
 	*ret_more = false;
 	for (; hits != 0; hits &= hits - 1) {
-		uint32_t index = neap__first(hits);
+		const uint32_t index = neap__first(hits);
 		uint8_t *slot = neap__slot_at(map, shape, unit, index);
 		if (NEAP__LIKELY(equal(map, slot, key, hash))) {
 			place.slot = slot;
@@ -443,8 +458,14 @@ NEAP__INLINE uintptr_t neap__thread(void)
 
 __attribute__((noreturn)) NEAP_API void neap__map_read_fault(const struct neap_map *map,
 							     const char *operation);
-__attribute__((noreturn)) NEAP_API void neap__map_write_fault(const struct neap_map *map,
-							      const char *operation);
+/* `writer` was found where 0 should be. Returns only when it is NEAP__HOOKED. */
+NEAP_API void neap__map_busy(const struct neap_map *map, uintptr_t writer, const char *operation);
+
+/* The operations of neap/map.h on a map with a hook; `caller` is where they return to. */
+NEAP_API int neap__hooked_put(struct neap_map *map, const void *key, const void *value, const void *caller);
+NEAP_API void *neap__hooked_slot(struct neap_map *map, const void *key, bool *ret_inserted,
+				 const void *caller);
+NEAP_API bool neap__hooked_delete(struct neap_map *map, const void *key, const void *caller);
 
 /* The writer, as far as this thread can see. A volatile load and not an atomic one, around which compilers move
  * nothing: a loop of look-ups then keeps the map's fields in registers.
@@ -461,21 +482,26 @@ NEAP__INLINE uintptr_t neap__guard(const struct neap_map *map)
 /* Before a look-up: nobody may be writing. This is a detector, not a lock. */
 NEAP__INLINE void neap__reading(const struct neap_map *map, const char *operation)
 {
-	if (NEAP__UNLIKELY(neap__guard(map) != 0))
+	if (NEAP__UNLIKELY(neap__guard(map) > NEAP__HOOKED))
 		neap__map_read_fault(map, operation);
 }
 
-NEAP__INLINE void neap__write_begin(struct neap_map *map, const char *operation)
+/* Begins a write and returns 0; or what the guard has: NEAP__HOOKED, and the write is for the library to do, or the
+ * other writer. One branch finds both; neap__map_busy tells them apart.
+ */
+NEAP__INLINE uintptr_t neap__write_begin(struct neap_map *map)
 {
-	if (NEAP__UNLIKELY(__atomic_load_n(&map->guard, __ATOMIC_RELAXED) != 0))
-		neap__map_write_fault(map, operation);
-	__atomic_store_n(&map->guard, neap__thread(), __ATOMIC_RELAXED);
+	const uintptr_t writer = __atomic_load_n(&map->guard, __ATOMIC_RELAXED);
+	if (NEAP__LIKELY(writer == 0))
+		__atomic_store_n(&map->guard, neap__thread(), __ATOMIC_RELAXED);
+	return writer;
 }
 
 NEAP__INLINE void neap__write_end(struct neap_map *map, const char *operation)
 {
-	if (NEAP__UNLIKELY(__atomic_load_n(&map->guard, __ATOMIC_RELAXED) != neap__thread()))
-		neap__map_write_fault(map, operation);
+	const uintptr_t writer = __atomic_load_n(&map->guard, __ATOMIC_RELAXED);
+	if (NEAP__UNLIKELY(writer != neap__thread()))
+		neap__map_busy(map, writer, operation);
 	__atomic_store_n(&map->guard, (uintptr_t)0, __ATOMIC_RELAXED);
 }
 
@@ -539,7 +565,7 @@ NEAP__INLINE void neap__count_insert(struct neap_map *map, struct neap__segment 
 {
 	neap__set_counts(seg, neap__counts(seg) + NEAP__ONE_LIVE - NEAP__ONE_ROOM);
 	map->len++;
-	if (NEAP__UNLIKELY(map->flags & NEAP__STRICT))
+	if (NEAP__UNLIKELY(map->flags & NEAP__COUNTED))
 		map->version++;
 }
 
@@ -576,7 +602,7 @@ NEAP__INLINE uint8_t *neap__claim_home(struct neap_map *map, struct neap__shape 
 NEAP__INLINE bool neap__vacate(struct neap_map *map, struct neap__place place, uint64_t hash)
 {
 	map->len--;
-	if (NEAP__UNLIKELY(map->flags & NEAP__STRICT))
+	if (NEAP__UNLIKELY(map->flags & NEAP__COUNTED))
 		map->version++;
 	place.ctrl[place.index] = 0;
 	struct neap__segment *seg = &map->segs[place.segment];
@@ -637,7 +663,7 @@ NEAP__INLINE bool neap__iter_step(struct neap_map_iter *it, uint32_t slot_size, 
 {
 	const struct neap_map *map = it->neap__map;
 	uint32_t live = it->neap__live;
-	if (!it->neap__common || it->neap__epoch != map->epoch || neap__guard(map) != 0 ||
+	if (!it->neap__common || it->neap__epoch != map->epoch || neap__guard(map) > NEAP__HOOKED ||
 	    *it->neap__before != 0)
 		return false;
 	while (live == 0) {
@@ -659,6 +685,39 @@ NEAP__INLINE bool neap__iter_step(struct neap_map_iter *it, uint32_t slot_size, 
 	it->key = slot;
 	it->value = slot + value_offset;
 	return true;
+}
+
+/* ---- Scanning: the groups of all segments lie one after the other --------------------------------------- */
+
+__attribute__((noreturn)) NEAP_API void neap__map_scan_fault(const struct neap_map *map);
+
+/* Goes to the next entry and returns its slot, or NULL at the end. Calls nothing with the scan's address, so that a
+ * compiler can keep all of it in registers.
+ */
+NEAP__INLINE uint8_t *neap__scan_step(struct neap_map_scan *scan, struct neap__shape shape)
+{
+	const struct neap_map *map = scan->neap__map;
+	while (scan->neap__live == 0) {
+		if (scan->neap__ctrl != scan->neap__end) {
+			if (NEAP__UNLIKELY(map->epoch != scan->neap__epoch || map->len != scan->neap__len ||
+					   neap__guard(map) > NEAP__HOOKED))
+				neap__map_scan_fault(map);
+			scan->neap__slots = scan->neap__next;
+			scan->neap__next += shape.group_bytes;
+			scan->neap__live = ~neap__empty(scan->neap__ctrl) & NEAP__GROUP_MASK;
+			scan->neap__ctrl += NEAP__CONTROL_BYTES;
+		} else if (scan->neap__spilled != 0) {
+			uint32_t few = scan->neap__spilled < 31 ? scan->neap__spilled : 31;
+			scan->neap__spilled -= few;
+			scan->neap__slots = map->spill + (size_t)scan->neap__spilled * shape.slot_size;
+			scan->neap__live = (UINT32_C(1) << few) - 1;
+		} else {
+			return NULL;
+		}
+	}
+	const uint32_t index = neap__first(scan->neap__live);
+	scan->neap__live &= scan->neap__live - 1;
+	return scan->neap__slots + (size_t)index * shape.slot_size;
 }
 
 /* ---- Many look-ups at once ---------------------------------------------------------------------------- */
@@ -696,8 +755,8 @@ NEAP__INLINE void neap__find_many(const struct neap_map *map, struct neap__shape
 			size_t i = step - CONTROL_AHEAD;
 			const uint8_t *key = keys + i * stride;
 			bool more;
-			struct neap__place place =
-				neap__find_home(map, shape, key, hashes[i % RING], equal, &more);
+			struct neap__place place = neap__find_home(map, shape, key, hashes[i % RING], equal,
+								   NEAP__TO_READ, &more);
 			if (NEAP__UNLIKELY(more))
 				place.slot = rest(map, key, hashes[i % RING]);
 			ret_values[i] = place.slot == NULL ? NULL : place.slot + shape.value_offset;

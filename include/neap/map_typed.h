@@ -175,7 +175,9 @@ NEAP__INLINE NEAP__VALUE *NEAP__M(_get)(const struct neap_map *map, NEAP_MAP_KEY
 	neap__reading(map, "neap_map_get");
 	bool more;
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
-	uint8_t *slot = neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more).slot;
+	uint8_t *slot =
+		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), NEAP__TO_READ, &more)
+			.slot;
 	if (NEAP__UNLIKELY(more))
 		slot = NEAP__M(_slot_beyond)(map, key, hash);
 	return slot == NULL ? NULL : (NEAP__VALUE *)(void *)(slot + NEAP__M(_shape)().value_offset);
@@ -211,7 +213,9 @@ NEAP__INLINE uint8_t *NEAP__M(_place_home)(struct neap_map *map, const NEAP_MAP_
 {
 	bool more;
 	*ret_inserted = false;
-	uint8_t *slot = neap__find_home(map, NEAP__M(_shape)(), key, hash, NEAP__M(_equal), &more).slot;
+	uint8_t *slot =
+		neap__find_home(map, NEAP__M(_shape)(), key, hash, NEAP__M(_equal), NEAP__TO_WRITE, &more)
+			.slot;
 	if (slot != NULL)
 		return slot;
 	if (!NEAP__PLAIN || NEAP__UNLIKELY(more))
@@ -241,13 +245,46 @@ NEAP__M(_place_beyond)(struct neap_map *map, NEAP_MAP_KEY key, uint64_t hash, bo
 	return slot;
 }
 
+/* What finds the guard taken: a map with a hook, or a race. Out of line, with the key by value. */
+static __attribute__((noinline, unused)) NEAP__VALUE *
+NEAP__M(_slot_hooked)(struct neap_map *map, NEAP_MAP_KEY key, bool *ret_inserted, uintptr_t writer)
+{
+	neap__map_busy(map, writer, "neap_map_slot");
+	return (NEAP__VALUE *)neap__hooked_slot(map, &key, ret_inserted, __builtin_return_address(0));
+}
+
+#ifdef NEAP_MAP_VALUE
+static __attribute__((noinline, unused)) int NEAP__M(_put_hooked)(struct neap_map *map, NEAP_MAP_KEY key,
+								  NEAP_MAP_VALUE value, uintptr_t writer)
+{
+	neap__map_busy(map, writer, "neap_map_put");
+	return neap__hooked_put(map, &key, &value, __builtin_return_address(0));
+}
+#else
+static __attribute__((noinline, unused)) int NEAP__M(_put_hooked)(struct neap_map *map, NEAP_MAP_KEY key,
+								  uintptr_t writer)
+{
+	neap__map_busy(map, writer, "neap_map_put");
+	return neap__hooked_put(map, &key, NULL, __builtin_return_address(0));
+}
+#endif
+
+static __attribute__((noinline, unused)) bool NEAP__M(_delete_hooked)(struct neap_map *map, NEAP_MAP_KEY key,
+								      uintptr_t writer)
+{
+	neap__map_busy(map, writer, "neap_map_delete");
+	return neap__hooked_delete(map, &key, __builtin_return_address(0));
+}
+
 static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_map *map, NEAP_MAP_KEY key,
 								  bool *ret_inserted)
 {
 	if (!NEAP__DIRECT || map == NULL)
 		return (NEAP__VALUE *)neap_map_slot(map, &key, ret_inserted);
 	bool inserted;
-	neap__write_begin(map, "neap_map_slot");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0))
+		return NEAP__M(_slot_hooked)(map, key, ret_inserted, writer);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -290,7 +327,9 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, &value);
 	bool inserted;
-	neap__write_begin(map, "neap_map_put");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0))
+		return NEAP__M(_put_hooked)(map, key, value, writer);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -307,7 +346,9 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, NULL);
 	bool inserted;
-	neap__write_begin(map, "neap_map_put");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0))
+		return NEAP__M(_put_hooked)(map, key, writer);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -343,11 +384,13 @@ static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map
 		return false;
 	if (!NEAP__DIRECT || !NEAP__PLAIN)
 		return neap_map_delete(map, &key);
-	neap__write_begin(map, "neap_map_delete");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0))
+		return NEAP__M(_delete_hooked)(map, key, writer);
 	bool more;
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	struct neap__place place =
-		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more);
+		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), NEAP__TO_WRITE, &more);
 	if (place.slot == NULL) {
 		if (NEAP__UNLIKELY(more))
 			return NEAP__M(_delete_beyond)(map, key, hash);
@@ -376,6 +419,17 @@ NEAP__INLINE bool NEAP__M(_next)(struct neap_map_iter *it)
 					 sizeof(NEAP_MAP_KEY))))
 		return true;
 	return neap_map_iter_next(it);
+}
+
+/* neap_map_scan_next, inlined. */
+NEAP__INLINE bool NEAP__M(_scan_next)(struct neap_map_scan *scan)
+{
+	if (!NEAP__DIRECT)
+		return neap_map_scan_next(scan);
+	uint8_t *slot = neap__scan_step(scan, NEAP__M(_shape)());
+	scan->key = slot;
+	scan->value = slot == NULL ? NULL : slot + NEAP__M(_shape)().value_offset;
+	return slot != NULL;
 }
 
 #undef NEAP_MAP_NAME

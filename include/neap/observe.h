@@ -26,7 +26,7 @@
 #ifndef NEAP_OBSERVE_H
 #define NEAP_OBSERVE_H
 
-#include "neap/base.h"
+#include "neap/safe.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -54,7 +54,7 @@ struct neap_source {
 /* neap_map_stats as parts. The map should use a meter's allocator, and the meter be a source beside it; else
  * what the map has from malloc (owned keys, large values, small tables) is counted twice.
  */
-NEAP_API void neap_parts_of_map(const void *map, struct neap_parts *ret);
+NEAP_API NEAP_NONNULL(2) void neap_parts_of_map(const void *map, struct neap_parts *ret);
 
 /* malloc with a counter: an allocator for containers whose share of malloc an account has to know. */
 struct neap_meter {
@@ -62,11 +62,11 @@ struct neap_meter {
 	size_t blocks;
 };
 /* Adds meter->bytes to from_malloc. */
-NEAP_API void neap_parts_of_meter(const void *meter, struct neap_parts *ret);
+NEAP_API NEAP_NONNULL(1, 2) void neap_parts_of_meter(const void *meter, struct neap_parts *ret);
 /* An allocator on malloc that counts into `meter`, which must outlive every container that uses it. The
  * counts are not atomic: one thread at a time.
  */
-NEAP_API struct neap_allocator neap_meter_allocator(struct neap_meter *meter);
+NEAP_API NEAP_NONNULL(1) struct neap_allocator neap_meter_allocator(struct neap_meter *meter);
 
 struct neap_account {
 	/* Bytes. */
@@ -77,9 +77,15 @@ struct neap_account {
 	/* Of these, in more detail; bytes. */
 	size_t metadata;	/* in other: control words, directories, headers of the sources */
 	size_t malloc_live;	/* in live: malloc's blocks that belong to no source, and block headers */
-	size_t malloc_held;	/* in free_held: malloc's free blocks that are resident */
+	size_t malloc_held;	/* in free_held: malloc's free blocks that are resident, in all its arenas */
+	size_t heap_live;	/* in live: blocks of Neap's heap that belong to no map; whole process only */
+	size_t heap_held;	/* in free_held: Neap's heap; whole process only */
 	size_t file, anonymous; /* rss == file (with shared memory) + anonymous */
-	size_t other_anonymous; /* in other: stacks, data segments; known only from a base */
+	size_t other_anonymous; /* in other: stacks, data segments; of sources known only from a base */
+
+	/* Across the parts; bytes. */
+	size_t lazy_free;  /* freed with MADV_FREE: counted as resident until the system is short of memory */
+	size_t huge_pages; /* anonymous, in pages of 2 MB: one byte in use keeps them whole */
 
 	size_t objects, spans; /* of the sources */
 };
@@ -88,8 +94,14 @@ struct neap_account {
  * how much anonymous memory is stacks and data segments; NULL makes this account a base, in which unexplained
  * is 0 by definition. 0, or NEAP_EINVAL when /proc cannot be read.
  */
-NEAP_API int neap_account_take(struct neap_account *ret, const struct neap_account *base,
-			       const struct neap_source *sources, size_t n);
+NEAP_API NEAP_NONNULL(1) int neap_account_take(struct neap_account *ret, const struct neap_account *base,
+					       const struct neap_source *sources, size_t n);
+
+/* Divides the memory of the whole process, with all its maps and Neap's heap, from any thread and beside all others:
+ * what they do meanwhile shows in `unexplained`. No base is needed. Maps on an allocator of the program's own count as
+ * malloc's. `spans` is the number of maps. 0, or NEAP_EINVAL when /proc cannot be read.
+ */
+NEAP_API int neap_account_process(struct neap_account *ret);
 
 /* What happened between begin and end: after minus before. */
 struct neap_impact {
@@ -105,8 +117,9 @@ struct neap_impact {
 };
 
 /* `sources` must stay in place until the end. Errors as for neap_account_take. */
-NEAP_API int neap_impact_begin(struct neap_impact *impact, const struct neap_source *sources, size_t n);
-NEAP_API int neap_impact_end(struct neap_impact *impact);
+NEAP_API NEAP_NONNULL(1) int neap_impact_begin(struct neap_impact *impact, const struct neap_source *sources,
+					       size_t n);
+NEAP_API NEAP_NONNULL(1) int neap_impact_end(struct neap_impact *impact);
 
 #ifdef __cplusplus
 }

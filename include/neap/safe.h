@@ -23,8 +23,13 @@ extern "C" {
 #endif
 
 /* Ownership, for the reader, the compiler and the checker. A stock compiler uses what it understands: GCC's
- * -fanalyzer knows which function frees a NEAP_GIVES result; every compiler warns when a NEAP_CHECKED result
- * is dropped; clang keeps NEAP_LENT and NEAP_TAKEN as annotations that a checker of bitcode can read.
+ * -fanalyzer knows which function frees a NEAP_GIVES result; so does clang's analyser, with
+ * unix.DynamicMemoryModeling:Optimistic=true, where NEAP_FREES says which function does; every compiler warns when a
+ * NEAP_CHECKED result is dropped and when NULL is passed for a NEAP_NONNULL parameter; clang keeps NEAP_LENT and
+ * NEAP_TAKEN as annotations that a checker of bitcode can read. tests/analyser plants misuse of Neap's own headers.
+ *
+ * The writes of the maps are not NEAP_CHECKED: GCC warns of a dropped result even where a cast to void says that it
+ * is meant to be dropped.
  */
 #if defined(__GNUC__)
 #	define NEAP_CHECKED __attribute__((warn_unused_result))
@@ -33,8 +38,21 @@ extern "C" {
 #endif
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__cplusplus) && __GNUC__ >= 11
 #	define NEAP_GIVES(release) __attribute__((malloc(release, 1), warn_unused_result))
+#elif defined(__clang__)
+#	define NEAP_GIVES(release) __attribute__((ownership_returns(malloc), warn_unused_result))
 #else
 #	define NEAP_GIVES(release) NEAP_CHECKED /* the caller owns the result and ends it with `release` */
+#endif
+/* Parameters, counted from 1, that must not be NULL; the function frees parameter `n`. */
+#if defined(__GNUC__)
+#	define NEAP_NONNULL(...) __attribute__((nonnull(__VA_ARGS__)))
+#else
+#	define NEAP_NONNULL(...)
+#endif
+#if defined(__clang__)
+#	define NEAP_FREES(n) __attribute__((ownership_takes(malloc, n)))
+#else
+#	define NEAP_FREES(n)
 #endif
 #if defined(__clang__)
 #	define NEAP_LENT  __attribute__((annotate("neap:lent")))

@@ -82,6 +82,8 @@ func deleteShared(m map[string]facts, keys []string) {
 	both.Wait()
 }
 
+var maps = sync.Pool{New: func() interface{} { return make(map[string]facts) }}
+
 func main() {
 	keys, way := readKeys(os.Args[1]), os.Args[2]
 	runtime.GC()
@@ -96,6 +98,18 @@ func main() {
 		room = len(keys)
 	}
 	m := make(map[string]facts, room)
+	if way == "pooled" { // a first life, from a pool and back
+		maps.Put(m)
+		m = maps.Get().(map[string]facts)
+		for _, key := range keys {
+			m[key] = facts{size: uint64(len(key))}
+		}
+		for key := range m {
+			delete(m, key)
+		}
+		maps.Put(m)
+		m = maps.Get().(map[string]facts)
+	}
 	start := time.Now()
 	for _, key := range keys {
 		m[key] = facts{size: uint64(len(key))}
@@ -113,12 +127,19 @@ func main() {
 	fmt.Printf("delete_ns %d\n", time.Since(start).Nanoseconds())
 	runtime.ReadMemStats(&stats)
 	fmt.Printf("collections %d\n", stats.NumGC-cycles)
+	left := len(m)
+	if way == "pooled" { // the pool lets go of it in two collections
+		maps.Put(m)
+		m = nil
+		runtime.GC()
+		runtime.GC()
+	}
 	debug.FreeOSMemory()
 	after := rss()
 	if after < before {
 		after = before
 	}
-	fmt.Printf("kept %d\nleft %d\nversion %s\n", after-before, len(m), runtime.Version())
+	fmt.Printf("kept %d\nleft %d\nversion %s\n", after-before, left, runtime.Version())
 	runtime.KeepAlive(m)
 	runtime.KeepAlive(keys)
 }

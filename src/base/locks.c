@@ -37,6 +37,11 @@ void neap__lock_init(struct neap__lock *lock, enum neap__lock_rank rank, unsigne
 	lock->covered = 0;
 }
 
+void neap__lock_deinit(struct neap__lock *lock)
+{
+	pthread_mutex_destroy(&lock->mutex);
+}
+
 void neap__lock_take(struct neap__lock *lock)
 {
 	pthread_mutex_lock(&lock->mutex);

@@ -13,6 +13,9 @@
 /* Lowest first. */
 enum neap__lock_rank {
 	NEAP__RANK_NONE = 0,
+	NEAP__RANK_SCOPES, /* the objects of one struct neap_scopes; only neap_scopes_late calls anything under it */
+	NEAP__RANK_POOLS,    /* the list of pools */
+	NEAP__RANK_POOL,     /* one pool; order: its id */
 	NEAP__RANK_GC_CYCLE, /* one collection at a time */
 	NEAP__RANK_GC_LOADER, /* held around the loader's own lock, which fork would leave locked in the child */
 	NEAP__RANK_GC_THREADS,	 /* the attached threads; held while the world is stopped */
@@ -21,6 +24,7 @@ enum neap__lock_rank {
 	NEAP__RANK_GC_TABLES,	 /* types, ranges, handles, weak references, finalizers, maps */
 	NEAP__RANK_GC_SHADED,	 /* what barriers shaded */
 	NEAP__RANK_GC_CENTRAL,	 /* the collected spans of one kind; order: the kind */
+	NEAP__RANK_GUARD,	 /* a quarantine or sampler; order: 0 sampler, 1 quarantine */
 	NEAP__RANK_HEAP_PASS,	 /* one pass of returning pages at a time, none during a fork */
 	NEAP__RANK_HEAP_ORPHAN,	 /* the cache that threads past their exit share */
 	NEAP__RANK_HEAP_CACHES,	 /* the list of thread caches */
@@ -36,6 +40,7 @@ struct neap__lock {
 };
 
 void neap__lock_init(struct neap__lock *lock, enum neap__lock_rank rank, unsigned order);
+void neap__lock_deinit(struct neap__lock *lock);
 void neap__lock_take(struct neap__lock *lock);
 /* Locks are given back in the reverse order of taking them. */
 void neap__lock_give(struct neap__lock *lock);

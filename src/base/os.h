@@ -37,6 +37,9 @@ void *neap__os_reserve_idle(size_t size);
 /* Makes whole pages of an idle reservation readable and writable; they read as zero. False: refused. */
 bool neap__os_commit(void *start, size_t size);
 
+/* Makes whole pages untouchable again and gives their memory back. False: refused. */
+bool neap__os_forbid(void *start, size_t size);
+
 struct neap__os_range {
 	void *start; /* of a page */
 	size_t size; /* whole pages */
@@ -82,10 +85,25 @@ uintptr_t neap__os_tls_block(const void *thread_pointer, size_t module);
 /* Sleeps while *word == value, at most `timeout_ns` (negative: without an end). May return at any time. */
 void neap__os_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns);
 void neap__os_wake(_Atomic uint32_t *word);
-/* Nanoseconds of a clock that never jumps; of processor time of the calling thread, of the whole process. */
-uint64_t neap__os_now(void);
+/* Nanoseconds of processor time of the calling thread, of the whole process. */
 uint64_t neap__os_thread_time(void);
 uint64_t neap__os_process_time(void);
+/* Copies `size` bytes of this process from `from`, which another thread may be writing or may have unmapped:
+ * false when not all of them can be read. The bytes may be older and newer ones mixed.
+ */
+bool neap__os_peek(void *ret, const void *from, size_t size);
+/* Lets another thread run. */
+void neap__os_yield(void);
+/* Prepares this process for neap__os_barrier; false when the system has no such call, or refuses it. */
+bool neap__os_barrier_prepare(void);
+/* Every running thread of this process passes a full memory fence during the call. False: refused, nothing done. */
+bool neap__os_barrier(void);
+/* Nanoseconds of a clock that only goes forward. */
+uint64_t neap__os_now(void);
+
+/* Name and version of the C library ("glibc 2.36") and version of the kernel ("6.1.0-13-amd64"), or "". */
+void neap__os_libc(char *ret, size_t size);
+void neap__os_kernel(char *ret, size_t size);
 
 /* Fills `size` bytes with random bits from the system; falls back on address and clock when it refuses. */
 void neap__os_random(void *ret, size_t size);

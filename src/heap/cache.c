@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/sampling.h"
 #include "heap/internal.h"
 
 _Thread_local struct neap__cache *neap__cache_self __attribute__((tls_model("initial-exec")));
@@ -22,12 +23,14 @@ static struct neap__cache *cache_create(void)
 	struct neap__cache *cache = neap__meta_alloc(sizeof *cache + slots * sizeof(void *));
 	if (cache == NULL)
 		return NULL;
-	void **items = (void **)(cache + 1);
+	uint32_t first = 0;
 	for (unsigned kind = 0; kind < NEAP__KINDS; kind++) {
-		cache->mags[kind].room = neap__class_of_kind(kind)->room;
-		cache->mags[kind].items = items;
-		items += cache->mags[kind].room;
+		struct neap__magazine *mag = neap__mag_of(cache, kind);
+		mag->room = neap__class_of_kind(kind)->room;
+		mag->first = first;
+		first += mag->room;
 	}
+	neap__sample_arm_all(cache);
 	neap__lock_take(&neap__heap.caches);
 	cache->next = neap__heap.all;
 	neap__heap.all = cache;
@@ -35,13 +38,40 @@ static struct neap__cache *cache_create(void)
 	return cache;
 }
 
+/* The oldest `count` blocks back to their spans. */
+static void flush_oldest(struct neap__cache *cache, unsigned kind, uint32_t count)
+{
+	struct neap__magazine *mag = neap__mag_of(cache, kind);
+	void **slots = neap__slots_of(cache, mag);
+	uint64_t book = neap__book_of(mag);
+	if (cache->armed_for != neap__sampling_rate()) {
+		neap__sample_arm_all(cache);
+		book = neap__book_of(mag);
+	}
+	neap__span_flush(cache, kind, slots, count);
+	memmove(slots, slots + count, (neap__book_count(book) - count) * sizeof *slots);
+	/* This order, and the one in refill: who counts meanwhile may see a block too many in use, not one too few. */
+	atomic_store_explicit(&mag->book, book - count, memory_order_relaxed);
+	NEAP__ADD(cache->moved[kind], -(uint64_t)count);
+}
+
+/* False: no memory. */
+static bool refill(struct neap__cache *cache, unsigned kind)
+{
+	struct neap__magazine *mag = neap__mag_of(cache, kind);
+	if (cache->armed_for != neap__sampling_rate())
+		neap__sample_arm_all(cache);
+	uint32_t got =
+		neap__span_take(cache, kind, neap__slots_of(cache, mag), neap__class_of_kind(kind)->batch);
+	NEAP__ADD(cache->moved[kind], got);
+	NEAP__ADD(mag->book, got);
+	return got > 0;
+}
+
 static void flush_all(struct neap__cache *cache)
 {
 	for (unsigned kind = 0; kind < NEAP__KINDS; kind++) {
-		struct neap__magazine *mag = &cache->mags[kind];
-		uint32_t count = atomic_load_explicit(&mag->count, memory_order_relaxed);
-		atomic_store_explicit(&mag->count, 0, memory_order_relaxed);
-		neap__span_flush(cache, kind, mag->items, count);
+		flush_oldest(cache, kind, neap__book_count(neap__book_of(neap__mag_of(cache, kind))));
 		if (cache->owned[kind] == 0)
 			continue;
 		neap__lock_take(&neap__heap.central[kind].lock);
@@ -92,30 +122,18 @@ static struct neap__cache *cache_join(void)
 
 static void *alloc_from(struct neap__cache *cache, unsigned kind)
 {
-	struct neap__magazine *mag = &cache->mags[kind];
-	uint32_t count = atomic_load_explicit(&mag->count, memory_order_relaxed);
-	if (count == 0)
-		count = neap__span_take(cache, kind, mag->items, neap__class_of_kind(kind)->batch);
-	if (count == 0)
+	struct neap__magazine *mag = neap__mag_of(cache, kind);
+	if (neap__book_count(neap__book_of(mag)) == 0 && !refill(cache, kind))
 		return NULL;
-	atomic_store_explicit(&mag->count, count - 1, memory_order_relaxed);
-	NEAP__ADD(mag->pops, 1);
-	return mag->items[count - 1];
+	return neap__pop(cache, mag, neap__book_of(mag));
 }
 
 static void free_to(struct neap__cache *cache, void *block, unsigned kind)
 {
-	struct neap__magazine *mag = &cache->mags[kind];
-	uint32_t count = atomic_load_explicit(&mag->count, memory_order_relaxed);
-	if (count == mag->room) {
-		uint32_t half = mag->room / 2;
-		neap__span_flush(cache, kind, mag->items, half);
-		memmove(mag->items, mag->items + half, (count - half) * sizeof *mag->items);
-		count -= half;
-	}
-	mag->items[count] = block;
-	atomic_store_explicit(&mag->count, count + 1, memory_order_relaxed);
-	NEAP__ADD(mag->pushes, 1);
+	struct neap__magazine *mag = neap__mag_of(cache, kind);
+	if (neap__book_count(neap__book_of(mag)) == mag->room)
+		flush_oldest(cache, kind, mag->room / 2);
+	neap__push(cache, mag, neap__book_of(mag), block);
 }
 
 void *neap__cache_alloc(unsigned kind)

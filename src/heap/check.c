@@ -5,7 +5,8 @@
  *  3  span: used == set bits below `objects`, bits past it are set; tags of all its units say its kind
  *  4  span: missing == pages that are not resident; every page of a set block is resident
  *  5  a closed span is listed iff 0 <= used < objects; its remote list is CLOSED; an open one has an owner
- *  6  kind: sum of used over its spans == mallocs - frees + in magazines + in remote lists
+ *  6  kind: sum of used over its spans == mallocs - frees + in magazines + in remote lists, where the first
+ *     three are, for each cache, what it took from spans less what it gave back
  *  7  large: blocks and bytes are what the counts say
  */
 #include "heap/internal.h"
@@ -120,10 +121,10 @@ static const char *check_kind(unsigned kind, const struct census *census)
 	for (uint32_t head = central->partial; head != 0; head = neap__heap.spans[head].next, listed++)
 		HEAP_REQUIRE(neap__span_state(head) == NEAP__SPAN_PARTIAL && neap__tag_of(head) == kind + 1);
 	HEAP_REQUIRE(listed == census->partial[kind]);
-	for (const struct neap__cache *cache = neap__heap.all; cache != NULL; cache = cache->next) {
-		const struct neap__magazine *mag = &cache->mags[kind];
-		HEAP_REQUIRE(mag->count <= mag->room);
-		out += mag->pops - mag->pushes + mag->count;
+	for (struct neap__cache *cache = neap__heap.all; cache != NULL; cache = cache->next) {
+		const struct neap__magazine *mag = neap__mag_of(cache, kind);
+		HEAP_REQUIRE(neap__book_count(mag->book) <= mag->room);
+		out += cache->moved[kind];
 	}
 	HEAP_REQUIRE(census->used[kind] == out + census->remote[kind]);
 	return NULL;

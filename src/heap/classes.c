@@ -18,7 +18,7 @@ enum {
 	FINE_MOST = 128,
 	STEPS_PER_DOUBLING = 8,
 	MAGAZINE_BYTES = 16 << 10, /* of one kind, unless the few blocks below are more */
-	MAGAZINE_MOST = 128,	   /* 1 KB of metadata a kind; larger ones were not measured */
+	MAGAZINE_MOST = 256,	   /* 2 KB of metadata a kind */
 	MAGAZINE_LEAST = 2,
 	BATCH_BYTES =
 		16 << 10 /* taken ahead of need: the pages of these count as resident though untouched */
@@ -46,6 +46,7 @@ static void fill_class(struct neap__class *class, uint32_t size)
 	class->objects = class->units * NEAP__UNIT / size;
 	class->room = clamped(MAGAZINE_BYTES / size, MAGAZINE_LEAST, MAGAZINE_MOST);
 	class->batch = clamped(BATCH_BYTES / size, 1, (class->room + 1) / 2);
+	neap__assert(class->room <= NEAP__ROOM_MOST);
 	class->magic = (((uint64_t)1 << NEAP__MAGIC_SHIFT) + size - 1) / size;
 	uint32_t tail = class->units * NEAP__UNIT - class->objects * size;
 	neap__assert(tail * 100 < class->units * NEAP__UNIT * 9);

@@ -25,40 +25,47 @@ unsigned neap__kind_for(size_t size, size_t align, unsigned flags)
 	return class + ((flags & NEAP_HEAP_NO_POINTERS) != 0 ? NEAP__CLASSES : 0);
 }
 
-static void *pop(struct neap__magazine *mag, uint32_t count)
-{
-	atomic_store_explicit(&mag->count, count - 1, memory_order_relaxed);
-	NEAP__ADD(mag->pops, 1);
-	return mag->items[count - 1];
-}
-
-static void *alloc_slow(size_t size, size_t align, unsigned flags)
+/* Out of line, as free_slow is, so that the short paths save no registers: what an inlined call would push costs
+ * more than a malloc, because stores behind a cache miss wait for it.
+ */
+static __attribute__((noinline)) void *alloc_slow(size_t size, size_t align, unsigned flags)
 {
 	if (!neap__heap_start())
 		return NULL;
 	if (checking())
 		return neap__guard_alloc(size, align, flags);
 	unsigned kind = neap__kind_for(size, align, flags);
-	if (kind == NEAP__KINDS)
-		return neap__large_alloc(size, align, flags);
-	void *block = neap__cache_alloc(kind);
+	void *block = neap__sample_alloc(kind, size, align, flags);
+	if (block != NULL || kind == NEAP__KINDS)
+		return block;
+	block = neap__cache_alloc(kind);
 	return block != NULL && (flags & NEAP_HEAP_ZERO) != 0 ? memset(block, 0, size) : block;
+}
+
+/* A block for a plain alignment from the magazine, NULL when that is empty or not for it. */
+static inline void *alloc_short(size_t size, unsigned first_kind)
+{
+	struct neap__cache *cache = neap__cache_self;
+	if (!LIKELY(cache != NULL && size <= NEAP_HEAP_SMALL_MOST))
+		return NULL;
+	struct neap__magazine *mag = neap__mag_of(cache, first_kind + neap__class_of(size));
+	uint64_t book = neap__book_of(mag);
+	return LIKELY(neap__book_ready(book)) ? neap__pop(cache, mag, book) : NULL;
 }
 
 void *neap_heap_alloc(size_t size)
 {
-	struct neap__cache *cache = neap__cache_self;
-	if (LIKELY(cache != NULL && size <= NEAP_HEAP_SMALL_MOST)) {
-		struct neap__magazine *mag = &cache->mags[neap__class_of(size)];
-		uint32_t count = atomic_load_explicit(&mag->count, memory_order_relaxed);
-		if (LIKELY(count > 0))
-			return pop(mag, count);
-	}
-	return alloc_slow(size, ALIGN_LEAST, 0);
+	void *block = alloc_short(size, 0);
+	return LIKELY(block != NULL) ? block : alloc_slow(size, ALIGN_LEAST, 0);
 }
 
 void *neap_heap_alloc_with(size_t size, size_t align, unsigned flags)
 {
+	if (LIKELY(align <= ALIGN_LEAST && (align & (align - 1)) == 0 && (flags & NEAP_HEAP_ZERO) == 0)) {
+		void *block = alloc_short(size, (flags & NEAP_HEAP_NO_POINTERS) != 0 ? NEAP__CLASSES : 0);
+		if (LIKELY(block != NULL))
+			return block;
+	}
 	align = align < ALIGN_LEAST ? ALIGN_LEAST : align;
 	if ((align & (align - 1)) != 0 || align > ALIGN_MOST)
 		return NULL;
@@ -81,7 +88,7 @@ static const struct neap__collector *collector_of(const void *block)
 	return atomic_load_explicit(&neap__heap.collector, memory_order_acquire);
 }
 
-static void free_slow(void *block)
+static __attribute__((noinline)) void free_slow(void *block)
 {
 	if (block == NULL)
 		return;
@@ -109,16 +116,11 @@ void neap_heap_free(void *block)
 	struct neap__cache *cache = neap__cache_self;
 	uintptr_t unit = neap__unit_of_address(block);
 	if (LIKELY(cache != NULL && unit < neap__heap.units)) {
-		unsigned kind = neap__tag_of(unit) - 1;
-		if (LIKELY(kind < NEAP__KINDS)) {
-			struct neap__magazine *mag = &cache->mags[kind];
-			uint32_t count = atomic_load_explicit(&mag->count, memory_order_relaxed);
-			if (LIKELY(count < mag->room)) {
-				mag->items[count] = block;
-				atomic_store_explicit(&mag->count, count + 1, memory_order_relaxed);
-				NEAP__ADD(mag->pushes, 1);
-				return;
-			}
+		struct neap__magazine *mag = &cache->mags[neap__tag_of(unit)];
+		uint64_t book = neap__book_of(mag);
+		if (LIKELY(neap__book_count(book) < mag->room)) {
+			neap__push(cache, mag, book, block);
+			return;
 		}
 	}
 	free_slow(block);
@@ -150,8 +152,10 @@ size_t neap_heap_usable(const void *block)
 
 bool neap_heap_owns(const void *address)
 {
-	uintptr_t unit = neap__unit_of_address(address);
-	if (atomic_load_explicit(&neap__heap.state, memory_order_acquire) != 1 || unit >= neap__heap.units)
+	if (atomic_load_explicit(&neap__heap.state, memory_order_acquire) != 1)
+		return false;
+	uintptr_t unit = neap__unit_of_address(address); /* the base is known from here on */
+	if (unit >= neap__heap.units)
 		return false;
 	const struct neap__region *region = &neap__heap.regions[neap__region_of_unit(unit)];
 	neap__lock_take(&neap__heap.pages);

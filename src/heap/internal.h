@@ -97,6 +97,7 @@ struct neap__span {
 	_Atomic uint32_t used;	/* set bits: blocks that live, are cached or in a remote list */
 	_Atomic uint32_t stamp; /* the tick of the last free */
 	uint32_t next, prev;	/* in a bin or a central list; 0: none */
+	uint32_t sample;	/* of a large run: the record of its block, 0: none. The block's owner's. */
 	uint64_t *alloc;	/* a bit for each block */
 	_Atomic uintptr_t remote;
 	struct neap__cache *_Atomic owner;
@@ -118,17 +119,33 @@ _Static_assert((uint64_t)NEAP__WIDE_UNITS *NEAP__UNIT *(NEAP_HEAP_SMALL_MOST * 2
 		       (uint64_t)1 << NEAP__MAGIC_SHIFT,
 	       "division by multiplication is exact");
 
-/* count, pops and pushes are written by the owner only, read by whoever counts: relaxed. */
+/* The free blocks of one kind that a thread keeps.
+ *
+ * book = pops << BOOK_SHIFT | count: the program's mallocs since the start and the blocks at hand, in one word, so
+ * that a malloc is a load and a store of it, and so is a free. The frees are not counted; they follow from
+ *     pushes - pops == count - moved,
+ * where `moved` is what came from spans less what went back. 54 bits of pops last for a year of nothing but malloc.
+ * Written by the owner only, read by whoever counts: relaxed.
+ */
 struct neap__magazine {
-	_Atomic uint32_t count;
+	_Atomic uint64_t book;
 	uint32_t room;
-	_Atomic uint64_t pops, pushes; /* of the program */
-	void **items;
+	uint32_t first; /* of its slots in the cache's */
 };
 
+enum { NEAP__BOOK_SHIFT = 10, NEAP__ROOM_MOST = (1 << NEAP__BOOK_SHIFT) - 1 };
+
+/* The highest bit of the mallocs: the next one is to be looked at (sample.c). */
+#define NEAP__BOOK_DUE (UINT64_C(1) << 63)
+
+/* Followed by the slots of its magazines. */
 struct neap__cache {
-	struct neap__magazine mags[NEAP__KINDS];
-	uint32_t owned[NEAP__KINDS];   /* the open span of the kind, 0: none */
+	/* By tag, so that a free needs no kind; those of the tags that are no kinds have no room. */
+	struct neap__magazine mags[NEAP__TAG_FREE + 1];
+	uint32_t owned[NEAP__KINDS]; /* the open span of the kind, 0: none */
+	_Atomic uint64_t moved[NEAP__KINDS];
+	uint64_t lead[NEAP__KINDS];    /* what the pops in the book are ahead; under the lock of the caches */
+	uint64_t armed_for;	       /* the sampling rate that the kinds were armed for; the owner's */
 	struct neap__cache *next;      /* in the list of all caches */
 	struct neap__cache *next_idle; /* in the list of those without a thread */
 };
@@ -188,9 +205,13 @@ struct neap__heap {
 
 	_Atomic uint32_t tick;
 	_Atomic uint64_t returned_total;
+	const struct neap_beacon *beacon;      /* keeps it in every program that has a heap */
+	const struct neap__class *class_table; /* neap__classes, for readers */
 	_Atomic size_t freed; /* bytes given to the heap since the returner was last started or woken */
 };
 
+struct neap_beacon;
+extern const struct neap_beacon neap__heap_beacon; /* layout.c */
 extern struct neap__heap neap__heap;
 extern struct neap__class neap__classes[NEAP__CLASSES];
 extern uint8_t neap__class_fine[1024 / 16 + 1], neap__class_coarse[NEAP_HEAP_SMALL_MOST / 128 + 1];
@@ -250,6 +271,53 @@ static inline unsigned neap__span_state(uint32_t head)
 	return atomic_load_explicit(&neap__heap.spans[head].state, memory_order_relaxed);
 }
 
+static inline struct neap__magazine *neap__mag_of(struct neap__cache *cache, unsigned kind)
+{
+	return &cache->mags[kind + 1];
+}
+
+static inline uint64_t neap__book_of(const struct neap__magazine *mag)
+{
+	return atomic_load_explicit(&mag->book, memory_order_relaxed);
+}
+
+static inline uint32_t neap__book_count(uint64_t book)
+{
+	return (uint32_t)(book & NEAP__ROOM_MOST);
+}
+
+/* True when a block can be popped without a word to anyone: there is one, and none is due. */
+static inline bool neap__book_ready(uint64_t book)
+{
+	return (int64_t)(book & (NEAP__BOOK_DUE | NEAP__ROOM_MOST)) > 0;
+}
+
+static inline uint64_t neap__book_pops(uint64_t book)
+{
+	return book >> NEAP__BOOK_SHIFT;
+}
+
+static inline void **neap__slots_of(struct neap__cache *cache, const struct neap__magazine *mag)
+{
+	return (void **)(cache + 1) + mag->first;
+}
+
+/* The block on top of a magazine that is not empty. */
+static inline void *neap__pop(struct neap__cache *cache, struct neap__magazine *mag, uint64_t book)
+{
+	uint64_t popped = book + (UINT64_C(1) << NEAP__BOOK_SHIFT) - 1;
+	atomic_store_explicit(&mag->book, popped, memory_order_relaxed);
+	return neap__slots_of(cache, mag)[neap__book_count(book) - 1];
+}
+
+/* Onto a magazine that is not full. */
+static inline void neap__push(struct neap__cache *cache, struct neap__magazine *mag, uint64_t book,
+			      void *block)
+{
+	neap__slots_of(cache, mag)[neap__book_count(book)] = block;
+	atomic_store_explicit(&mag->book, book + 1, memory_order_relaxed);
+}
+
 /* A count that one thread writes and others read. */
 #define NEAP__ADD(counter, n)                                                                           \
 	atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + (n), \
@@ -293,6 +361,11 @@ bool neap__cache_create_orphan(void);
 void *neap__large_alloc(size_t size, size_t align, unsigned flags);
 void neap__large_free(void *block);
 bool neap__large_resize(void *block, size_t size);
+
+/* sample.c */
+void neap__sample_arm_all(struct neap__cache *cache);
+/* The block, when the allocation is one of those that are looked at, or large; NULL: it is not, or no memory. */
+void *neap__sample_alloc(unsigned kind, size_t size, size_t align, unsigned flags);
 
 /* guard.c */
 void *neap__guard_alloc(size_t size, size_t align, unsigned flags);

@@ -1,6 +1,7 @@
 /* large.c: blocks over NEAP_HEAP_SMALL_MOST: a run each. The pages past the block's last byte are never touched. */
 #include <string.h>
 
+#include "base/sampling.h"
 #include "heap/internal.h"
 
 static size_t page_rounded(size_t size)
@@ -32,6 +33,7 @@ void *neap__large_alloc(size_t size, size_t align, unsigned flags)
 	size_t pages = page_rounded(size) >> neap__heap.page_shift;
 	neap__lock_take(&neap__heap.pages);
 	account(head, size);
+	neap__heap.spans[head].sample = 0;
 	neap__heap.large_blocks++;
 	neap__heap.large_mallocs++;
 	atomic_store_explicit(&neap__heap.spans[head].state, NEAP__SPAN_LARGE, memory_order_relaxed);
@@ -50,11 +52,14 @@ void neap__large_free(void *block)
 		neap__heap_fault("free of a pointer that is no block", block, "neap_heap_free");
 	}
 	size_t size = page_rounded(neap__heap.spans[head].size);
+	uint32_t sample = neap__heap.spans[head].sample;
 	neap__heap.large_bytes -= size;
 	neap__heap.large_blocks--;
 	neap__heap.large_frees++;
 	neap__run_put(head, neap__heap.spans[head].units);
 	neap__lock_give(&neap__heap.pages);
+	if (sample != 0)
+		neap__sampling.forget(sample);
 	neap__returner_nudge(size);
 }
 

@@ -8,12 +8,15 @@
  * The thread: woken by frees of a few megabytes in sum, it makes a pass every 250 ms until a pass finds nothing
  * resident left to return, now or later, and sleeps. So an idle program is clean within 1.5 s and no longer woken.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <time.h>
 
 #include "base/os.h"
+#include "base/probes.h"
+#include "base/releases.h"
 #include "heap/internal.h"
 
 enum {
@@ -37,6 +40,13 @@ static bool young(const struct pass *pass, uint32_t unit)
 {
 	uint32_t stamp = atomic_load_explicit(&neap__heap.spans[unit].stamp, memory_order_relaxed);
 	return pass->now - stamp < pass->still;
+}
+
+/* Since the last free in a unit, in steps of a tick. */
+static uint64_t age_ms(const struct pass *pass, uint32_t unit)
+{
+	uint32_t stamp = atomic_load_explicit(&neap__heap.spans[unit].stamp, memory_order_relaxed);
+	return (uint64_t)(pass->now - stamp) * (TICK_NS / 1000000);
 }
 
 static uint16_t resident_bits(uint32_t unit)
@@ -63,8 +73,10 @@ static uint32_t return_units(struct pass *pass, uint32_t unit, uint32_t end)
 		pages += (unsigned)__builtin_popcount(resident_bits(stop++));
 	if (stop > unit &&
 	    neap__os_return(neap__unit_address(unit), (size_t)(stop - unit) << NEAP__UNIT_SHIFT) != 0) {
-		for (uint32_t u = unit; u < stop; u++)
+		for (uint32_t u = unit; u < stop; u++) {
+			neap__released((unsigned)__builtin_popcount(resident_bits(u)), age_ms(pass, u));
 			atomic_store_explicit(&neap__heap.resident[u], 0, memory_order_relaxed);
+		}
 		pass->bytes += pages << neap__heap.page_shift;
 	}
 	neap__lock_give(&neap__heap.pages);
@@ -82,6 +94,7 @@ static void forget_hole(struct pass *pass, const struct neap__os_range *hole)
 			      memory_order_relaxed);
 	neap__heap.spans[head].missing = (uint16_t)(neap__heap.spans[head].missing + pages);
 	pass->bytes += hole->size;
+	neap__released(pages, age_ms(pass, head));
 }
 
 static void finish_loans(struct pass *pass)
@@ -189,6 +202,8 @@ size_t neap__return_pass(uint32_t still_ticks, bool *left)
 	neap__lock_give(&neap__heap.passing);
 	atomic_fetch_add_explicit(&neap__heap.returned_total, pass.bytes, memory_order_relaxed);
 	*left = pass.left;
+	if (pass.bytes > 0)
+		NEAP__PROBE2(heap__release, pass.bytes, still_ticks);
 	return pass.bytes;
 }
 
@@ -220,6 +235,7 @@ static void *returner_main(void *unused)
 
 static bool start_thread(void)
 {
+	int kept = errno;
 	pthread_attr_t attr;
 	pthread_t thread;
 	sigset_t all, before;
@@ -233,6 +249,7 @@ static bool start_thread(void)
 		    pthread_create(&thread, &attr, returner_main, NULL) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
+	errno = kept;
 	return made;
 }
 

@@ -1,4 +1,6 @@
 /* span.c: spans and the central lists: blocks between bitmaps and magazines. The rules are in internal.h. */
+#include <string.h>
+
 #include "heap/internal.h"
 
 static struct neap__span *at(uint32_t head)
@@ -175,33 +177,34 @@ static void mark_resident(uint32_t head, unsigned kind, uint32_t object)
 					   neap__resident_mark(head, object * size, (object + 1) * size));
 }
 
-/* Sets up to `want` bits from free_index on; the blocks go to ret, first one last: magazines pop from the end. */
+/* Sets up to `want` bits from free_index on, a word at a time; the blocks go to ret, first one last: magazines pop
+ * from the end.
+ */
 static unsigned take_blocks(uint32_t head, unsigned kind, void **ret, unsigned want)
 {
 	struct neap__span *span = at(head);
 	size_t size = neap__class_of_kind(kind)->size;
 	char *base = neap__unit_address(head);
-	unsigned got = 0, i = span->free_index;
-	while (got < want && i < span->objects) {
-		uint64_t free = ~span->alloc[i / 64] & ~UINT64_C(0) << i % 64;
-		if (free == 0) {
-			i = (i / 64 + 1) * 64;
-			continue;
+	unsigned left = want, i = span->free_index;
+	while (left > 0 && i < span->objects) {
+		uint64_t free = ~span->alloc[i / 64] & ~UINT64_C(0) << i % 64, taken = 0;
+		unsigned word = i & ~63u;
+		for (i = word + 64; free != 0 && left > 0; free &= free - 1) {
+			unsigned object = word + (unsigned)__builtin_ctzll(free);
+			taken |= free & -free;
+			ret[--left] = base + object * size;
+			mark_resident(head, kind, object);
+			i = object + 1;
 		}
-		i = i / 64 * 64 + (unsigned)__builtin_ctzll(free);
-		span->alloc[i / 64] |= UINT64_C(1) << i % 64;
-		mark_resident(head, kind, i);
-		ret[got++] = base + i * size;
-		i++;
+		if (free == 0)
+			i = word + 64;
+		span->alloc[word / 64] |= taken;
 	}
-	span->free_index = (uint16_t)i;
-	NEAP__ADD(span->used, got);
-	for (unsigned a = 0, b = got; a + 1 < b; a++) {
-		void *keep = ret[a];
-		ret[a] = ret[--b];
-		ret[b] = keep;
-	}
-	return got;
+	span->free_index = (uint16_t)(i < span->objects ? i : span->objects);
+	if (left > 0)
+		memmove(ret, ret + left, (want - left) * sizeof *ret);
+	NEAP__ADD(span->used, want - left);
+	return want - left;
 }
 
 static unsigned take_owned(uint32_t head, unsigned kind, void **ret, unsigned want)

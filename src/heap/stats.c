@@ -15,13 +15,17 @@ static void count_kind(unsigned kind, struct neap_heap_class *ret)
 					.pointers = kind < NEAP__CLASSES,
 					.mallocs = neap__heap.central[kind].mallocs,
 					.frees = neap__heap.central[kind].frees};
-	for (const struct neap__cache *cache = neap__heap.all; cache != NULL; cache = cache->next) {
-		const struct neap__magazine *mag = &cache->mags[kind];
-		ret->cached_blocks += atomic_load_explicit(&mag->count, memory_order_relaxed);
-		ret->mallocs += read64(&mag->pops);
-		ret->frees += read64(&mag->pushes);
+	for (struct neap__cache *cache = neap__heap.all; cache != NULL; cache = cache->next) {
+		const struct neap__magazine *mag = neap__mag_of(cache, kind);
+		uint64_t book = neap__book_of(mag), count = neap__book_count(book);
+		uint64_t moved = read64(&cache->moved[kind]);
+		ret->cached_blocks += count;
+		uint64_t pops = neap__book_pops(book) - cache->lead[kind];
+		ret->mallocs += pops;
+		ret->frees += pops + count - moved;
 	}
-	ret->live_blocks = ret->mallocs - ret->frees;
+	/* One cache was read before the other: a block that wandered meanwhile may be in the frees alone. */
+	ret->live_blocks = ret->mallocs > ret->frees ? ret->mallocs - ret->frees : 0;
 }
 
 size_t neap_heap_classes(struct neap_heap_class *ret, size_t room)

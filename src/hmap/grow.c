@@ -20,6 +20,7 @@
  * buckets that it may need before it moves the first entry: n entries of one chain fill, however they split
  * over two chains, at most ceil(n/8) - 1 overflow buckets.
  */
+#include "base/probes.h"
 #include "hmap/internal.h"
 
 #include "base/assert.h"
@@ -50,6 +51,7 @@ int neap__hmap_grow(struct neap_hmap *map)
 	struct neap__hmap_table *table = neap__hmap_table_create(map, B);
 	if (table == NULL)
 		return NEAP_ENOMEM;
+	NEAP__PROBE3(hmap__grow, map, map->name, B);
 
 	/* Iterators of the present array become iterators of the old one. */
 	unsigned flags = neap__hmap_flags(map);

@@ -33,6 +33,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/registry.h"
 #include "neap/hmap.h"
 #include "neap/map_core.h"
 
@@ -112,6 +113,8 @@ struct neap_hmap {
 
 	size_t bytes, peak; /* handed out by the allocator now, and at most */
 	uint64_t grows, same_size_grows, evacuated;
+
+	struct neap__link listed; /* in the list of all maps */
 };
 
 /* Go's layout, which inspectors of Go processes know by heart. */
@@ -347,6 +350,11 @@ void *neap__hmap_get(const struct neap_hmap *map, const void *key);
 /* Calls `visit` for each entry, in no useful order. The map must not change. */
 void neap__hmap_each_entry(struct neap_hmap *map,
 			   void (*visit)(struct neap_hmap *map, struct neap__hmap_bucket *b, size_t i));
+
+/* ---- glance.c ---- */
+
+extern const struct neap__species neap__hmap_species;
+extern const struct neap_beacon neap__hmap_beacon; /* layout.c */
 
 /* ---- check.c ---- */
 

@@ -147,6 +147,7 @@ struct neap_hmap *neap_hmap_create(const struct neap_hmap_type *type, const stru
 		neap__free(from, map, sizeof *map);
 		return NULL;
 	}
+	neap__registry_add(&map->listed, &neap__hmap_species, NEAP__KIND_HMAP, map);
 	return map;
 }
 
@@ -176,6 +177,7 @@ void neap_hmap_destroy(struct neap_hmap *map)
 {
 	if (map == NULL)
 		return;
+	neap__registry_remove(&map->listed);
 	hmap_release_all(map);
 	neap__hmap_free_all(map);
 	struct neap_allocator to = map->allocator;

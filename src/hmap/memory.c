@@ -24,12 +24,14 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/sampling.h"
 
 /* ---- Bytes ---- */
 
 static void hmap_account(struct neap_hmap *map, size_t size)
 {
 	map->bytes += size;
+	neap__sample_growth(&map->listed, size);
 	if (map->bytes > map->peak)
 		map->peak = map->bytes;
 }

@@ -28,6 +28,77 @@ bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ct
 	return true;
 }
 
+/* ---- Deleting a choice of entries ---- */
+
+struct deleting {
+	struct neap_map *map;
+	bool (*predicate)(const void *key, void *value, void *ctx);
+	void *ctx;
+	const char *operation;
+	const void *caller;
+};
+
+static bool wants_out(const struct deleting *job, uint8_t *slot)
+{
+	void *key = neap__slot_key(job->map, slot), *value = neap__slot_value(job->map, slot);
+	if (!job->predicate(key, value, job->ctx) ||
+	    !neap__hook_allows_delete(job->map, key, value, job->operation, job->caller))
+		return false;
+	if (neap__slots_own(job->map))
+		neap__slot_release(job->map, slot);
+	return true;
+}
+
+static void delete_in_segment(const struct deleting *job, uint32_t number)
+{
+	struct neap_map *map = job->map;
+	struct neap__segment *seg = &map->segs[number];
+	for (uint32_t group = 0; group <= neap__last_group(map); group++) {
+		uint8_t *ctrl = neap__ctrl_at(map, number, group);
+		uint8_t *slots = neap__slots_at(map, number, group);
+		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
+			uint32_t index = neap__first(mask), tag = ctrl[index];
+			if (!wants_out(job, slots + (size_t)index * map->slot_size))
+				continue;
+			ctrl[index] = 0;
+			seg->live--;
+			seg->room = (uint16_t)(seg->room + !neap__overflowed(ctrl, tag));
+			map->len--;
+		}
+	}
+}
+
+/* Returns how many; the map is not yet smaller. */
+static size_t delete_all(const struct deleting *job)
+{
+	struct neap_map *map = job->map;
+	size_t before = map->len;
+	for (uint32_t i = map->spilled; i-- > 0;) {
+		if (wants_out(job, neap__spill_at(map, i))) {
+			neap__spill_remove(map, neap__spill_at(map, i));
+			map->len--;
+		}
+	}
+	for (uint32_t number = 0; number < neap__segment_count(map); number++)
+		delete_in_segment(job, number);
+	if (map->len != before)
+		map->version++;
+	return before - map->len;
+}
+
+static bool any_entry(const void *key, void *value, void *ctx)
+{
+	(void)key, (void)value, (void)ctx;
+	return true;
+}
+
+/* Deletes what the hook does not hold back. */
+static void delete_hooked(struct neap_map *map, const char *operation, const void *caller)
+{
+	struct deleting job = {map, any_entry, NULL, operation, caller};
+	delete_all(&job);
+}
+
 /* ---- Clear ---- */
 
 static bool release_one(uint8_t *slot, uint64_t hash, void *ctx)
@@ -63,18 +134,19 @@ void neap_map_clear(struct neap_map *map)
 {
 	if (map == NULL)
 		return;
-	neap__write_begin(map, "neap_map_clear");
-	release_all(map);
-	neap__map_discard(map);
-	neap__write_end(map, "neap_map_clear");
+	neap__write_open(map, "neap_map_clear");
+	if (map->hook != NULL)
+		delete_hooked(map, "neap_map_clear", __builtin_return_address(0));
+	else
+		release_all(map);
+	if (map->hook == NULL || map->len == 0)
+		neap__map_discard(map);
+	neap__write_close(map, "neap_map_clear");
 }
 
-void neap_map_clear_keep(struct neap_map *map)
+/* Empties every segment and keeps it. The entries were released. */
+static void empty_all(struct neap_map *map)
 {
-	if (map == NULL || map->len == 0)
-		return;
-	neap__write_begin(map, "neap_map_clear_keep");
-	release_all(map);
 	uint32_t limit = map->pool != NULL ? neap__limit(map) : neap__small_limit(map);
 	for (uint32_t number = 0; number < neap__segment_count(map); number++) {
 		memset(neap__ctrl_at(map, number, 0), 0, (neap__last_group(map) + 1u) * NEAP__CONTROL_BYTES);
@@ -87,7 +159,20 @@ void neap_map_clear_keep(struct neap_map *map)
 	map->flags = (uint8_t)(map->flags & ~NEAP__DEGENERATE);
 	map->epoch++;
 	map->version++;
-	neap__write_end(map, "neap_map_clear_keep");
+}
+
+void neap_map_clear_keep(struct neap_map *map)
+{
+	if (map == NULL || map->len == 0)
+		return;
+	neap__write_open(map, "neap_map_clear_keep");
+	if (map->hook != NULL)
+		delete_hooked(map, "neap_map_clear_keep", __builtin_return_address(0));
+	else
+		release_all(map);
+	if (map->hook == NULL || map->len == 0)
+		empty_all(map);
+	neap__write_close(map, "neap_map_clear_keep");
 }
 
 /* ---- Reserve and compact ---- */
@@ -131,12 +216,12 @@ int neap_map_reserve(struct neap_map *map, size_t n)
 	if (map == NULL)
 		return NEAP_ENIL;
 	int error = NEAP_OK;
-	neap__write_begin(map, "neap_map_reserve");
+	neap__write_open(map, "neap_map_reserve");
 	if (n > neap__small_most(map) && n > map->len)
 		error = reserve_pool(map, n);
 	else if (map->pool == NULL && n > neap__small_limit(map))
 		error = neap__small_resize(map, n);
-	neap__write_end(map, "neap_map_reserve");
+	neap__write_close(map, "neap_map_reserve");
 	return error;
 }
 
@@ -160,7 +245,7 @@ int neap_map_compact(struct neap_map *map)
 {
 	if (map == NULL)
 		return NEAP_OK;
-	neap__write_begin(map, "neap_map_compact");
+	neap__write_open(map, "neap_map_compact");
 	int error = NEAP_OK;
 	if (map->shrink != NEAP_SHRINK_OFF) {
 		if (map->pool != NULL)
@@ -173,7 +258,7 @@ int neap_map_compact(struct neap_map *map)
 		if (map->pool != NULL)
 			neap__pool_trim(map, true);
 	}
-	neap__write_end(map, "neap_map_compact");
+	neap__write_close(map, "neap_map_compact");
 	return error;
 }
 
@@ -246,9 +331,9 @@ struct neap_map *neap_map_clone(const struct neap_map *map,
 	if (clone == NULL)
 		return NULL;
 	struct cloning job = {clone, map, copy_value, ctx, NULL};
-	neap__write_begin(clone, "neap_map_clone");
+	neap__write_open(clone, "neap_map_clone");
 	bool complete = neap__each_slot(map, clone_one, &job);
-	neap__write_end(clone, "neap_map_clone");
+	neap__write_close(clone, "neap_map_clone");
 	if (!complete)
 		abandon(&job);
 	return complete ? clone : NULL;
@@ -289,40 +374,6 @@ bool neap_map_equal(const struct neap_map *a, const struct neap_map *b,
 
 /* ---- Delete-if ---- */
 
-struct deleting {
-	struct neap_map *map;
-	bool (*predicate)(const void *key, void *value, void *ctx);
-	void *ctx;
-};
-
-static bool wants_out(const struct deleting *job, uint8_t *slot)
-{
-	if (!job->predicate(neap__slot_key(job->map, slot), neap__slot_value(job->map, slot), job->ctx))
-		return false;
-	if (neap__slots_own(job->map))
-		neap__slot_release(job->map, slot);
-	return true;
-}
-
-static void delete_in_segment(const struct deleting *job, uint32_t number)
-{
-	struct neap_map *map = job->map;
-	struct neap__segment *seg = &map->segs[number];
-	for (uint32_t group = 0; group <= neap__last_group(map); group++) {
-		uint8_t *ctrl = neap__ctrl_at(map, number, group);
-		uint8_t *slots = neap__slots_at(map, number, group);
-		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
-			uint32_t index = neap__first(mask), tag = ctrl[index];
-			if (!wants_out(job, slots + (size_t)index * map->slot_size))
-				continue;
-			ctrl[index] = 0;
-			seg->live--;
-			seg->room = (uint16_t)(seg->room + !neap__overflowed(ctrl, tag));
-			map->len--;
-		}
-	}
-}
-
 /* What many single deletes would have done to the size of the map. */
 static void shrink_all(struct neap_map *map)
 {
@@ -342,22 +393,11 @@ size_t neap_map_delete_if(struct neap_map *map, bool (*predicate)(const void *ke
 {
 	if (neap_map_len(map) == 0)
 		return 0;
-	neap__write_begin(map, "neap_map_delete_if");
-	struct deleting job = {map, predicate, ctx};
-	size_t before = map->len;
-	for (uint32_t i = map->spilled; i-- > 0;) {
-		if (wants_out(&job, neap__spill_at(map, i))) {
-			neap__spill_remove(map, neap__spill_at(map, i));
-			map->len--;
-		}
-	}
-	for (uint32_t number = 0; number < neap__segment_count(map); number++)
-		delete_in_segment(&job, number);
-	size_t deleted = before - map->len;
-	if (deleted != 0) {
-		map->version++;
+	neap__write_open(map, "neap_map_delete_if");
+	struct deleting job = {map, predicate, ctx, "neap_map_delete_if", __builtin_return_address(0)};
+	size_t deleted = delete_all(&job);
+	if (deleted != 0)
 		shrink_all(map);
-	}
-	neap__write_end(map, "neap_map_delete_if");
+	neap__write_close(map, "neap_map_delete_if");
 	return deleted;
 }

@@ -10,7 +10,10 @@
  *   spill.c      entries that a degenerate hash leaves without a place
  *   iterate.c    iteration that survives all of the above
  *   bulk.c       clear, reserve, compact, clone, equal, delete-if
+ *   hook.c       the hook that hears of every change
+ *   ref.c        references to values that know when they are stale
  *   stats.c      where the bytes are
+ *   glance.c     the same, as far as it can be seen from another thread
  *   check.c      the invariants, checked
  */
 #ifndef NEAP_SRC_MAP_INTERNAL_H
@@ -18,6 +21,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/registry.h"
 #include "neap/map_core.h"
 
 /* ---- Numbers ---- */
@@ -128,7 +132,7 @@ static inline uint32_t neap__limit(const struct neap_map *map)
 	return NEAP__LIMIT(1u << map->group_bits);
 }
 
-/* Most segments: their units must fit into 32 bits, their paths into NEAP__MAX_DEPTH. 2^23 of 3360 entries each. */
+/* Most segments: their units must fit into 32 bits, their paths into NEAP__MAX_DEPTH. 2^23 of 1680 entries each. */
 static inline uint32_t neap__segments_most(const struct neap_map *map)
 {
 	uint32_t bits = 31u - map->group_bits;
@@ -276,6 +280,26 @@ void neap__map_discard(struct neap_map *map);
  */
 typedef bool neap__visit_fn(uint8_t *slot, uint64_t hash, void *ctx);
 bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ctx);
+
+/* ---- glance.c ---- */
+
+extern const struct neap__species neap__map_species;
+extern const struct neap_beacon neap__map_beacon; /* layout.c */
+
+/* ---- hook.c ---- */
+
+/* The guard around an operation of the library that is not on a short path: hooked or not. */
+void neap__write_open(struct neap_map *map, const char *operation);
+void neap__write_close(struct neap_map *map, const char *operation);
+
+/* neap_map_take on a map with a hook; the others are in neap/map_core.h. */
+bool neap__hooked_take(struct neap_map *map, const void *key, void *ret_key, void *ret_value,
+		       const void *caller);
+/* Asks for one entry that leaves; true without a hook. The map is marked as being written. */
+bool neap__hook_allows_delete(const struct neap_map *map, const void *key, const void *value,
+			      const char *operation, const void *caller);
+/* Tells the hook that every entry goes, and removes it. */
+void neap__hook_end(struct neap_map *map, const void *caller);
 
 /* ---- check.c ---- */
 

@@ -408,7 +408,7 @@ static void check_not_written(const struct neap_map_iter *it)
 	const struct neap_map *map = it->neap__map;
 	uintptr_t writer = __atomic_load_n(&map->guard, __ATOMIC_RELAXED);
 	const char *rule = NULL;
-	if (writer != 0)
+	if (writer > NEAP__HOOKED)
 		rule = "concurrent map iteration and map write";
 	else if ((map->flags & NEAP__STRICT) != 0 && map->version != it->neap__version)
 		rule = "map changed during strict iteration";
@@ -417,7 +417,7 @@ static void check_not_written(const struct neap_map_iter *it)
 						.object = neap_map_name(map),
 						.address = map,
 						.operation = "neap_map_iter_next",
-						.other = writer});
+						.other = writer > NEAP__HOOKED ? writer : 0});
 }
 
 bool neap_map_iter_next(struct neap_map_iter *it)

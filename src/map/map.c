@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/random.h"
+#include "base/sampling.h"
 #include "map/internal.h"
 
 enum { NAME_MOST = 63 };
@@ -17,6 +18,8 @@ enum { NAME_MOST = 63 };
 void neap__map_account(struct neap_map *map, size_t more, size_t less)
 {
 	map->bytes += more - less;
+	if (more > less)
+		neap__sample_growth(&map->listed, more - less);
 	if (map->bytes > map->peak_bytes)
 		map->peak_bytes = map->bytes;
 }
@@ -144,6 +147,7 @@ struct neap_map *neap_map_create(const struct neap_map_type *type, const struct 
 		neap_map_destroy(map);
 		return NULL;
 	}
+	neap__registry_add(&map->listed, &neap__map_species, NEAP__KIND_MAP, map);
 	return map;
 }
 
@@ -151,6 +155,8 @@ void neap_map_destroy(struct neap_map *map)
 {
 	if (map == NULL)
 		return;
+	neap__registry_remove(&map->listed);
+	neap__hook_end(map, __builtin_return_address(0));
 	neap_map_clear(map);
 	if (map->name != NULL)
 		neap__map_free(map, map->name, map->name_len + 1);
@@ -190,15 +196,16 @@ void neap__map_read_fault(const struct neap_map *map, const char *operation)
 					.other = __atomic_load_n(&map->guard, __ATOMIC_RELAXED)});
 }
 
-void neap__map_write_fault(const struct neap_map *map, const char *operation)
+void neap__map_busy(const struct neap_map *map, uintptr_t writer, const char *operation)
 {
-	uintptr_t other = __atomic_load_n(&map->guard, __ATOMIC_RELAXED);
-	neap__fault((struct neap_fault){.rule = other == neap__thread() ? "map changed from its own callback"
-									: "concurrent map writes",
+	if (writer == NEAP__HOOKED)
+		return;
+	neap__fault((struct neap_fault){.rule = writer == neap__thread() ? "map changed from its own callback"
+									 : "concurrent map writes",
 					.object = neap_map_name(map),
 					.address = map,
 					.operation = operation,
-					.other = other});
+					.other = writer});
 }
 
 /* ---- Finding, for any key ---- */
@@ -258,22 +265,23 @@ static uint8_t *rest_slot(const struct neap_map *map, const void *key, uint64_t 
 }
 
 NEAP__INLINE struct neap__place find_as(const struct neap_map *map, const void *key, uint64_t hash,
-					neap__equal_fn *equal)
+					neap__equal_fn *equal, enum neap__intent intent)
 {
 	bool more;
-	struct neap__place place = neap__find_home(map, neap__shape_of(map), key, hash, equal, &more);
+	struct neap__place place = neap__find_home(map, neap__shape_of(map), key, hash, equal, intent, &more);
 	return NEAP__UNLIKELY(more) ? neap__find_rest(map, key, hash) : place;
 }
 
 /* The place of a key and, in *ret_hash, its hash. */
-NEAP__INLINE struct neap__place find_any(const struct neap_map *map, const void *key, uint64_t *ret_hash)
+NEAP__INLINE struct neap__place find_any(const struct neap_map *map, const void *key,
+					 enum neap__intent intent, uint64_t *ret_hash)
 {
 	switch (map->key_path) {
-	case NEAP__KEY_4: return find_as(map, key, *ret_hash = hash_4(map, key), equal_4);
-	case NEAP__KEY_8: return find_as(map, key, *ret_hash = hash_8(map, key), equal_8);
-	case NEAP__KEY_BYTES: return find_as(map, key, *ret_hash = hash_sized(map, key), equal_sized);
-	case NEAP__KEY_STR: return find_as(map, key, *ret_hash = hash_string(map, key), equal_string);
-	default: return find_as(map, key, *ret_hash = neap__key_hash(map, key), neap__key_equal);
+	case NEAP__KEY_4: return find_as(map, key, *ret_hash = hash_4(map, key), equal_4, intent);
+	case NEAP__KEY_8: return find_as(map, key, *ret_hash = hash_8(map, key), equal_8, intent);
+	case NEAP__KEY_BYTES: return find_as(map, key, *ret_hash = hash_sized(map, key), equal_sized, intent);
+	case NEAP__KEY_STR: return find_as(map, key, *ret_hash = hash_string(map, key), equal_string, intent);
+	default: return find_as(map, key, *ret_hash = neap__key_hash(map, key), neap__key_equal, intent);
 	}
 }
 
@@ -283,7 +291,7 @@ void *neap_map_get(const struct neap_map *map, const void *key)
 		return NULL;
 	neap__reading(map, "neap_map_get");
 	uint64_t hash;
-	struct neap__place place = find_any(map, key, &hash);
+	struct neap__place place = find_any(map, key, NEAP__TO_READ, &hash);
 	return place.slot == NULL ? NULL : neap__slot_value(map, place.slot);
 }
 
@@ -338,9 +346,13 @@ int neap_map_put(struct neap_map *map, const void *key, const void *value)
 {
 	if (map == NULL)
 		return NEAP_ENIL;
-	neap__write_begin(map, "neap_map_put");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_put");
+		return neap__hooked_put(map, key, value, __builtin_return_address(0));
+	}
 	uint64_t hash;
-	uint8_t *slot = find_any(map, key, &hash).slot;
+	uint8_t *slot = find_any(map, key, NEAP__TO_WRITE, &hash).slot;
 	int error = NEAP_OK;
 	if (slot != NULL) {
 		if (map->flags & NEAP__RELEASE)
@@ -364,9 +376,13 @@ void *neap_map_slot(struct neap_map *map, const void *key, bool *ret_inserted)
 		*ret_inserted = false;
 	if (map == NULL)
 		return NULL;
-	neap__write_begin(map, "neap_map_slot");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_slot");
+		return neap__hooked_slot(map, key, ret_inserted, __builtin_return_address(0));
+	}
 	uint64_t hash;
-	uint8_t *slot = find_any(map, key, &hash).slot;
+	uint8_t *slot = find_any(map, key, NEAP__TO_WRITE, &hash).slot;
 	if (slot == NULL) {
 		slot = neap__map_insert(map, key, hash);
 		if (slot != NULL)
@@ -382,9 +398,13 @@ bool neap_map_delete(struct neap_map *map, const void *key)
 {
 	if (map == NULL)
 		return false;
-	neap__write_begin(map, "neap_map_delete");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_delete");
+		return neap__hooked_delete(map, key, __builtin_return_address(0));
+	}
 	uint64_t hash;
-	struct neap__place place = find_any(map, key, &hash);
+	struct neap__place place = find_any(map, key, NEAP__TO_WRITE, &hash);
 	if (place.slot != NULL) {
 		if (neap__slots_own(map))
 			neap__slot_release(map, place.slot);
@@ -398,9 +418,13 @@ bool neap_map_take(struct neap_map *map, const void *key, void *ret_key, void *r
 {
 	if (map == NULL)
 		return false;
-	neap__write_begin(map, "neap_map_take");
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_take");
+		return neap__hooked_take(map, key, ret_key, ret_value, __builtin_return_address(0));
+	}
 	uint64_t hash;
-	struct neap__place place = find_any(map, key, &hash);
+	struct neap__place place = find_any(map, key, NEAP__TO_WRITE, &hash);
 	if (place.slot != NULL) {
 		if (ret_key != NULL)
 			memcpy(ret_key, neap__slot_key(map, place.slot), map->type->key_size);

@@ -2,7 +2,7 @@
  *
  * Growing. An insert into a segment without room does the first of these that helps:
  *     repair   when more than 1/8 of the limit are tombstones
- *     grow     a small table to its next size, or to a pool of one segment
+ *     grow     a small table to its next size, or to a pool of two segments
  *     split    the segment
  *     spill    the entry, when splitting has not separated the hashes and would not
  *
@@ -12,16 +12,19 @@
  * of 100,000 kept 3.3 % of the bytes.) A want of memory puts shrinking off to the next such delete.
  *
  * Degenerate hashes. Random hashes never need a segment much deeper than the logarithm of their number: a
- * segment of 3360 entries that splits one-sided 6 times over has probability 2^-20000. So a segment deeper than
+ * segment of 1680 entries that splits one-sided 6 times over has probability 2^-10000. So a segment deeper than
  * that by DEPTH_SLACK spills instead, and the map says that its hash is degenerate. Memory stays bounded by
- * the entries plus DEPTH_SLACK segments for each degenerate one.
+ * the entries plus DEPTH_SLACK segments for each degenerate one. It says so, too, of a hash that left all entries of
+ * a full segment on one side of a split: only such hashes can move more than neap_map_move_bound at once.
  */
+#include "base/probes.h"
 #include "map/internal.h"
 
+/* One step makes room unless a split leaves all entries of a segment on one side: in a hostile build by chance. */
 #ifdef NEAP_HOSTILE
-enum { DEPTH_SLACK = 3 };
+enum { DEPTH_SLACK = 3, STEPS_MOST = NEAP__MAX_DEPTH };
 #else
-enum { DEPTH_SLACK = 6 };
+enum { DEPTH_SLACK = 6, STEPS_MOST = 1 };
 #endif
 
 enum {
@@ -69,7 +72,7 @@ static bool may_split(const struct neap_map *map, uint32_t number)
 static int grow_small(struct neap_map *map)
 {
 	size_t want = (size_t)neap__small_limit(map) + 1;
-	return want <= neap__small_most(map) ? neap__small_resize(map, want) : neap__pool_from_small(map, 1);
+	return want <= neap__small_most(map) ? neap__small_resize(map, want) : neap__pool_from_small(map, 2);
 }
 
 enum { MUST_SPILL = 1 };
@@ -96,14 +99,17 @@ static int make_room(struct neap_map *map, uint32_t number)
 uint8_t *neap__map_claim_slow(struct neap_map *map, uint64_t hash)
 {
 	neap__moves_begin(map);
-	int error = NEAP_OK;
-	while (error == NEAP_OK && map->segs[neap__segment_of(map, hash)].room == 0)
+	int error = NEAP_OK, steps = 0;
+	for (; error == NEAP_OK && map->segs[neap__segment_of(map, hash)].room == 0; steps++)
 		error = make_room(map, neap__segment_of(map, hash));
-	if (error == MUST_SPILL)
+	if (error == MUST_SPILL || steps > STEPS_MOST)
 		map->flags |= NEAP__DEGENERATE;
 	neap__moves_end(map);
-	if (error == MUST_SPILL)
+	NEAP__PROBE3(map__grow, map, map->name, map->len);
+	if (error == MUST_SPILL) {
+		map->version++;
 		return neap__spill_claim(map, hash);
+	}
 	return error == NEAP_OK ? neap__claim(map, neap__shape_of(map), hash) : NULL;
 }
 
@@ -130,7 +136,7 @@ static void shrink_pool(struct neap_map *map, uint32_t number)
 		    neap__segment_merge(map, number, NEAP__MERGE_LIMIT(limit)))
 			neap__dir_step(map);
 	} else if (map->len <= (size_t)limit * 3 / 8 && map->floor <= most) {
-		size_t want = map->len * 2 < most ? map->len * 2 : most;
+		size_t want = map->len + map->len / 3 < most ? map->len + map->len / 3 : most;
 		(void)neap__small_resize(map, want > map->floor ? want : map->floor);
 	}
 }
@@ -147,6 +153,7 @@ void neap__map_sparse(struct neap_map *map, uint64_t hash)
 	else
 		shrink_pool(map, neap__segment_of(map, hash));
 	neap__moves_end(map);
+	NEAP__PROBE3(map__shrink, map, map->name, map->len);
 }
 
 bool neap__map_sparse_end(struct neap_map *map, uint64_t hash, const char *operation)

@@ -238,42 +238,42 @@ bool neap__segment_merge(struct neap_map *map, uint32_t number, uint32_t most)
 	return true;
 }
 
-/* Fills the only segment of a map, which is empty, with the entries of `from`. The slots of a group are taken in
+/* Groups that fill_counted can count in. */
+enum { COUNTED = 2u << NEAP__MAX_GROUP_BITS };
+
+/* Fills the few segments of a map, which are empty, with the entries of `from`. The slots of a group are taken in
  * order, so counting them says which is next. Reading it off the control word, as neap__occupy does, would wait for
  * the tag just stored there to reach the cache: neighbours in `from` are neighbours here, and that was half the
  * time of a rebuild.
  */
-NEAP__INLINE void fill_one(struct neap_map *map, const struct neap__table *from, uint32_t slot_size,
-			   uint32_t key_path)
+NEAP__INLINE void fill_counted(struct neap_map *map, const struct neap__table *from, uint32_t slot_size,
+			       uint32_t key_path)
 {
-	uint8_t used[1u << NEAP__MAX_GROUP_BITS] = {0};
+	uint8_t used[COUNTED] = {0};
 	const uint32_t last = neap__last_group(map), group_bytes = map->group_bytes;
-	uint32_t entries = 0;
 	for (uint32_t group = 0; group < from->groups; group++) {
 		const uint8_t *ctrl = from->ctrl + (size_t)group * NEAP__CONTROL_BYTES;
 		const uint8_t *slots = from->slots + (size_t)group * group_bytes;
 		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
 			uint32_t index = neap__first(mask);
 			const uint8_t *slot = slots + (size_t)index * slot_size;
-			uint32_t to = home_of(map, hash_high_of(map, slot, key_path));
-			uint8_t *to_ctrl = map->ctrl + (size_t)to * NEAP__CONTROL_BYTES;
-			while (NEAP__UNLIKELY(used[to] == NEAP__GROUP_SLOTS)) {
-				neap__mark_overflow(to_ctrl, ctrl[index]);
-				to = (to + 1) & last;
-				to_ctrl = map->ctrl + (size_t)to * NEAP__CONTROL_BYTES;
+			uint64_t hash = (uint64_t)hash_high_of(map, slot, key_path) << 32;
+			uint32_t begin = neap__segment_unit(map, hash) / 2, home = neap__home(map, hash);
+			while (NEAP__UNLIKELY(used[begin + home] == NEAP__GROUP_SLOTS)) {
+				neap__mark_overflow(map->ctrl + (size_t)(begin + home) * NEAP__CONTROL_BYTES,
+						    ctrl[index]);
+				home = (home + 1) & last;
 			}
-			uint32_t at = used[to]++;
-			to_ctrl[at] = ctrl[index];
+			uint32_t to = begin + home, at = used[to]++;
+			map->ctrl[(size_t)to * NEAP__CONTROL_BYTES + at] = ctrl[index];
 			neap__copy_few(map->slots + (size_t)to * group_bytes + (size_t)at * slot_size, slot,
 				       slot_size);
-			entries++;
+			struct neap__segment *seg = &map->segs[begin >> map->group_bits];
+			neap__assert_internal(seg->room > 0);
+			neap__set_counts(seg, neap__counts(seg) + NEAP__ONE_LIVE - NEAP__ONE_ROOM);
+			map->moved_now++;
 		}
 	}
-	struct neap__segment *seg = &map->segs[0];
-	neap__assert_internal(seg->live == 0 && seg->room >= entries);
-	seg->live = (uint16_t)entries;
-	seg->room = (uint16_t)(seg->room - entries);
-	map->moved_now += entries;
 }
 
 static void fill_many(struct neap_map *map, const struct neap__table *from)
@@ -293,10 +293,10 @@ static void fill_many(struct neap_map *map, const struct neap__table *from)
 
 void neap__segments_fill(struct neap_map *map, const struct neap__table *from)
 {
-	if (map->pool != NULL && map->pool->count > 1)
+	if (neap__segment_count(map) * (neap__last_group(map) + 1) > COUNTED)
 		fill_many(map, from);
 	else if (map->slot_size == 16 && map->key_path == NEAP__KEY_8)
-		fill_one(map, from, 16, NEAP__KEY_8);
+		fill_counted(map, from, 16, NEAP__KEY_8);
 	else
-		fill_one(map, from, map->slot_size, map->key_path);
+		fill_counted(map, from, map->slot_size, map->key_path);
 }

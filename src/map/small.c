@@ -10,7 +10,7 @@
  * block at all: its one control word is a constant of all zeroes, which every look-up misses, and its room is
  * 0, which sends the first insert to the policy.
  *
- * Growth steps are 4, 8, 15 slots, then twice the groups; from half a segment the map goes to a pool.
+ * Growth steps are 4, 8, 15 slots, then twice the groups; from a whole segment the map goes to a pool of two.
  */
 #include <string.h>
 
@@ -69,7 +69,7 @@ static bool has_block(const struct neap_map *map)
 
 size_t neap__small_most(const struct neap_map *map)
 {
-	return limit_of((struct small_size){map->group_bits - 1u, 0});
+	return limit_of((struct small_size){map->group_bits, 0});
 }
 
 uint32_t neap__small_limit_for(size_t n)

@@ -1,103 +1,43 @@
 /* account.c: the memory of this process, divided into parts that add up to RSS.
  *
- * Three books are compared. The kernel's says what is resident, by kind (smaps_rollup: anonymous and the rest)
- * and for the one mapping that malloc grows by brk ([heap] in smaps). malloc's says which bytes are blocks in
- * use (mallinfo2: uordblks inside its arenas, hblkhd as mappings of their own). The sources' say what their
- * slots hold. Then
+ * Three books are compared. The kernel's says what is resident and what it is for (kernel_book.c). malloc's says
+ * which bytes are blocks in use (mallinfo2, the sum over all arenas: uordblks inside them, hblkhd as mappings of
+ * their own). The containers' say what their slots hold. Then
  *
- *     malloc_held     = resident bytes of [heap] - bytes in use in the arenas
- *     other_anonymous = anonymous - resident bytes of [heap] - hblkhd - what sources took from the system
+ *     malloc_held     = resident bytes of malloc's arenas - bytes in use in them
+ *     other_anonymous = stacks + written data of files + bss
+ *     unexplained     = anonymous bytes that nobody has counted
  *
- * The second line is evaluated once, in the base, and kept: whatever breaks it later is "unexplained". malloc's
- * arenas of other threads lie outside [heap]: their blocks in use are counted, their free blocks are not known
- * to be resident or not, and show up as unexplained.
+ * An account of given sources measures other_anonymous once, in the base, as whatever is left there; an account of
+ * the whole process takes it from the kernel's book and asks the list of all maps and Neap's heap for the rest.
  *
- * Files are read with one buffer on the stack: an account that allocated would change what it measures.
+ * Not known: which pages of a large block of malloc (a mapping of its own) were touched; it counts whole.
  */
 #include "neap/observe.h"
 
-#include <fcntl.h>
 #include <malloc.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/registry.h"
+#include "neap/heap.h"
 #include "neap/map.h"
-
-enum {
-	LINE_MOST = 512, /* bytes of a line of smaps that are looked at; paths may be longer */
-};
-
-/* Calls `line` for each line of a file in /proc, cut to LINE_MOST bytes. False when it cannot be opened. */
-static bool each_proc_line(const char *path, void (*line)(const char *text, void *ctx), void *ctx)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	char buffer[4096], text[LINE_MOST];
-	size_t len = 0;
-	for (ssize_t got; (got = read(fd, buffer, sizeof buffer)) > 0;) {
-		for (ssize_t i = 0; i < got; i++) {
-			if (buffer[i] != '\n') {
-				if (len < sizeof text - 1)
-					text[len++] = buffer[i];
-				continue;
-			}
-			text[len] = '\0';
-			line(text, ctx);
-			len = 0;
-		}
-	}
-	close(fd);
-	return true;
-}
-
-struct kernel_book {
-	size_t rss, anonymous, heap;
-	bool in_heap; /* the lines being read describe [heap] */
-};
-
-static bool kilobytes(const char *text, const char *name, size_t *ret_bytes)
-{
-	size_t len = strlen(name);
-	if (strncmp(text, name, len) != 0)
-		return false;
-	*ret_bytes = (size_t)strtoull(text + len, NULL, 10) * 1024;
-	return true;
-}
-
-static void rollup_line(const char *text, void *ctx)
-{
-	struct kernel_book *book = ctx;
-	if (!kilobytes(text, "Rss:", &book->rss))
-		(void)kilobytes(text, "Anonymous:", &book->anonymous);
-}
-
-/* A mapping's head line starts with its address in lower-case hex, a detail line with a capital letter. */
-static void smaps_line(const char *text, void *ctx)
-{
-	struct kernel_book *book = ctx;
-	size_t bytes = 0;
-	if (*text < 'A' || *text > 'Z')
-		book->in_heap = strstr(text, "[heap]") != NULL;
-	else if (book->in_heap && kilobytes(text, "Rss:", &bytes))
-		book->heap += bytes;
-}
-
-static int read_kernel(struct kernel_book *ret)
-{
-	*ret = (struct kernel_book){0};
-	if (!each_proc_line("/proc/self/smaps_rollup", rollup_line, ret) || ret->rss == 0 ||
-	    !each_proc_line("/proc/self/smaps", smaps_line, ret))
-		return NEAP_EINVAL;
-	return NEAP_OK;
-}
+#include "observe/kernel_book.h"
+#include "observe/profile.h"
 
 static size_t less(size_t a, size_t b)
 {
 	return a > b ? a - b : 0;
+}
+
+/* What follows from the parts that are set. */
+static void close_account(struct neap_account *account)
+{
+	account->other = account->file + account->other_anonymous + account->metadata;
+	account->unexplained =
+		(ptrdiff_t)account->rss - (ptrdiff_t)(account->live + account->tombstone + account->empty +
+						      account->free_held + account->other);
 }
 
 int neap_account_take(struct neap_account *ret, const struct neap_account *base,
@@ -106,8 +46,8 @@ int neap_account_take(struct neap_account *ret, const struct neap_account *base,
 	struct neap_parts parts = {0};
 	for (size_t i = 0; i < n; i++)
 		sources[i].parts(sources[i].object, &parts);
-	struct kernel_book kernel;
-	int error = read_kernel(&kernel);
+	struct neap__kernel_book kernel;
+	int error = neap__kernel_book_read(&kernel);
 	if (error != 0)
 		return error;
 	struct mallinfo2 info = mallinfo2();
@@ -120,20 +60,92 @@ int neap_account_take(struct neap_account *ret, const struct neap_account *base,
 		.empty = parts.empty,
 		.metadata = parts.metadata,
 		.malloc_live = less(info.uordblks + info.hblkhd, parts.from_malloc),
-		.malloc_held = less(kernel.heap, info.uordblks),
+		.malloc_held = less(kernel.brk + kernel.arenas, info.uordblks),
 		.file = less(kernel.rss, kernel.anonymous),
 		.anonymous = kernel.anonymous,
+		.lazy_free = kernel.lazy_free,
+		.huge_pages = kernel.huge_pages,
 		.objects = parts.objects,
 		.spans = parts.spans,
 	};
-	account.other_anonymous = base != NULL
-					  ? base->other_anonymous
-					  : less(kernel.anonymous, kernel.heap + info.hblkhd + from_system);
+	account.other_anonymous =
+		base != NULL ? base->other_anonymous
+			     : less(kernel.anonymous, kernel.brk + kernel.arenas + info.hblkhd + from_system);
 	account.live = parts.live + account.malloc_live;
 	account.free_held = parts.free_held + account.malloc_held;
-	account.other = account.file + account.other_anonymous + parts.metadata;
-	size_t sum = account.live + account.tombstone + account.empty + account.free_held + account.other;
-	account.unexplained = (ptrdiff_t)account.rss - (ptrdiff_t)sum;
+	close_account(&account);
+	*ret = account;
+	return NEAP_OK;
+}
+
+/* ---- The whole process ---- */
+
+struct map_census {
+	struct neap_parts parts; /* of all maps */
+	size_t from_heap;	 /* of their bytes: blocks of Neap's heap, which counts them too */
+	neap__census_fn *visit;	 /* NULL: nobody else wants to see them */
+	void *ctx;
+};
+
+static bool count_map(const struct neap__link *link, void *ctx)
+{
+	struct map_census *census = ctx;
+	struct neap_parts *parts = &census->parts;
+	struct neap__glance glance;
+	link->species->glance(link->object, &glance);
+	parts->live += glance.live;
+	parts->tombstone += glance.tombstone;
+	parts->empty += glance.empty;
+	parts->free_held += glance.free_held;
+	parts->metadata += glance.metadata;
+	parts->objects += glance.len;
+	parts->spans++;
+	bool on_heap = glance.allocator.alloc == neap_heap_allocator()->alloc;
+	*(on_heap ? &census->from_heap : &parts->from_malloc) += glance.total - glance.from_system;
+	if (census->visit != NULL)
+		census->visit(link, &glance, on_heap, census->ctx);
+	return true;
+}
+
+int neap_account_process(struct neap_account *ret)
+{
+	return neap__account_census(ret, NULL, NULL);
+}
+
+int neap__account_census(struct neap_account *ret, neap__census_fn *visit, void *ctx)
+{
+	struct map_census census = {.visit = visit, .ctx = ctx};
+	struct neap__kernel_book kernel;
+	struct neap_heap_stats heap = {.size = sizeof heap};
+	(void)neap__registry_each(count_map, &census);
+	struct mallinfo2 info = mallinfo2();
+	int error = neap__kernel_book_read(&kernel);
+	if (error != NEAP_OK)
+		return error;
+	if (kernel.neap_heap > 0) /* else it was never used, and asking would start it */
+		(void)neap_heap_stats(&heap);
+
+	const struct neap_parts *parts = &census.parts;
+	struct neap_account account = {
+		.rss = kernel.rss,
+		.tombstone = parts->tombstone,
+		.empty = parts->empty,
+		.metadata = parts->metadata + heap.metadata_bytes,
+		.malloc_live = less(info.uordblks + info.hblkhd, parts->from_malloc),
+		.malloc_held = less(kernel.brk + kernel.arenas, info.uordblks),
+		.heap_live = less(heap.live_bytes, census.from_heap),
+		.heap_held = heap.free_held_bytes,
+		.file = less(kernel.rss, kernel.anonymous),
+		.anonymous = kernel.anonymous,
+		.other_anonymous = kernel.stacks + kernel.data,
+		.lazy_free = kernel.lazy_free,
+		.huge_pages = kernel.huge_pages,
+		.objects = parts->objects,
+		.spans = parts->spans,
+	};
+	account.live = parts->live + account.malloc_live + account.heap_live;
+	account.free_held = parts->free_held + account.malloc_held + account.heap_held;
+	close_account(&account);
 	*ret = account;
 	return NEAP_OK;
 }

@@ -43,7 +43,7 @@ def cases(suite, cwe):
 
 def run(neap, suite, files, half, rules):
     support = f"{suite}/testcasesupport"
-    command = [neap, "lint", "--json", "--no-banned", f"-I{support}", f"-DOMIT{half}", *sorted(files), f"{support}/io.c"]
+    command = [neap, "lint", "--json", "--no-banned", "--no-cache", f"-I{support}", f"-DOMIT{half}", *sorted(files), f"{support}/io.c"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode not in (0, 1):
         return None

@@ -61,12 +61,13 @@ static void check_decision(const char *path, struct line *lines, long number, co
 	failures++;
 }
 
-/* "PATH:LINE:[COLUMN:] DECISION" */
+/* "PATH:LINE:[COLUMN:] DECISION"; PATH may be relative to here. */
 static void check_output(const char *path, struct line *lines, char *output)
 {
-	size_t prefix = strlen(path);
+	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+	size_t prefix = strcspn(output, ":"), len = strlen(name);
 	output[strcspn(output, "\n")] = '\0';
-	if (strncmp(output, path, prefix) != 0 || output[prefix] != ':') {
+	if (prefix < len || strncmp(output + prefix - len, name, len) != 0) {
 		fprintf(stderr, "%s: strange line of output: %s\n", path, output);
 		failures++;
 		return;

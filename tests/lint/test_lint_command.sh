@@ -23,6 +23,8 @@ expect() {
 	fi
 }
 
+export XDG_CACHE_HOME="$work/home"
+
 cd "$work" || exit 2
 printf '#include <stdlib.h>\nint f(int *p)\n{\n\tfree(p);\n\treturn *p;\n}\n' >bad.c
 printf 'int f(int *p)\n{\n\treturn *p;\n}\n' >good.c
@@ -63,6 +65,58 @@ printf 'static inline void drop(int *p)\n{\n\tfree(p);\n}\n' >drop.h
 expect 1 'use-after-free' "$neap" lint --cache cache uses.c
 expect 1 'use-after-free' env PATH=/nowhere "$neap" lint --cache cache uses.c
 
+# What is recalled is what would be found: cold, warm, and without a cache; and a callee that changes changes its callers.
+printf 'void drop(int *);\nint f(int *p)\n{\n\tdrop(p);\n\treturn *p;\n}\n' >caller.c
+printf '#include <stdlib.h>\nvoid drop(int *p)\n{\n\tfree(p);\n}\n' >callee.c
+for way in "--cache memory" "--cache memory" --no-cache; do
+	# shellcheck disable=SC2086 # two words
+	"$neap" lint --json $way caller.c callee.c "$root"/tests/lint/checks/m*.c "-I$root/include" >"said $way" 2>&1
+	[ -f first ] || cp "said $way" first
+	cmp -s first "said $way" || {
+		echo "FAILED: another result with $way"
+		failed=1
+	}
+done
+ls memory/*.found >/dev/null 2>&1 || {
+	echo "FAILED: nothing was kept"
+	failed=1
+}
+expect 1 'caller.c:5:9' "$neap" lint --cache memory caller.c callee.c
+printf 'void drop(int *p)\n{\n\t*p = 1;\n}\n' >callee.c
+expect 0 '' "$neap" lint --cache memory caller.c callee.c
+for file in memory/*.found; do printf 'function 0\neffects nonsense\n' >"$file"; done
+expect 0 '' "$neap" lint --cache memory caller.c callee.c
+
+# Paths: relative below the current folder, absolute elsewhere, the same from a database; baselines with them.
+mkdir -p sub/deep
+printf '#include <stdlib.h>\nint f(int *p)\n{\n\tfree(p);\n\treturn *p;\n}\n' >"sub/a b.c"
+expect 1 'sub/a b.c:5:9: p' "$neap" lint "$work/sub/deep/../a b.c"
+expect 1 '"uri": "sub/a%20b.c"' "$neap" lint --sarif ./sub
+expect 1 '"file": "sub/a b.c"' "$neap" lint --json sub
+cd sub/deep || exit 2
+expect 1 "$(realpath ..)/a b.c:5:9: p" "$neap" lint "../a b.c"
+cd "$work" || exit 2
+expect 1 '' "$neap" lint --write-baseline base "$work/sub"
+expect 0 '' "$neap" lint --baseline base sub
+
+# Two programs in one run: neither main hides the other.
+printf '#include <stdlib.h>\nint main(int n, char **words)\n{\n\treturn n > 9 ? words[0][0] : 0;\n}\n' >main1.c
+printf '#include <stdlib.h>\nint main(void)\n{\n\tint *p = malloc(4);\n\tfree(p);\n\treturn *p;\n}\n' >main2.c
+expect 1 'main2.c:6' "$neap" lint main1.c main2.c
+
+# Without the module: said, with what to do; gcc's analyser remains.
+mkdir -p alone
+cp "$neap" alone/neap
+expect 5 'libneap-lint.so' alone/neap lint good.c
+expect 5 'neap lint --gcc' alone/neap lint good.c
+expect 5 'libneap-lint.so' alone/neap escape good.c
+expect 0 'usage: neap lint' alone/neap lint --help
+expect 0 'usage: neap escape' alone/neap escape --help
+command -v gcc >/dev/null && expect 1 'use-after-free' alone/neap lint --gcc bad.c
+expect 0 '' env NEAP_MODULES="$(dirname "$neap")" alone/neap lint good.c
+echo junk >alone/libneap-lint.so
+expect 5 'cannot be loaded' alone/neap lint good.c
+
 # Several files: the mistake is only seen by one who knows the other file.
 printf '#include <stdlib.h>\nvoid drop(int *p)\n{\n\tfree(p);\n}\n' >one.c
 printf 'void drop(int *);\nint f(int *p)\n{\n\tdrop(p);\n\treturn *p;\n}\n' >two.c
@@ -93,7 +147,7 @@ expect 0 'setjmp' "$neap" lint --notes jump.c
 printf 'int f(int *p)\n{\n\t__asm__("" : : "r"(p) : "memory");\n\treturn 0;\n}\n' >asm.c
 expect 0 'inline assembly' "$neap" lint --notes asm.c
 printf 'int f(int n)\n{\n\tif (n)\n\t\tgoto b;\na:\n\tn--;\nb:\n\tn -= 2;\n\tif (n > 0)\n\t\tgoto a;\n\treturn n;\n}\n' >irreducible.c
-expect 0 '' "$neap" lint irreducible.c
+expect 0 'a loop with two entries' "$neap" lint --notes irreducible.c
 # A table of functions: the one that is called is known.
 printf '#include <stdlib.h>\nstatic void (*const table[])(void *) = {free};\nint f(int *p)\n{\n\ttable[0](p);\n\treturn *p;\n}\n' >table.c
 expect 1 'use-after-free' "$neap" lint table.c
@@ -113,7 +167,7 @@ expect 0 '' timeout 60 "$neap" escape huge.c
 
 # Every function of the public map headers has a row.
 for name in $(grep -ho 'neap_h\{0,1\}map_[a-z_]*(' "$root/include/neap/map.h" "$root/include/neap/hmap.h" | tr -d '(' | sort -u); do
-	case $name in neap_map_each | neap_hmap_each) continue ;; esac # macros
+	case $name in neap_map_each | neap_hmap_each | *_fn) continue ;; esac # macros, types of callbacks
 	grep -q "\"$name\"" "$root/lint/api_neap.c" || {
 		echo "FAILED: no row for $name in lint/api_neap.c"
 		failed=1
@@ -122,6 +176,9 @@ done
 
 # Neap's own sources hold.
 cd "$root" || exit 2
-expect 0 '' "$neap" lint --cache "$work/cache" src tool lint -Iinclude -Isrc -Iinspect -I. -- -D_GNU_SOURCE -DNEAP_CHECK=1 -DNEAP_STATIC -DNEAP_WITH_LLVM -isystem "$llvm"
+set -- src tool lint inspect lab -Iinclude -Isrc -Iinspect -I. -- -D_GNU_SOURCE -DNEAP_CHECK=1 -DNEAP_STATIC -DNEAP_LINT_VERSION='""' -DNEAP_LLVM='""' -isystem "$llvm"
+# The experiments of the lab run in processes of their own, which end when memory does: what may be said of them is listed.
+expect 0 '' "$neap" lint --baseline tests/lint/lab.baseline "$@"
+expect 0 '' "$neap" escape "$@"
 
 exit $failed

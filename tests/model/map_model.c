@@ -338,6 +338,21 @@ static void do_iterate(struct model *model, bool change)
 		DEMAND(fate[id] != OWED);
 }
 
+/* Scans: every entry once, with its value. */
+static void do_scan(struct model *model)
+{
+	static bool seen[IDS];
+	memset(seen, 0, sizeof seen);
+	size_t count = 0;
+	for (struct neap_map_scan at = neap_map_scan(model->map); neap_map_scan_next(&at); count++) {
+		unsigned id = id_of(model, at.key);
+		DEMAND(model->stamp_of[id] != 0 && !seen[id]);
+		DEMAND(value_is(model, at.value, model->stamp_of[id]));
+		seen[id] = true;
+	}
+	DEMAND(count == model->len);
+}
+
 static void forget_all(struct model *model)
 {
 	memset(model->stamp_of, 0, sizeof model->stamp_of);
@@ -411,7 +426,10 @@ static void command(struct model *model)
 	case 14:
 	case 15: do_run_of(model, do_delete); break;
 	case 16: do_run_of(model, do_get); break;
-	case 17: do_iterate(model, false); break;
+	case 17:
+		do_iterate(model, false);
+		do_scan(model);
+		break;
 	case 18: do_iterate(model, true); break;
 	case 19:
 		if (what / 24 % 4 == 0)

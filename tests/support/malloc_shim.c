@@ -21,9 +21,7 @@ EXPORT void *malloc(size_t size)
 
 EXPORT void free(void *block)
 {
-	int kept = errno;
 	neap_heap_free(block);
-	errno = kept;
 }
 
 EXPORT void *calloc(size_t count, size_t size)

@@ -394,7 +394,7 @@ static void free_foreign(void)
 }
 static void resize(void)
 {
-	(void)neap_heap_realloc(neap_gc_alloc(&node_type), 100);
+	victim = neap_heap_realloc(neap_gc_alloc(&node_type), 100);
 }
 static void unpark_alone(void)
 {

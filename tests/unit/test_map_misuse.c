@@ -141,6 +141,37 @@ static void a_strict_loop_refuses_inserts_and_deletes(void **state)
 	}
 }
 
+static void scanning(void)
+{
+	map = made(&probe_u64, false);
+	unsigned steps = 0;
+	for (struct neap_map_scan at = neap_map_scan(map); neap_map_scan_next(&at);)
+		if (steps++ == 3)
+			in_loop();
+	_exit(steps == N ? 0 : 1);
+}
+
+static void a_scan_refuses_inserts_and_deletes(void **state)
+{
+	(void)state;
+	void (*const changes[])(void) = {insert_absent, delete_one, clear};
+	for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+		in_loop = changes[i];
+		struct ending ending = child_run(scanning, 10);
+		if (!child_was_stopped(&ending, "map changed during a scan", "alone", "neap_map_scan_next,"))
+			fail_msg("change %zu: signal %d, wrote: %s", i, ending.signal, ending.text);
+	}
+	void (*const allowed[])(void) = {put_one, get_one, iterate};
+	for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
+		in_loop = allowed[i];
+		struct ending ending = child_run(scanning, 10);
+		if (ending.signal != 0 || ending.status != 0)
+			fail_msg("allowed %zu: signal %d, status %d, wrote: %s", i, ending.signal,
+				 ending.status, ending.text);
+	}
+	assert_false(neap_map_scan_next(&(struct neap_map_scan){.key = NULL}));
+}
+
 /* A callback may leave by longjmp; it is told everything that the line would say. */
 static jmp_buf out;
 static struct neap_fault heard;
@@ -182,6 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_release_callback_may_not_touch_its_map),
 		cmocka_unit_test(a_strict_loop_refuses_inserts_and_deletes),
+		cmocka_unit_test(a_scan_refuses_inserts_and_deletes),
 		cmocka_unit_test(the_listener_hears_the_fault),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,20 @@ static void assert_same_bytes(const struct neap_map *a, const struct neap_map *b
 	assert_true(neap_map_equal(a, b, NULL));
 }
 
+/* The inlined scan visits what the library's does, in the same order. */
+#define SCAN(name, typed)                                                     \
+	do {                                                                  \
+		struct neap_map_scan one = neap_map_scan(typed), other = one; \
+		size_t count = 0;                                             \
+		for (; name##_scan_next(&one); count++) {                     \
+			assert_true(neap_map_scan_next(&other));              \
+			assert_ptr_equal(one.key, other.key);                 \
+			assert_ptr_equal(one.value, other.value);             \
+		}                                                             \
+		assert_false(neap_map_scan_next(&other));                     \
+		assert_int_equal(count, neap_map_len(typed));                 \
+	} while (0)
+
 /* Operation i of a mix that grows, churns and shrinks: which key, and what to do with it. */
 struct step {
 	uint64_t key;
@@ -134,8 +148,10 @@ static struct step step_at(uint64_t i, uint64_t n)
 				neap_map_free_key(erased, &stored_b);                                       \
 				break;                                                                      \
 			}                                                                                   \
-			if (i % (n / 16) == 0)                                                              \
+			if (i % (n / 16) == 0) {                                                            \
 				assert_same_bytes(typed, erased);                                           \
+				SCAN(name, typed);                                                          \
+			}                                                                                   \
 		}                                                                                           \
 		assert_int_equal(name##_len(typed), neap_map_len(erased));                                  \
 		assert_same_bytes(typed, erased);                                                           \

@@ -235,7 +235,10 @@ func speed[K comparable, V any](w *work[K], value func(K) V, word func(*V) uint6
 	if w.wants("batch") {
 		check("batch", lookUp(w, m, "batch", w.hit, word), expected)
 	}
-	if w.wants("iter") {
+	for _, cell := range []string{"iter", "range"} {
+		if !w.wants(cell) {
+			continue
+		}
 		var l laps
 		for done := 0; done < w.ops; done += w.n {
 			sum := uint64(0)
@@ -246,7 +249,7 @@ func speed[K comparable, V any](w *work[K], value func(K) V, word func(*V) uint6
 			l = append(l, t.stop()/float64(w.n))
 			zero += sum & zero
 		}
-		l.report("iter")
+		l.report(cell)
 	}
 	window := 0
 	if w.wants("churn") {

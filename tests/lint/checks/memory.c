@@ -595,3 +595,108 @@ void good_must(void)
 	p[0] = 0;
 	free(p);
 }
+
+struct packet {
+	char *bytes;
+	size_t size, capacity;
+};
+/* Variable arguments: not followed where it is called, so that its summary has to tell. */
+static struct packet wrap(char *bytes, size_t size, ...)
+{
+	return (struct packet){bytes, size, size};
+}
+// bad leak: another pointer is wrapped
+struct packet bad_wrapped(char *bytes, size_t size)
+{
+	char *copy = malloc(size);
+	if (!copy)
+		return wrap(NULL, 0);
+	memcpy(copy, bytes, size);
+	return wrap(bytes, size);
+}
+// good leak: given back inside a struct that is built in memory
+struct packet good_wrapped(const char *bytes, size_t size)
+{
+	char *copy = malloc(size);
+	if (!copy)
+		return wrap(NULL, 0);
+	memcpy(copy, bytes, size);
+	return wrap(copy, size);
+}
+
+// bad use-after-free: made anew under another question than the one it was released under
+int bad_version(struct item **held, int had, int wants)
+{
+	struct item *p = *held;
+	if (had != wants)
+		free(*held);
+	if (had < wants)
+		p = calloc(1, sizeof *p);
+	return p ? p->number : 0;
+}
+// good use-after-free: released and made anew under the same question, though neither number is known
+int good_version(struct item **held, int had, int wants)
+{
+	if (had != wants)
+		free(*held);
+	struct item *p = had != wants ? calloc(1, sizeof *p) : *held;
+	if (!p)
+		return 0;
+	*held = p;
+	return p->number;
+}
+// bad use-after-free: the question was about numbers that have changed since
+int bad_question(struct item *p, int had, int wants)
+{
+	if (had < wants)
+		free(p);
+	wants = had + 1;
+	return had < wants ? p->number : 0;
+}
+// good use-after-free: the answer was turned round, not changed
+int good_question(struct item *p, int had, int wants)
+{
+	if (had < wants)
+		free(p);
+	return wants <= had ? p->number : 0;
+}
+
+// bad null-dereference: the test the wrong way round
+int bad_loop_null(const char *name)
+{
+	int n = 0;
+	for (int at = 0; at < 27; at++) {
+		if (name == NULL)
+			n += name[at];
+	}
+	return n;
+}
+// good null-dereference: what keeps it out is remembered in a flag
+int good_loop_null(const char *name)
+{
+	int n = 0;
+	for (int at = 0, done = 0; at < 27; at++) {
+		done |= name == NULL || name[at] == 0;
+		n += done ? 1 : name[at];
+	}
+	return n;
+}
+
+static int fallback;
+// bad leak: one of two, chosen by the short conditional
+int bad_short(void)
+{
+	int *p = malloc(sizeof *p) ?: &fallback;
+	*p = 1;
+	return *p;
+}
+// good leak: what the short conditional kept is released
+int good_short(void)
+{
+	int *p = malloc(sizeof *p) ?: &fallback;
+	*p = 1;
+	int n = *p;
+	if (p != &fallback)
+		free(p);
+	return n;
+}

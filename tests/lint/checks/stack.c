@@ -157,3 +157,24 @@ int good_caller(void)
 	int *p = outer(&x);
 	return *p;
 }
+
+struct machine {
+	void **top;
+	struct machine *next;
+};
+// bad dangling-stack: left in the object that the caller's pointer leads to
+void bad_led(struct machine *m)
+{
+	void *word;
+	if (m->next)
+		m->next->top = &word;
+}
+// good dangling-stack: pushed on a stack and popped
+void good_pushed(struct machine *m)
+{
+	int word = 1;
+	*m->top = &word;
+	m->top++;
+	m->top--;
+	*m->top++ = 0;
+}

@@ -1,0 +1,120 @@
+"""neap-gdb.py: Neap's maps in gdb.
+
+gdb loads this by itself together with libneap when it is installed; otherwise: source neap-gdb.py
+
+    print *map          sessions: 6250 entries, 7680 slots (tombstone 3, empty 1427), 512 kB in 2 segments
+    neap-maps           every map of the program, the largest first
+"""
+import gdb
+import gdb.printing
+
+
+def layout(table="neap_layout"):
+    """The library's own table of offsets and sizes, by name."""
+    entries = gdb.parse_and_eval(table)
+    facts, i = {}, 0
+    while int(entries[i]["name"]) != 0:
+        facts[entries[i]["name"].string()] = int(entries[i]["value"])
+        i += 1
+    return facts
+
+
+class Memory:
+    """Numbers of the program, by address."""
+
+    def __init__(self):
+        self.inferior = gdb.selected_inferior()
+
+    def number(self, address, size):
+        return int.from_bytes(bytes(self.inferior.read_memory(address, size)), "little")
+
+    def text(self, address):
+        return gdb.Value(address).cast(gdb.lookup_type("char").pointer()).string() if address else "unnamed"
+
+
+class Map:
+    """A struct neap_map, read through the layout alone: the program needs no debug information."""
+
+    def __init__(self, address, facts, memory):
+        def field(name, size=8):
+            return memory.number(address + facts["neap_map." + name], size)
+        self.name = memory.text(field("name"))
+        self.len = field("len")
+        self.bytes = field("bytes")
+        pool = field("pool")
+        groups = field("home_mask", 4) // 2 + 1
+        self.segments = memory.number(pool + facts["neap__pool.count"], 4) if pool else 1
+        per_segment = groups * facts["group_slots"]
+        small = field("small_slots", 1)
+        limit = small or (facts["group_slots"] if groups == 1 else per_segment * 7 // 8)
+        table = field("segs")
+        size = facts["neap__segment"]
+        used = 0
+        for i in range(min(self.segments, 1 << 16)):
+            at = table + i * size
+            used += memory.number(at + facts["neap__segment.live"], 2)
+            used += memory.number(at + facts["neap__segment.room"], 2)
+        empty_map = self.len == 0 and not pool and used == 0
+        self.slots = 0 if empty_map else (small or per_segment) * self.segments
+        self.tombstones = 0 if empty_map else limit * self.segments - used
+
+    def __str__(self):
+        empty = max(self.slots - self.len - self.tombstones, 0)
+        return (f"{self.name}: {self.len} entries, {self.slots} slots (tombstone {self.tombstones}, empty {empty}), "
+                f"{self.bytes // 1024} kB in {self.segments} segments")
+
+
+class MapPrinter:
+    """print *map"""
+
+    def __init__(self, value):
+        self.value = value
+
+    def to_string(self):
+        return str(Map(int(self.value.address), layout(), Memory()))
+
+
+def listed():
+    """(kind, address) of every object in the library's list of maps."""
+    facts, memory = layout(), Memory()
+    registry = int(gdb.parse_and_eval("(long)&neap__registry"))
+    shards = memory.number(registry + facts["neap__registry.shards"], 4)
+    stride = memory.number(registry + facts["neap__registry.stride"], 4)
+    for shard in range(shards):
+        at = registry + facts["neap__registry.shard"] + shard * stride
+        link = memory.number(at + facts["neap__shard.first"], 8)
+        while link:
+            address = memory.number(link + facts["neap__link.object"], 8)
+            if address:
+                yield memory.number(link + facts["neap__link.kind"], 4), address
+            link = memory.number(link + facts["neap__link.next"], 8)
+
+
+class MapsCommand(gdb.Command):
+    """Lists every map of the program, the largest first."""
+
+    def __init__(self):
+        super().__init__("neap-maps", gdb.COMMAND_DATA)
+
+    def invoke(self, argument, from_tty):
+        facts, memory = layout(), Memory()
+        classic = layout("neap_hmap_layout")
+        rows = []
+        for kind, address in listed():
+            if kind == facts["kind_map"]:
+                found = Map(address, facts, memory)
+                rows.append((found.bytes, address, "map", str(found)))
+            elif kind == facts["kind_hmap"]:
+                total = memory.number(address + classic["neap_hmap.bytes"], 8)
+                name = memory.text(address + classic["neap_hmap.name"])
+                count = memory.number(address, 8)
+                rows.append((total, address, "hmap", f"{name}: {count} entries, {total // 1024} kB"))
+        for _, address, kind, text in sorted(rows, reverse=True):
+            print(f"{address:#x} {kind:<5} {text}")
+        print(f"{len(rows)} maps")
+
+
+MapsCommand()
+printers = gdb.printing.RegexpCollectionPrettyPrinter("neap")
+printers.add_printer("neap_map", "^neap_map$", MapPrinter)
+gdb.printing.register_pretty_printer(gdb.current_objfile(), printers, replace=True)

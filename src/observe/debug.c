@@ -1,0 +1,251 @@
+/* debug.c: from the path of a request to one of the texts. */
+#include "neap/debug.h"
+
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/registry.h"
+#include "neap/heap.h"
+#include "observe/kernel_book.h"
+#include "observe/profile.h"
+#include "observe/text.h"
+
+enum { SECONDS_MOST = 300, MAPS_SHOWN = 1000 };
+
+/* ---- JSON ---- */
+
+void neap__account_json(struct neap__text *text)
+{
+	struct neap_account account;
+	if (neap_account_process(&account) != NEAP_OK) {
+		text->error = NEAP_EINVAL;
+		return;
+	}
+	neap__text_put(
+		text,
+		"{\"schema\":1,\"rss\":%zu,\"live\":%zu,\"tombstone\":%zu,\"empty\":%zu,\"free_held\":%zu,"
+		"\"other\":%zu,\"unexplained\":%td,",
+		account.rss, account.live, account.tombstone, account.empty, account.free_held, account.other,
+		account.unexplained);
+	neap__text_put(text,
+		       "\"malloc_live\":%zu,\"malloc_held\":%zu,\"heap_live\":%zu,\"heap_held\":%zu,"
+		       "\"metadata\":%zu,\"file\":%zu,\"anonymous\":%zu,\"stacks_and_data\":%zu,"
+		       "\"lazy_free\":%zu,\"huge_pages\":%zu,\"maps\":%zu,\"entries\":%zu}\n",
+		       account.malloc_live, account.malloc_held, account.heap_live, account.heap_held,
+		       account.metadata, account.file, account.anonymous, account.other_anonymous,
+		       account.lazy_free, account.huge_pages, account.spans, account.objects);
+}
+
+struct shown_map {
+	uintptr_t address;
+	const char *noun;
+	struct neap__glance glance;
+};
+
+/* The largest maps as a heap whose root is the smallest of them. */
+struct map_list {
+	size_t maps, shown;
+	struct shown_map map[MAPS_SHOWN];
+};
+
+static void sift_down(struct map_list *list, size_t at, size_t count)
+{
+	for (size_t child; (child = 2 * at + 1) < count; at = child) {
+		if (child + 1 < count && list->map[child + 1].glance.total < list->map[child].glance.total)
+			child++;
+		if (list->map[at].glance.total <= list->map[child].glance.total)
+			return;
+		struct shown_map swap = list->map[at];
+		list->map[at] = list->map[child];
+		list->map[child] = swap;
+	}
+}
+
+static bool list_map(const struct neap__link *link, void *ctx)
+{
+	struct map_list *list = ctx;
+	struct shown_map map = {.address = (uintptr_t)link->object, .noun = link->species->noun};
+	link->species->glance(link->object, &map.glance);
+	list->maps++;
+	if (list->shown < MAPS_SHOWN) {
+		list->map[list->shown++] = map;
+		if (list->shown == MAPS_SHOWN)
+			for (size_t i = MAPS_SHOWN / 2; i-- > 0;)
+				sift_down(list, i, MAPS_SHOWN);
+	} else if (map.glance.total > list->map[0].glance.total) {
+		list->map[0] = map;
+		sift_down(list, 0, MAPS_SHOWN);
+	}
+	return true;
+}
+
+static void sort_largest_first(struct map_list *list)
+{
+	for (size_t i = list->shown / 2; i-- > 0;)
+		sift_down(list, i, list->shown);
+	for (size_t end = list->shown; end > 1; end--) {
+		struct shown_map smallest = list->map[0];
+		list->map[0] = list->map[end - 1];
+		list->map[end - 1] = smallest;
+		sift_down(list, 0, end - 1);
+	}
+}
+
+static void map_json(struct neap__text *text, const struct shown_map *map)
+{
+	const struct neap__glance *glance = &map->glance;
+	neap__text_put(text, "{\"name\":");
+	neap__text_quote(text, glance->name[0] != '\0' ? glance->name : "unnamed");
+	neap__text_put(
+		text,
+		",\"kind\":\"%s\",\"address\":\"0x%" PRIxPTR "\",\"len\":%zu,\"slots\":%zu,"
+		"\"tombstone_slots\":%zu,\"live\":%zu,\"tombstone\":%zu,\"empty\":%zu,\"free_held\":%zu,"
+		"\"metadata\":%zu,\"total\":%zu,\"exact\":%s}",
+		map->noun, map->address, glance->len, glance->slots, glance->tombstone_slots, glance->live,
+		glance->tombstone, glance->empty, glance->free_held, glance->metadata, glance->total,
+		glance->exact ? "true" : "false");
+}
+
+void neap__maps_json(struct neap__text *text)
+{
+	struct map_list *list = neap__scratch(sizeof *list);
+	if (list == NULL) {
+		text->error = NEAP_ENOMEM;
+		return;
+	}
+	(void)neap__registry_each(list_map, list);
+	sort_largest_first(list);
+	neap__text_put(text, "{\"schema\":1,\"maps\":%zu,\"shown\":[", list->maps);
+	for (size_t i = 0; i < list->shown; i++) {
+		neap__text_put(text, i == 0 ? "\n" : ",\n");
+		map_json(text, &list->map[i]);
+	}
+	neap__text_put(text, "\n]}\n");
+	neap__scratch_free(list, sizeof *list);
+}
+
+/* ---- Giving back ---- */
+
+static size_t (*compact_callback)(void *ctx);
+static void *compact_ctx;
+
+void neap_debug_on_compact(size_t (*compact)(void *ctx), void *ctx)
+{
+	compact_callback = compact;
+	compact_ctx = ctx;
+}
+
+size_t neap_debug_compact(void)
+{
+	struct neap__kernel_book before, after;
+	bool known = neap__kernel_book_read(&before) == NEAP_OK;
+	size_t told = compact_callback != NULL ? compact_callback(compact_ctx) : 0;
+	if (known && before.neap_heap > 0) /* else it was never used, and asking would start it */
+		told += neap_heap_return();
+	malloc_trim(0);
+	if (!known || neap__kernel_book_read(&after) != NEAP_OK)
+		return told;
+	return before.rss > after.rss ? before.rss - after.rss : 0;
+}
+
+/* ---- Requests ---- */
+
+/* The number after `name=` in a query: -1 when it is not there, -2 when it is no number below a million. */
+static long query_number(const char *query, const char *name)
+{
+	size_t len = strlen(name);
+	for (const char *at = query; at != NULL && *at != '\0'; at = strchr(at, '&')) {
+		at += *at == '&' || *at == '?';
+		if (strncmp(at, name, len) != 0 || at[len] != '=')
+			continue;
+		char *end;
+		long number = strtol(at + len + 1, &end, 10);
+		bool digits = at[len + 1] >= '0' && at[len + 1] <= '9';
+		return digits && (*end == '&' || *end == '\0') && number < 1000000 ? number : -2;
+	}
+	return -1;
+}
+
+static int refuse(int status, const char *line, neap_write_fn *write, void *ctx)
+{
+	return write(ctx, line, strlen(line)) == 0 ? status : 500;
+}
+
+static void sleep_seconds(long seconds)
+{
+	struct timespec left = {seconds, 0};
+	while (nanosleep(&left, &left) != 0)
+		;
+}
+
+static int profile_request(const char *query, neap_write_fn *write, void *ctx)
+{
+	long seconds = query_number(query, "seconds"), gc = query_number(query, "gc");
+	if (seconds < -1 || seconds == 0 || seconds > SECONDS_MOST)
+		return refuse(400, "seconds must be a number from 1 to 300\n", write, ctx);
+	if (gc < -1)
+		return refuse(400, "gc must be 0 or 1\n", write, ctx);
+	if (gc > 0)
+		(void)neap_debug_compact();
+	struct neap_profile *base = NULL, *profile = NULL;
+	if (seconds > 0 && (base = neap_profile_take()) != NULL)
+		sleep_seconds(seconds);
+	int error = NEAP_ENOMEM;
+	if ((seconds < 0 || base != NULL) && (profile = neap_profile_take()) != NULL) {
+		if (base != NULL)
+			neap_profile_subtract(profile, base);
+		error = neap_profile_write(profile, write, ctx);
+	}
+	neap_profile_destroy(base);
+	neap_profile_destroy(profile);
+	return error == 0 ? 200 : error == NEAP_ENOMEM ? refuse(503, "out of memory\n", write, ctx) : 500;
+}
+
+static const struct page {
+	const char *path, *type;
+	void (*text)(struct neap__text *text); /* NULL: the profile */
+} pages[] = {
+	{"/metrics", "text/plain; version=0.0.4; charset=utf-8", neap__metrics_text},
+	{"/debug/pprof/heap", "application/octet-stream", NULL},
+	{"/debug/maps", "application/json", neap__maps_json},
+	{"/debug/account", "application/json", neap__account_json},
+};
+
+static const struct page *page_of(const char *path)
+{
+	size_t len = strcspn(path, "?");
+	for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
+		if (strlen(pages[i].path) == len && memcmp(path, pages[i].path, len) == 0)
+			return &pages[i];
+	return NULL;
+}
+
+const char *neap_debug_type(const char *path)
+{
+	const struct page *page = page_of(path);
+	return page == NULL ? NULL : page->type;
+}
+
+int neap_debug_handle(const char *path, neap_write_fn *write, void *ctx)
+{
+	const struct page *page = page_of(path);
+	if (page == NULL)
+		return refuse(
+			404,
+			"no such page; there are /metrics, /debug/pprof/heap, /debug/maps, /debug/account\n",
+			write, ctx);
+	if (page->text == NULL)
+		return profile_request(path + strcspn(path, "?"), write, ctx);
+	struct neap__text *text = neap__scratch(sizeof *text);
+	if (text == NULL)
+		return refuse(503, "out of memory\n", write, ctx);
+	text->write = write;
+	text->ctx = ctx;
+	page->text(text);
+	int error = neap__text_end(text);
+	neap__scratch_free(text, sizeof *text);
+	return error == 0 ? 200 : 500;
+}

@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""observe.py: a running daemon, seen with the tools that people already use.
+
+usage: observe.py NEAP DAEMON GROWER BUILD_DIR
+
+Each check starts what it needs and prints "ok", or "skipped" with the reason; anything else fails.
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+neap, daemon, grower, build = sys.argv[1:5]
+here = pathlib.Path(__file__).resolve().parent
+share = here.parent.parent / "share"
+TOKEN = "s3cret"
+
+
+class Skip(Exception):
+    pass
+
+
+def need(program, package):
+    if shutil.which(program) is None:
+        raise Skip(f"no {program} (apt-get install {package})")
+
+
+def run(*words, code=0, timeout=120, env=None):
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=timeout,
+                          env={**os.environ, **(env or {})}, errors="replace")
+    allowed = code if isinstance(code, tuple) else (code,)
+    assert done.returncode in allowed, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+class Daemon:
+    def __init__(self, seconds=120, sessions=20000):
+        self.process = subprocess.Popen([daemon, "127.0.0.1:0", str(seconds), str(sessions)], stdout=subprocess.PIPE,
+                                        text=True, env={**os.environ, "TOKEN": TOKEN})
+        self.port = int(re.search(r"port (\d+)", self.process.stdout.readline()).group(1))
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def get(self, path):
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            return answer.read()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(30) == 0, "the daemon did not end well"
+
+
+def check_pprof(served, folder):
+    need("go", "golang-go")
+    before, after = folder / "before.pb.gz", folder / "after.pb.gz"
+    run(neap, "profile", served.process.pid, "-o", before)
+    top = run("go", "tool", "pprof", "-top", before)
+    assert "Type: inuse_space" in top, top
+    for kind in ("alloc_objects", "alloc_space", "inuse_objects", "live_space", "tombstone_space", "empty_space",
+                 "free_held_space", "other_space"):
+        assert f"Type: {kind}" in run("go", "tool", "pprof", "-top", f"-sample_index={kind}", before)
+    # Enough allocations to be sampled, and their names found by build id.
+    deadline = time.time() + 40
+    while "load_sessions" not in run("go", "tool", "pprof", "-top", "-sample_index=alloc_space", before):
+        assert time.time() < deadline, "the function that allocates is not in the profile"
+        run(neap, "profile", served.process.pid, "-o", before)
+    time.sleep(1)
+    run(neap, "profile", f"127.0.0.1:{served.port}", "-o", after)
+    diff = run("go", "tool", "pprof", "-top", f"-base={before}", "-sample_index=alloc_space", after)
+    assert "Showing nodes" in diff, diff
+    delta = folder / "delta.pb.gz"
+    run(neap, "profile", served.process.pid, "--seconds", "1", "--gc", "-o", delta)
+    assert "Duration: 1" in run("go", "tool", "pprof", "-top", delta)
+    # What the endpoint itself sends, stored and not compressed.
+    raw = folder / "raw.pb.gz"
+    raw.write_bytes(served.get("/debug/pprof/heap"))
+    raw_top = run("go", "tool", "pprof", "-raw", raw)
+    total = sum(sum(int(number) for number in row.split(":")[0].split()[4:9])
+                for row in raw_top.splitlines() if re.match(r"^\s+-?\d+(\s+-?\d+){8}:", row))
+    rss = json.loads(served.get("/debug/account"))["rss"]
+    assert abs(total - rss) < 0.1 * rss, f"the parts of the profile: {total}, resident: {rss}"
+
+
+def check_promtool(served, folder):
+    need("promtool", "prometheus")
+    metrics = folder / "metrics"
+    metrics.write_bytes(served.get("/metrics"))
+    with metrics.open() as text:
+        done = subprocess.run(["promtool", "check", "metrics"], stdin=text, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rules = run("promtool", "check", "rules", share / "prometheus/neap-alerts.yml")
+    assert "SUCCESS: 5 rules" in rules, rules
+    json.loads((share / "grafana/neap.json").read_text())
+    names = set(re.findall(r"^# TYPE (\S+)", metrics.read_text(), re.M))
+    used = set(re.findall(r"\b((?:neap|process)_\w+?)(?:_bucket|_count|_sum)?\b(?=[{\[( ]|\\\"|$)",
+                          (share / "grafana/neap.json").read_text() + (share / "prometheus/neap-alerts.yml").read_text()))
+    missing = {name for name in used if name not in names}
+    assert not missing, f"rules or dashboard name metrics that are not served: {missing}"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def check_prometheus(served, folder):
+    need("prometheus", "prometheus")
+    (folder / "rules.yml").write_text(
+        "groups:\n- name: t\n  rules:\n  - alert: MapIsThere\n    expr: neap_map_instances{map=\"sessions 1\"} == 1\n")
+    (folder / "prometheus.yml").write_text(
+        "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yml]\n"
+        f"scrape_configs: [{{job_name: neap, static_configs: [{{targets: ['127.0.0.1:{served.port}']}}]}}]\n")
+    port = free_port()
+    server = subprocess.Popen(["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
+                               f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline, firing = time.time() + 60, False
+        while not firing:
+            assert time.time() < deadline, "no alert fired within 60 s"
+            time.sleep(0.5)
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/alerts", timeout=5) as answer:
+                    alerts = json.load(answer)["data"]["alerts"]
+                firing = any(a["state"] == "firing" and a["labels"]["alertname"] == "MapIsThere" for a in alerts)
+            except OSError:
+                pass
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def check_commands(served, folder):
+    pid = served.process.pid
+    seen = run(neap, "top", pid, "-n", "2")
+    assert len(re.findall(r"^rss [\d.]+ live", seen, re.M)) == 2, seen
+    assert "nothing was done" in run(neap, "reclaim", pid)
+    assert "wrong or missing token" in run(neap, "reclaim", pid, "--yes", code=3, env={"NEAP_TOKEN": "no"})
+    (folder / "token").write_text(TOKEN + "\n")
+    assert "resident" in run(neap, "reclaim", pid, "--yes", "--token-file", folder / "token")
+    assert "debug endpoint" in run(neap, "profile", os.getpid(), code=3)
+    assert "rss" in run(neap, "top", os.getpid(), "-n", "1")
+    for command in ("profile", "top", "reclaim", "watch"):
+        assert "no such process" in run(neap, command, "4194303", code=3)
+        run(neap, command, "nonsense", code=2)
+        run(neap, command, code=2)
+        assert "usage: neap " + command in run(neap, command, "--help")
+    assert "Connection refused" in run(neap, "profile", f"127.0.0.1:{free_port()}", code=3)
+    run(neap, "profile", pid, "-o", folder / "no/such/folder", code=4)
+    run(neap, "profile", pid, "--seconds", "0", code=2)
+    assert "process_vm_readv" in run(neap, "doctor")
+
+
+def check_watch(served, folder):
+    # Over the limit but at rest: nothing.
+    quiet = run(neap, "watch", os.getpid(), "--over", "1M", "--grow", "50M", "--for", "3", "-o", folder)
+    assert "TRIGGER" not in quiet, quiet
+    program = subprocess.Popen([grower, "8", "40"])
+    try:
+        seen = run(neap, "watch", program.pid, "--over", "20M", "--grow", "10M", "--count", "2", "--cool-down", "1",
+                   "--keep", "1", "--for", "60", "-o", folder, "--metrics", folder / "watch.prom", code=1)
+        assert seen.count("TRIGGER") == 2, seen
+        assert "eBPF" in seen
+    finally:
+        program.kill()
+        program.wait()
+    kept = list(folder.glob("*.txt"))
+    assert len(kept) == 1 and "VmRSS" in kept[0].read_text(), f"--keep 1 kept {kept}"
+    assert "neap_watch_triggers_total" in (folder / "watch.prom").read_text()
+    program = subprocess.Popen([grower, "1", "10"])
+    assert "has ended" in run(neap, "watch", program.pid, "--for", "60", "-o", folder)
+    program.wait()
+    assert "no such folder" in run(neap, "watch", os.getpid(), "-o", folder / "none", code=2)
+
+
+def check_watch_disk_full(served, folder):
+    if not os.path.exists("/dev/full"):
+        raise Skip("no /dev/full")
+    tight = folder / "read-only"
+    tight.mkdir()
+    mounted = subprocess.run(["unshare", "-m", "sh", "-c", f"mount -t tmpfs -o size=4k,nr_inodes=3 tmpfs {tight} && "
+                              f"dd if=/dev/zero of={tight}/fill bs=4k count=1 2>/dev/null; "
+                              f"{grower} 6 40 & exec {neap} watch $! --over 10M --grow 5M --count 1 --for 30 -o {tight}"],
+                             capture_output=True, text=True, timeout=60)
+    if "unshare" in mounted.stderr or "mount:" in mounted.stderr:
+        raise Skip("no mounts here: " + mounted.stderr.strip())
+    assert mounted.returncode == 4 and "No space left" in mounted.stderr, mounted.stdout + mounted.stderr
+
+
+def check_watch_go(served, folder):
+    need("go", "golang-go")
+    if "  yes  inspect" not in run(neap, "doctor"):
+        raise Skip("built without the inspector")
+    source = folder / "grow.go"
+    source.write_text("""package main
+import "time"
+var table = map[int][128]byte{}
+func main() {
+	for i := 0; ; i++ {
+		table[i] = [128]byte{1}
+		if i%20000 == 0 {
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+}
+""")
+    program = folder / "grow"
+    run("go", "build", "-o", program, source, timeout=300, env={"GO111MODULE": "off", "GOFLAGS": ""})
+    process = subprocess.Popen([program])
+    try:
+        seen = run(neap, "watch", process.pid, "--over", "30M", "--grow", "5M", "--count", "1", "--for", "60", "-o", folder,
+                   code=(1, 4))
+        assert "snapshot ->" in seen, seen
+    finally:
+        process.kill()
+        process.wait()
+    snap = next(folder.glob("grow.*.snap"))
+    run(neap, "diff", snap, snap)
+
+
+def check_gdb(served, folder):
+    need("gdb", "gdb")
+    store = pathlib.Path(build) / "examples/session_store"
+    seen = run("gdb", "-nx", "-batch", "-ex", f"source {share}/gdb/neap-gdb.py", "-ex", "set breakpoint pending on",
+               "-ex", "set startup-with-shell off", "-ex", "break neap_map_destroy", "-ex", "run", "-ex", "print *map",
+               "-ex", "neap-maps", store)
+    if re.search(r"ptrace|Operation not permitted|Could not trace", seen):
+        raise Skip("gdb may not trace here")
+    assert re.search(r"\$1 = \w+: \d+ entries, \d+ slots \(tombstone \d+, empty \d+\), \d+ kB in \d+ segments", seen), seen
+    assert re.search(r"^0x[0-9a-f]+ map   \w+: \d+ entries", seen, re.M), seen
+
+
+def check_live_page(served, folder):
+    need("chromium", "chromium")
+    need("node", "nodejs")
+    need("npm", "npm")
+    modules = pathlib.Path(build) / "playwright"
+    modules.mkdir(exist_ok=True)
+    if not (modules / "node_modules/playwright-core").exists():
+        done = subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", modules,
+                               "playwright-core@1"], capture_output=True, text=True, timeout=180)
+        if done.returncode != 0:
+            raise Skip("npm cannot install playwright-core here")
+    seen = run("node", here / "live_page.mjs", modules, served.url, TOKEN, pathlib.Path(build) / "live-page.png")
+    assert "the page lives" in seen, seen
+
+
+def main():
+    failed = 0
+    served = Daemon()
+    checks = [check_pprof, check_promtool, check_prometheus, check_commands, check_watch, check_watch_disk_full,
+              check_watch_go, check_gdb, check_live_page]
+    for check in checks:
+        began = time.time()
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                check(served, pathlib.Path(folder))
+                verdict = "ok"
+            except Skip as reason:
+                verdict = f"skipped: {reason}"
+            except Exception as error:  # the next check may still tell something
+                verdict = f"FAILED: {type(error).__name__}: {error}"
+                failed += 1
+        print(f"{check.__name__[6:]:<18} {verdict} ({time.time() - began:.1f} s)", flush=True)
+    served.stop()
+    return 1 if failed else 0
+
+
+sys.exit(main())

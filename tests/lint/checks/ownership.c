@@ -1,0 +1,127 @@
+/* Ownership as ownership.h states it: what callers may do, and whether bodies keep their word. */
+#include "ownership.h"
+
+#include <stdlib.h>
+
+static struct box *kept;
+
+// bad leak: what a NEAP_GIVES function gave
+int bad_open(const char *name)
+{
+	struct box *b = box_open(name, 0);
+	return b ? box_look(b) : 0;
+}
+// good leak: released by the function that the declaration names
+int good_open(const char *name)
+{
+	struct box *b = box_open(name, 0);
+	int n = b ? box_look(b) : 0;
+	box_close(b);
+	return n;
+}
+
+// bad mismatched-release: by another one
+void bad_close(const char *name)
+{
+	free(box_open(name, 1));
+}
+// good mismatched-release: a label is free's
+void good_close(struct box *b)
+{
+	free(box_label(b));
+}
+
+// bad unchecked-result: it may be NULL
+int bad_unchecked_box(const char *name)
+{
+	struct box *b = box_open(name, 0);
+	int n = b->n;
+	box_close(b);
+	return n;
+}
+// good unchecked-result: looked at
+int good_unchecked_box(const char *name)
+{
+	struct box *b = box_open(name, 0);
+	int n = b ? b->n : 0;
+	box_close(b);
+	return n;
+}
+
+// bad use-after-free: after it was handed over
+int bad_queue(struct box *b)
+{
+	box_queue(1, b);
+	return b->n;
+}
+// good use-after-free: before
+int good_queue(struct box *b)
+{
+	int n = b->n;
+	box_queue(1, b);
+	return n;
+}
+
+// bad double-free: handed over twice
+void bad_queue_twice(struct box *b)
+{
+	box_queue(1, b);
+	box_queue(2, b);
+}
+// good double-free: lent twice
+int good_queue_twice(struct box *b)
+{
+	return box_look(b) + box_look(b);
+}
+
+// bad contract-broken: taken and forgotten
+void bad_take(struct box *box)
+{
+	box->n = 0;
+}
+// good contract-broken: released
+void good_take(struct box *box)
+{
+	free(box);
+}
+
+// bad contract-broken: kept, though only lent
+void bad_lend(struct box *box)
+{
+	kept = box;
+}
+// good contract-broken: taken, and kept
+void good_take_and_keep(struct box *box)
+{
+	kept = box;
+}
+
+// bad contract-broken: released, though only lent
+void bad_lend_and_drop(struct box *box)
+{
+	free(box);
+}
+// good contract-broken: written to
+void good_lend(struct box *box)
+{
+	box->n++;
+}
+
+// bad contract-broken: gives what belongs to its argument
+struct box *bad_give(struct box *box)
+{
+	return box;
+}
+// good contract-broken: a new one
+struct box *good_give(struct box *box)
+{
+	struct box *b = malloc(sizeof *b);
+	if (b)
+		*b = *box;
+	return b;
+}
+// good contract-broken: a part of it is copied out
+void good_lend_and_read(int *to, struct box *box)
+{
+	*to = box->n;
+}

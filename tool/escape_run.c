@@ -1,0 +1,125 @@
+/* escape_run.c: `neap escape`, the part that needs LLVM: from the command line to decisions. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "lint/cache.h"
+#include "lint/escape_report.h"
+#include "lint/front.h"
+#include "lint_module.h"
+#include "lint_run.h"
+
+struct escape_options {
+	enum escape_detail detail;
+	bool json, no_cache;
+	const char *api;
+};
+
+static int parse_escape(int argc, char **argv, struct escape_options *options, struct job_list *jobs)
+{
+	char *error = NULL;
+	int result = EXIT_CLEAN;
+	for (int i = 1; i < argc && result == EXIT_CLEAN; i++) {
+		const char *word = argv[i];
+		if (strcmp(word, "--") == 0) {
+			while (++i < argc)
+				lint_jobs_add_flag(jobs, argv[i]);
+		} else if (strcmp(word, "-m") == 0) {
+			options->detail = DETAIL_DECISIONS;
+		} else if (strcmp(word, "-m=2") == 0) {
+			options->detail = DETAIL_CHAINS;
+		} else if (strcmp(word, "--json") == 0) {
+			options->json = true;
+		} else if (strcmp(word, "--no-cache") == 0) {
+			options->no_cache = true;
+		} else if (strcmp(word, "--api") == 0 && i + 1 < argc) {
+			options->api = argv[++i];
+		} else if (strcmp(word, "-p") == 0 && i + 1 < argc) {
+			if (lint_jobs_add_database(jobs, argv[++i], &error) != 0)
+				result = usage_error("escape", "%s", error);
+		} else if (strcmp(word, "-include") == 0 && i + 1 < argc) {
+			lint_jobs_add_flag(jobs, word);
+			lint_jobs_add_flag(jobs, argv[++i]);
+		} else if (is_compiler_flag(word)) {
+			lint_jobs_add_flag(jobs, word);
+		} else if (word[0] == '-') {
+			result = usage_error("escape", "unknown option '%s'", word);
+		} else if (lint_jobs_add_path(jobs, word, &error) != 0) {
+			result = usage_error("escape", "%s", error);
+		}
+	}
+	free(error);
+	if (result == EXIT_CLEAN && jobs->n == 0)
+		return usage_error("escape", "no file to analyse");
+	return result;
+}
+
+/* Files that are not in the program: told on standard error, and in the exit code. */
+static unsigned tell_left_out(const struct job_list *jobs)
+{
+	unsigned n = 0;
+	for (size_t i = 0; i < jobs->n; i++) {
+		const struct job *job = &jobs->jobs[i];
+		if (job->state == JOB_CPLUSPLUS)
+			fprintf(stderr, "neap escape: %s: C++ is not analysed\n", job->file);
+		else if (job->state != JOB_LOADED)
+			fprintf(stderr, "neap escape: %s: does not compile, so nothing is known of it\n%s",
+				job->file, job->said != NULL ? job->said : "");
+		n += job->state != JOB_LOADED;
+	}
+	return n;
+}
+
+static void print_escape_json(const struct escape_report *report, unsigned left_out)
+{
+	json_t *root =
+		json_pack("{s:i, s:s, s:O, s:{s:i, s:i, s:i}, s:i, s:i}", "schema", 1, "command", "escape",
+			  "functions", report->functions, "counts", "dangling", (int)report->dangling,
+			  "may_dangle", (int)report->may_dangle, "info", (int)report->info,
+			  "files_not_analysed", (int)left_out, "functions_over_budget", (int)report->gave_up);
+	json_dumpf(root, stdout, JSON_INDENT(1));
+	putchar('\n');
+	json_decref(root);
+}
+
+static int analyse_escape(struct program *program, const struct escape_options *options,
+			  struct job_list *jobs)
+{
+	char *error = NULL;
+	int loaded = lint_front_load(program, jobs,
+				     options->no_cache ? NULL : lint_cache_folder(&program->region), &error);
+	if (loaded < 0 || lint_effects_attach(program, options->api, &error) != 0) {
+		fprintf(stderr, "neap escape: %s\n", error);
+		free(error);
+		return loaded < 0 ? EXIT_NO_FEATURE : EXIT_USAGE;
+	}
+	unsigned left_out = tell_left_out(jobs);
+	struct escape_report report = {.program = program, .detail = options->detail, .out = stdout};
+	if (options->json) {
+		report.functions = json_array();
+		if (report.detail == DETAIL_GRADES)
+			report.detail = DETAIL_DECISIONS;
+	}
+	lint_escape_program(program, lint_escape_report, &report);
+	if (options->json)
+		print_escape_json(&report, left_out);
+	json_decref(report.functions);
+	if (left_out > 0)
+		return EXIT_PARTIAL;
+	return report.dangling + report.may_dangle > 0 ? EXIT_FINDINGS : EXIT_CLEAN;
+}
+
+int run_escape_analysis(int argc, char **argv)
+{
+	struct escape_options options = {0};
+	struct job_list jobs = {0};
+	/* neap-lint: allow dangling-stack: the program's globals point into its own region, which goes with it */
+	struct program program = {0};
+	int result = parse_escape(argc, argv, &options, &jobs);
+	if (result == EXIT_CLEAN)
+		result = analyse_escape(&program, &options, &jobs);
+	lint_program_clear(&program);
+	lint_jobs_clear(&jobs);
+	return result;
+}
