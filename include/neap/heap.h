@@ -81,7 +81,8 @@ struct neap_heap_stats {
 	uint64_t mallocs, frees;	    /* since the start */
 	uint64_t spans;			    /* in use for small blocks */
 	uint64_t large_blocks, large_bytes; /* of live */
-	uint64_t total_returned_bytes;	    /* given back since the start, each time it was */
+	uint64_t collected_bytes;      /* of live: blocks of the collector that are not known to be garbage */
+	uint64_t total_returned_bytes; /* given back since the start, each time it was */
 };
 
 /* NEAP_EINVAL when `ret->size` is not set. Does not stop other threads: their work of the moment may be missing. */

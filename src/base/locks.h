@@ -14,8 +14,16 @@
 enum neap__lock_rank {
 	NEAP__RANK_NONE = 0,
 	NEAP__RANK_SCOPES, /* the objects of one struct neap_scopes; only neap_scopes_late calls anything under it */
-	NEAP__RANK_POOLS,	 /* the list of pools */
-	NEAP__RANK_POOL,	 /* one pool; order: its id */
+	NEAP__RANK_POOLS,    /* the list of pools */
+	NEAP__RANK_POOL,     /* one pool; order: its id */
+	NEAP__RANK_GC_CYCLE, /* one collection at a time */
+	NEAP__RANK_GC_LOADER, /* held around the loader's own lock, which fork would leave locked in the child */
+	NEAP__RANK_GC_THREADS,	 /* the attached threads; held while the world is stopped */
+	NEAP__RANK_GC_MARK,	 /* the marker's stack and queue */
+	NEAP__RANK_GC_MAP,	 /* the entries of one collected map */
+	NEAP__RANK_GC_TABLES,	 /* types, ranges, handles, weak references, finalizers, maps */
+	NEAP__RANK_GC_SHADED,	 /* what barriers shaded */
+	NEAP__RANK_GC_CENTRAL,	 /* the collected spans of one kind; order: the kind */
 	NEAP__RANK_GUARD,	 /* a quarantine or sampler; order: 0 sampler, 1 quarantine */
 	NEAP__RANK_HEAP_PASS,	 /* one pass of returning pages at a time, none during a fork */
 	NEAP__RANK_HEAP_ORPHAN,	 /* the cache that threads past their exit share */

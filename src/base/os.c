@@ -11,12 +11,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -172,6 +175,139 @@ size_t neap__os_return_many(const struct neap__os_range *ranges, size_t count)
 	return done;
 }
 
+/* Newer than Debian 12's headers; values from the kernel's. */
+enum { FEATURE_WP_UNPOPULATED = 1 << 13, FEATURE_WP_ASYNC = 1 << 15, USER_MODE_ONLY = 1 };
+enum { PAGE_WRITTEN = 1 << 1, SCAN_ARM = 1 << 0, SCAN_ONLY_TRACKED = 1 << 1 };
+
+struct pagemap_scan {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define PAGEMAP_SCAN_CALL _IOWR('f', 16, struct pagemap_scan)
+_Static_assert(sizeof(struct pagemap_scan) == 96 && sizeof(struct neap__os_pages) == 24,
+	       "the kernel's layout");
+
+static bool watch_stores(int faults, void *start, size_t size)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_WP_UNPOPULATED | FEATURE_WP_ASYNC};
+	struct uffdio_register range = {.range = {(uint64_t)(uintptr_t)start, size},
+					.mode = UFFDIO_REGISTER_MODE_WP};
+	return ioctl(faults, UFFDIO_API, &api) == 0 && ioctl(faults, UFFDIO_REGISTER, &range) == 0;
+}
+
+bool neap__os_track_open(struct neap__os_track *ret, void *start, size_t size)
+{
+	int saved = errno;
+	*ret = (struct neap__os_track){-1, -1};
+	if (!fails("userfaultfd"))
+		ret->faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY);
+	if (ret->faults >= 0 && !fails("open"))
+		ret->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uintptr_t from = (uintptr_t)start;
+	struct neap__os_pages one;
+	bool works = ret->pagemap >= 0 && watch_stores(ret->faults, start, size) &&
+		     neap__os_track_scan(ret, &from, from + neap__os_page_size(), true, &one, 1) >= 0;
+	if (!works)
+		neap__os_track_close(ret);
+	errno = saved;
+	return works;
+}
+
+void neap__os_track_close(struct neap__os_track *track)
+{
+	if (track->pagemap >= 0)
+		close(track->pagemap);
+	if (track->faults >= 0)
+		close(track->faults);
+	*track = (struct neap__os_track){-1, -1};
+}
+
+long neap__os_track_scan(const struct neap__os_track *track, uintptr_t *from, uintptr_t to, bool arm,
+			 struct neap__os_pages *ret, size_t room)
+{
+	struct pagemap_scan scan = {.size = sizeof scan,
+				    .flags = SCAN_ONLY_TRACKED | (arm ? SCAN_ARM : 0),
+				    .start = *from,
+				    .end = to,
+				    .vec = (uint64_t)(uintptr_t)ret,
+				    .vec_len = room,
+				    .category_mask = PAGE_WRITTEN,
+				    .return_mask = ret != NULL ? PAGE_WRITTEN : 0};
+	int saved = errno;
+	long found = fails("pagemap_scan") ? -1 : ioctl(track->pagemap, PAGEMAP_SCAN_CALL, &scan);
+	errno = saved;
+	if (found < 0 || scan.walk_end <= *from)
+		return -1;
+	*from = (uintptr_t)scan.walk_end;
+	return found;
+}
+
+bool neap__os_is_mapped(void *page)
+{
+	unsigned char resident;
+	return mincore(page, neap__os_page_size(), &resident) == 0;
+}
+
+void *neap__os_thread_pointer(void)
+{
+#if defined(__x86_64__)
+	void *pointer;
+	__asm__("mov %%fs:0, %0" : "=r"(pointer));
+	return pointer;
+#else
+	return __builtin_thread_pointer();
+#endif
+}
+
+/* glibc's dtv_t: entry -1 counts, entry n is module n's. Where the vector hangs is part of the ABI. */
+struct dtv_entry {
+	uintptr_t block, to_free;
+};
+#if defined(__x86_64__)
+enum { DTV_WORD = 1 };
+#else
+enum { DTV_WORD = 0 };
+#endif
+
+uintptr_t neap__os_tls_block(const void *thread_pointer, size_t module)
+{
+	const struct dtv_entry *dtv = ((const struct dtv_entry *const *)thread_pointer)[DTV_WORD];
+	uintptr_t block = module <= dtv[-1].block ? dtv[module].block : 0;
+	return block == UINTPTR_MAX ? 0 : block; /* all ones: not allocated */
+}
+
+void neap__os_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns)
+{
+	int saved = errno;
+	const struct timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+	(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout_ns >= 0 ? &timeout : NULL, NULL, 0);
+	errno = saved;
+}
+
+void neap__os_wake(_Atomic uint32_t *word)
+{
+	int saved = errno;
+	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	errno = saved;
+}
+
+static uint64_t read_clock(clockid_t clock)
+{
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t neap__os_thread_time(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+uint64_t neap__os_process_time(void)
+{
+	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 /* Where a sandbox forbids process_vm_readv, the same through a file. */
 static bool peek_by_file(void *ret, const void *from, size_t size)
 {
@@ -230,9 +366,7 @@ void neap__os_wake(_Atomic uint32_t *word, int count)
 
 uint64_t neap__os_now(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	return read_clock(CLOCK_MONOTONIC);
 }
 
 void neap__os_libc(char *ret, size_t size)

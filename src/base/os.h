@@ -51,6 +51,44 @@ struct neap__os_range {
  */
 size_t neap__os_return_many(const struct neap__os_range *ranges, size_t count);
 
+/* Which pages of a range were written to: userfaultfd in its asynchronous write-protect mode answers each first
+ * write in the kernel, PAGEMAP_SCAN reads and clears the answers. Linux 6.7.
+ */
+struct neap__os_track {
+	int faults, pagemap; /* file descriptors */
+};
+
+struct neap__os_pages { /* the kernel's struct page_region */
+	uint64_t start, end, categories;
+};
+
+/* Prepares [start, start + size) for tracking; false: the kernel or its policy does not offer it. A child of
+ * fork is not tracked: it closes what it inherited and opens its own.
+ */
+bool neap__os_track_open(struct neap__os_track *ret, void *start, size_t size);
+void neap__os_track_close(struct neap__os_track *track);
+/* Finds stretches of pages in [*from, to) written to since they were last armed, at most `room`; with `arm` they
+ * are armed again, each in one step with being read. Pages that were never armed count as written. `*from` moves
+ * to where the walk ended: go on until it reaches `to`. Returns the stretches, or -1: the kernel refused.
+ * `ret` NULL, room 0: only arms.
+ */
+long neap__os_track_scan(const struct neap__os_track *track, uintptr_t *from, uintptr_t to, bool arm,
+			 struct neap__os_pages *ret, size_t room);
+
+/* True when the page at `page` is mapped. */
+bool neap__os_is_mapped(void *page);
+/* The thread pointer of the calling thread, and the block that a thread has for a module's thread-local variables
+ * (0: none yet), as glibc keeps them. The thread must not run, or be the calling one.
+ */
+void *neap__os_thread_pointer(void);
+uintptr_t neap__os_tls_block(const void *thread_pointer, size_t module);
+
+/* Sleeps while *word == value, at most `timeout_ns` (negative: without an end). May return at any time. */
+void neap__os_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns);
+void neap__os_wake(_Atomic uint32_t *word);
+/* Nanoseconds of processor time of the calling thread, of the whole process. */
+uint64_t neap__os_thread_time(void);
+uint64_t neap__os_process_time(void);
 /* Copies `size` bytes of this process from `from`, which another thread may be writing or may have unmapped:
  * false when not all of them can be read. The bytes may be older and newer ones mixed.
  */

@@ -62,12 +62,13 @@ static bool start(void)
 	neap__assert(page <= NEAP__UNIT && page >= 4096);
 	h->page_shift = (unsigned)__builtin_ctzl(page);
 	/* Unit 0 of each region stays unused, so that 0 can mean "none". */
-	uint32_t half = h->units / 2;
-	for (unsigned i = 0; i < 2; i++)
-		h->regions[i] = (struct neap__region){.first = i * half + 1,
-						      .frontier = i * half + 1,
-						      .committed = i * half + 1,
-						      .end = (i + 1) * half};
+	uint32_t share = h->units / NEAP__REGIONS;
+	h->region_shift = (unsigned)__builtin_ctz(share);
+	for (uint32_t i = 0; i < NEAP__REGIONS; i++)
+		h->regions[i] = (struct neap__region){.first = i * share + 1,
+						      .frontier = i * share + 1,
+						      .committed = i * share + 1,
+						      .end = (i + 1) * share};
 	init_locks();
 	neap__classes_init();
 	const char *debug = getenv("NEAP_DEBUG");
@@ -142,7 +143,7 @@ static size_t touched(size_t first, size_t count, size_t size)
 size_t neap__meta_bytes(void)
 {
 	size_t bytes = touched(0, neap__heap.pool.used, 1);
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < NEAP__REGIONS; i++) {
 		const struct neap__region *r = &neap__heap.regions[i];
 		uint32_t count = r->frontier - r->first;
 		bytes += touched(r->first, count, sizeof *neap__heap.spans) + touched(r->first, count, 1) +

@@ -79,6 +79,13 @@ static const char *check_run(uint32_t head, struct census *census)
 		census->free_runs++;
 		return NULL;
 	}
+	if (tag == NEAP__TAG_COLLECTED) {
+		HEAP_REQUIRE(run->state == NEAP__SPAN_COLLECTED &&
+			     neap__region_of_unit(head) >= NEAP__REGION_TRACKED);
+		for (uint32_t i = 0; i < run->units; i++)
+			HEAP_REQUIRE(neap__tag_of(head + i) == NEAP__TAG_COLLECTED && run[i].head == head);
+		return NULL;
+	}
 	HEAP_REQUIRE(tag == NEAP__TAG_NONE && run->state == NEAP__SPAN_LARGE);
 	size_t page = (size_t)1 << neap__heap.page_shift;
 	census->large_blocks++;
@@ -130,7 +137,7 @@ const char *neap__heap_check(void)
 		return NULL;
 	neap__heap_lock_all();
 	const char *broken = NULL;
-	for (unsigned i = 0; i < 2 && broken == NULL; i++)
+	for (unsigned i = 0; i < NEAP__REGIONS && broken == NULL; i++)
 		broken = check_region(&neap__heap.regions[i], &census);
 	for (unsigned kind = 0; kind < NEAP__KINDS && broken == NULL; kind++)
 		broken = check_kind(kind, &census);

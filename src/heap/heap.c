@@ -79,10 +79,24 @@ void *neap_heap_calloc(size_t count, size_t size)
 							   : alloc_slow(bytes, ALIGN_LEAST, NEAP_HEAP_ZERO);
 }
 
+/* The collector, when the block is one of its. */
+static const struct neap__collector *collector_of(const void *block)
+{
+	uintptr_t unit = neap__unit_of_address(block);
+	if (unit >= neap__heap.units || neap__tag_of(unit) != NEAP__TAG_COLLECTED)
+		return NULL;
+	return atomic_load_explicit(&neap__heap.collector, memory_order_acquire);
+}
+
 static __attribute__((noinline)) void free_slow(void *block)
 {
 	if (block == NULL)
 		return;
+	const struct neap__collector *collector = collector_of(block);
+	if (collector != NULL) {
+		collector->free(block);
+		return;
+	}
 	if (checking()) {
 		neap__guard_free(block, "neap_heap_free");
 		return;
@@ -114,6 +128,9 @@ void neap_heap_free(void *block)
 
 static size_t usable(const void *block, const char *operation)
 {
+	const struct neap__collector *collector = collector_of(block);
+	if (collector != NULL)
+		return collector->usable(block);
 	if (checking())
 		return neap__guard_size(block, operation);
 	uintptr_t unit = neap__unit_of_address(block);
@@ -161,10 +178,13 @@ void *neap_heap_realloc(void *block, size_t size)
 {
 	if (block == NULL)
 		return neap_heap_alloc(size);
+	if (collector_of(block) != NULL)
+		neap__heap_fault("resizing a collected block", block, "neap_heap_realloc");
 	size_t had = usable(block, "neap_heap_realloc");
 	if (stays(block, had, size))
 		return block;
-	unsigned flags = neap__region_of_unit(neap__unit_of_address(block)) ? NEAP_HEAP_NO_POINTERS : 0;
+	bool data = neap__region_of_unit(neap__unit_of_address(block)) == NEAP__REGION_NO_POINTERS;
+	unsigned flags = data ? NEAP_HEAP_NO_POINTERS : 0;
 	void *moved = flags == 0 ? neap_heap_alloc(size) : alloc_slow(size, ALIGN_LEAST, flags);
 	if (moved == NULL)
 		return NULL;

@@ -1,6 +1,7 @@
 /* internal.h: the nouns of the heap and the laws between them.
  *
- *   arena    one reservation of address space, in two regions: blocks that may hold pointers, blocks that don't
+ *   arena    one reservation of address space, in four regions: blocks that may hold pointers, blocks that don't,
+ *            and two that a collector fills
  *   unit     64 KB of the arena; everything about a unit is found by its number, (address - base) / 64 KB
  *   run      units side by side that are used, or free, together; its first unit is the head
  *   span     a run cut into blocks of one size (1 unit, 4 for blocks over 4 KB)
@@ -8,6 +9,7 @@
  *   kind     a size class in one of the regions; everything that exists per class exists per kind
  *   cache    a thread's own: a magazine of free blocks per kind and the span that it takes new ones from
  *   central  the spans of a kind that no thread owns
+ *   collected run  belongs to a collector, which knows what is in it; the heap knows only that it is in use
  *
  *     arena   | - | span | large: head, ...... | free run | span, 4 units | ... frontier |  not yet used  |
  *     tags    | - | kind |  0    0    0    0   | FREE FREE| kind x 4      | one byte a unit
@@ -52,22 +54,30 @@ enum {
 	NEAP__WIDE_FROM = 4096, /* blocks above this size live in spans of WIDE_UNITS */
 	NEAP__WIDE_UNITS = 4,
 	NEAP__TAG_NONE = 0, /* not reached, or large; kind k is k + 1 */
+	NEAP__TAG_COLLECTED = 254,
 	NEAP__TAG_FREE = 255,
 	/* Ticks of the returning thread (250 ms) that memory must lie still before it is returned: a second, so that
 	 * an idle program is clean within two and a page that is used again within one is not faulted in anew.
 	 */
 	NEAP__STILL_TICKS = 4,
-	NEAP__BINS = 192
+	NEAP__BINS = 192,
+	/* In the order of the arena. */
+	NEAP__REGION_POINTERS = 0,
+	NEAP__REGION_NO_POINTERS = 1,
+	NEAP__REGION_TRACKED = 2,   /* collected; a collector may ask the system which pages were written */
+	NEAP__REGION_UNTRACKED = 3, /* collected */
+	NEAP__REGIONS = 4
 };
-_Static_assert(NEAP__KINDS + 1 < NEAP__TAG_FREE, "a tag is a byte");
+_Static_assert(NEAP__KINDS + 1 < NEAP__TAG_COLLECTED, "a tag is a byte");
 
 enum neap__span_state {
-	NEAP__SPAN_NONE,    /* not the head of a run */
-	NEAP__SPAN_FREE,    /* a free run, in a bin */
-	NEAP__SPAN_LARGE,   /* one block */
-	NEAP__SPAN_OPEN,    /* a span that somebody owns */
-	NEAP__SPAN_PARTIAL, /* closed, in its central list */
-	NEAP__SPAN_FULL	    /* closed, no free block, in no list */
+	NEAP__SPAN_NONE,     /* not the head of a run */
+	NEAP__SPAN_FREE,     /* a free run, in a bin */
+	NEAP__SPAN_LARGE,    /* one block */
+	NEAP__SPAN_OPEN,     /* a span that somebody owns */
+	NEAP__SPAN_PARTIAL,  /* closed, in its central list */
+	NEAP__SPAN_FULL,     /* closed, no free block, in no list */
+	NEAP__SPAN_COLLECTED /* the head of a collected run */
 };
 
 /* In `remote`: nobody owns the span. Not a valid block address. */
@@ -78,19 +88,17 @@ struct neap__cache;
 struct neap__span {
 	uint32_t
 		head; /* this run's first unit; right in every unit of a run in use, at both ends of a free one */
-	uint32_t units;		    /* of the run; in the head */
-	_Atomic uint8_t state;	    /* enum neap__span_state; written under the lock of its list */
-	bool settled;		    /* its empty pages were returned and no block was freed since */
-	uint16_t objects;	    /* blocks in the span */
-	uint16_t free_index;	    /* no block below it is free, as far as the owner knows */
-	uint16_t missing;	    /* pages of the span that are not resident */
-	_Atomic uint32_t used;	    /* set bits: blocks that live, are cached or in a remote list */
-	_Atomic uint32_t stamp;	    /* the tick of the last free */
-	_Atomic uint32_t sweep_gen; /* the collector's; 0 while there is none */
-	uint32_t next, prev;	    /* in a bin or a central list; 0: none */
-	uint32_t sample; /* of a large run: the record of its block, 0: none. The block's owner's. */
-	uint64_t *alloc; /* a bit for each block */
-	uint64_t *mark;	 /* the collector's; NULL while there is none */
+	uint32_t units;		/* of the run; in the head */
+	_Atomic uint8_t state;	/* enum neap__span_state; written under the lock of its list */
+	bool settled;		/* its empty pages were returned and no block was freed since */
+	uint16_t objects;	/* blocks in the span */
+	uint16_t free_index;	/* no block below it is free, as far as the owner knows */
+	uint16_t missing;	/* pages of the span that are not resident */
+	_Atomic uint32_t used;	/* set bits: blocks that live, are cached or in a remote list */
+	_Atomic uint32_t stamp; /* the tick of the last free */
+	uint32_t next, prev;	/* in a bin or a central list; 0: none */
+	uint32_t sample;	/* of a large run: the record of its block, 0: none. The block's owner's. */
+	uint64_t *alloc;	/* a bit for each block */
 	_Atomic uintptr_t remote;
 	struct neap__cache *_Atomic owner;
 	uint64_t size; /* large: bytes asked for. Not atomic: the block's owner's. */
@@ -160,6 +168,14 @@ struct neap__meta_pool {
 	void *spare[24]; /* blocks of 8 << i bytes, linked through their first words */
 };
 
+/* What a collector adds to the heap; NULL until it starts. Called with no lock of the heap held. */
+struct neap__collector {
+	void (*free)(void *block);
+	size_t (*usable)(const void *block);
+	uint64_t (*live_bytes)(
+		void); /* in blocks of collected runs, as far as it knows; may be called under locks */
+};
+
 struct neap__heap {
 	_Atomic int state; /* 0 not started, 1 ready, -1 the system refused */
 	bool checking;
@@ -173,7 +189,9 @@ struct neap__heap {
 	struct neap__central central[NEAP__KINDS];
 
 	struct neap__lock pages; /* regions, large_*, free runs */
-	struct neap__region regions[2];
+	struct neap__region regions[NEAP__REGIONS];
+	unsigned region_shift;				 /* region == unit >> region_shift */
+	const struct neap__collector *_Atomic collector; /* release, acquire: its functions' state */
 	uint64_t large_blocks, large_bytes, large_mallocs, large_frees;
 
 	struct neap__lock meta;
@@ -245,7 +263,7 @@ static inline uint32_t neap__object_at(uint32_t head, unsigned kind, const void 
 
 static inline unsigned neap__region_of_unit(uintptr_t unit)
 {
-	return unit >= neap__heap.units / 2;
+	return (unsigned)(unit >> neap__heap.region_shift);
 }
 
 static inline unsigned neap__span_state(uint32_t head)

@@ -182,7 +182,7 @@ size_t neap__return_pass(uint32_t still_ticks, bool *left)
 	pass.holes = pass.loans = 0;
 	neap__lock_take(&neap__heap.passing);
 	for (int round = 0; round < 2; round++) /* spans first: those that turn out empty become free units */
-		for (unsigned i = 0; i < 2; i++) {
+		for (unsigned i = 0; i < NEAP__REGIONS; i++) {
 			neap__lock_take(&neap__heap.pages);
 			uint32_t unit = neap__heap.regions[i].first, end = neap__heap.regions[i].frontier;
 			neap__lock_give(&neap__heap.pages);

@@ -69,7 +69,6 @@ static uint32_t span_create(unsigned kind)
 		alloc[words - 1] = ~UINT64_C(0) << class->objects % 64;
 	struct neap__span *span = at(head);
 	span->alloc = alloc;
-	span->mark = NULL;
 	span->objects = (uint16_t) class->objects;
 	span->free_index = 0;
 	span->missing = (uint16_t)((class->units << (NEAP__UNIT_SHIFT - neap__heap.page_shift)) -

@@ -35,7 +35,7 @@ size_t neap_heap_classes(struct neap_heap_class *ret, size_t room)
 	neap__heap_lock_all();
 	for (unsigned kind = 0; kind < NEAP__KINDS && kind < room; kind++)
 		count_kind(kind, &ret[kind]);
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < NEAP__REGIONS; i++) {
 		const struct neap__region *region = &neap__heap.regions[i];
 		for (uint32_t unit = region->first; unit < region->frontier; unit++) {
 			unsigned kind = neap__tag_of(unit) - 1;
@@ -51,7 +51,7 @@ size_t neap_heap_classes(struct neap_heap_class *ret, size_t room)
 static uint64_t count_units(struct neap_heap_stats *ret)
 {
 	uint64_t pages = 0, units = 0;
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < NEAP__REGIONS; i++) {
 		const struct neap__region *region = &neap__heap.regions[i];
 		units += region->frontier - region->first;
 		pages += neap__resident_count(region->first, region->frontier - region->first);
@@ -86,6 +86,10 @@ int neap_heap_stats(struct neap_heap_stats *ret)
 	ret->live_bytes += ret->large_bytes;
 	ret->mallocs += neap__heap.large_mallocs;
 	ret->frees += neap__heap.large_frees;
+	const struct neap__collector *collector =
+		atomic_load_explicit(&neap__heap.collector, memory_order_acquire);
+	ret->collected_bytes = collector != NULL ? collector->live_bytes() : 0;
+	ret->live_bytes += ret->collected_bytes;
 	uint64_t resident = count_units(ret);
 	ret->free_held_bytes = resident > ret->live_bytes ? resident - ret->live_bytes : 0;
 	ret->metadata_bytes = neap__meta_bytes();

@@ -1,0 +1,146 @@
+/* check.c: the laws of internal.h checked one by one, and a second opinion on marking.
+ *
+ *  1  every unit of a span says its head; the heap says that the run is collected
+ *  2  span: bits past `objects` are set in alloc, clear in mark; no mark bit is set when it is swept and nothing marks
+ *  3  central: the lists of an epoch hold exactly the spans of that epoch and state; an owned span is one slot's
+ *  4  slot: what it may hand out is set in alloc, and in mark while marking
+ *  5  live_bytes == sum of the sizes of set alloc bits
+ *
+ * Checkmark traces again from the roots with a bitmap, a stack and a loop of its own, and stops the program at the
+ * first object that it reaches and marking did not.
+ */
+#include "gc/internal.h"
+
+#define GC_REQUIRE(condition)              \
+	do {                               \
+		if (!(condition))          \
+			return #condition; \
+	} while (0)
+
+struct gc_census {
+	uint64_t bytes, listed, owned;
+};
+
+static const char *check_gc_span(uint32_t head, struct gc_census *census)
+{
+	const struct neap__gc_span *span = neap__gc_span(head);
+	bool swept = !neap__gc_unswept(head);
+	for (uint32_t unit = head; unit < head + span->units; unit++) {
+		GC_REQUIRE(neap__gc_head(unit) == head);
+		GC_REQUIRE(neap__tag_of(unit) == NEAP__TAG_COLLECTED);
+	}
+	for (uint32_t i = 0; i < (span->objects + 63u) / 64 * 64; i++) {
+		bool alloc = neap__gc_allocated(head, i), mark = neap__gc_marked(head, i);
+		GC_REQUIRE(i < span->objects || (alloc && !mark));
+		GC_REQUIRE(!mark || !swept || neap__gc_is_marking());
+		if (i < span->objects && alloc)
+			census->bytes += span->size;
+	}
+	census->owned += span->state == NEAP__GC_OWNED;
+	census->listed += span->state != NEAP__GC_OWNED;
+	return NULL;
+}
+
+static const char *check_lists(unsigned kind, struct gc_census *census)
+{
+	for (unsigned parity = 0; parity < 2; parity++)
+		for (unsigned state = 0; state < NEAP__GC_LISTS; state++)
+			for (uint32_t head = neap__gc.central[kind].lists[parity][state], before = 0;
+			     head != 0; before = head, head = neap__gc_span(head)->next) {
+				const struct neap__gc_span *span = neap__gc_span(head);
+				GC_REQUIRE(span->prev == before && span->kind == kind);
+				GC_REQUIRE(span->state == state && (span->epoch & 1u) == parity);
+				GC_REQUIRE(neap__gc_unswept(head) == (parity != (neap__gc.epoch & 1)));
+				census->listed--;
+			}
+	return NULL;
+}
+
+static const char *check_slot(const struct neap__gc_slot *slot, unsigned kind, struct gc_census *census)
+{
+	if (slot->head == 0)
+		return slot->free == 0 ? NULL : "an empty slot has nothing to hand out";
+	const struct neap__gc_span *span = neap__gc_span(slot->head);
+	GC_REQUIRE(span->state == NEAP__GC_OWNED && span->kind == kind && !neap__gc_unswept(slot->head));
+	census->owned--;
+	if (slot->free == 0)
+		return NULL;
+	const struct neap__gc_word *word = &span->words[slot->word];
+	GC_REQUIRE((slot->free & ~word->alloc) == 0);
+	GC_REQUIRE(!neap__gc_is_marking() || (slot->free & ~word->mark) == 0);
+	return NULL;
+}
+
+const char *neap__gc_check(void)
+{
+	struct gc_census census = {0, 0, 0};
+	const char *broken = NULL;
+	if (!neap__gc_begin())
+		return NULL;
+	for (unsigned r = NEAP__REGION_TRACKED; r < NEAP__REGIONS; r++)
+		for (uint32_t unit = neap__heap.regions[r].first;
+		     unit < neap__heap.regions[r].frontier && !broken; unit++)
+			if (neap__gc_head(unit) == unit)
+				broken = check_gc_span(unit, &census);
+	for (unsigned kind = 0; kind < NEAP__GC_KINDS && broken == NULL; kind++)
+		broken = check_lists(kind, &census);
+	for (const struct neap__gc_thread *thread = neap__gc.threads; thread != NULL; thread = thread->next)
+		for (unsigned kind = 0; kind < NEAP__GC_KINDS && broken == NULL; kind++)
+			broken = check_slot(&thread->slots[kind], kind, &census);
+	if (broken != NULL)
+		return broken;
+	GC_REQUIRE(census.listed == 0 && census.owned == 0);
+	GC_REQUIRE(census.bytes == neap__gc.live_bytes);
+	return NULL;
+}
+
+/* Checkmark. */
+
+struct second {
+	_Atomic uint64_t *seen; /* a bit for every 16 bytes of the collected regions */
+	uint64_t *stack;
+	size_t depth;
+};
+
+static void second_word(uintptr_t word, void *ctx)
+{
+	struct second *second = ctx;
+	uint32_t head, object;
+	if (!neap__gc_find(word, &head, &object) || !neap__gc_allocated(head, object))
+		return;
+	uintptr_t place = ((uintptr_t)neap__gc_address(head, object) - (uintptr_t)neap__gc.base) / 16;
+	if (second->seen[place / 64] >> place % 64 & 1)
+		return;
+	second->seen[place / 64] |= UINT64_C(1) << place % 64;
+	if (!neap__gc_marked(head, object))
+		neap__gc_fault("checkmark: reachable and not marked", neap__gc_address(head, object),
+			       "marking");
+	if (neap__gc_span(head)->types != NULL)
+		second->stack[second->depth++] = (uint64_t)head << 32 | object;
+}
+
+__attribute__((no_sanitize("address", "thread"))) static void second_range(uintptr_t start, uintptr_t end,
+									   void *ctx)
+{
+	for (uintptr_t at = (start + 7) & ~(uintptr_t)7; at + 8 <= end; at += 8)
+		second_word(*(const volatile uintptr_t *)at, ctx);
+}
+
+/* World stopped, marking complete. Quietly does nothing when there is no memory for it. */
+void neap__gc_checkmark(void)
+{
+	size_t seen_bytes = neap__gc.reach / 16 / 8, stack_bytes = (size_t)neap__gc.live_bytes / 2 + 4096;
+	struct second second = {neap__os_reserve(seen_bytes), neap__os_reserve(stack_bytes), 0};
+	if (second.seen != NULL && second.stack != NULL) {
+		neap__gc_each_stack(second_range, &second);
+		neap__gc_each_global(second_range, &second);
+		while (second.depth > 0) {
+			uint64_t packed = second.stack[--second.depth];
+			neap__gc_each_word((uint32_t)(packed >> 32), (uint32_t)packed, 0, UINT64_MAX,
+					   second_word, &second);
+		}
+		neap__gc_last.checked = true;
+	}
+	neap__os_release((void *)second.seen, seen_bytes);
+	neap__os_release(second.stack, stack_bytes);
+}

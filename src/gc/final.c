@@ -1,0 +1,197 @@
+/* final.c: functions that are called when nothing leads to an object any more.
+ *
+ * While marking, everything that an object with a finalizer leads to is marked, but not the object. So when all is
+ * marked, a white object with a finalizer is one that no root and no other such object leads to: the order
+ * follows. It is marked then, alone, which is enough, and handed to the thread. In the next cycle it is an object
+ * like any other.
+ *
+ * The table is read again in the last stop: a white object's fields may have been written to since they were read,
+ * by somebody who dropped it afterwards; nothing else would look at a white object's page.
+ */
+#include <pthread.h>
+#include <signal.h>
+
+#include "gc/internal.h"
+
+enum { DUE_MOST = 1 << 20 };
+
+struct due {
+	uintptr_t object;
+	void (*finalize)(void *object, void *ctx);
+	void *ctx;
+};
+
+static struct neap__gc_table final_table; /* what: the function */
+static struct due *due;			  /* a ring in memory that is no root; see neap__gc_final_roots */
+static _Atomic uint32_t due_in, due_out, due_done;
+static _Atomic int final_thread;
+
+/* Functions as void *: POSIX lets them be the same size. */
+static void *as_pointer(void (*finalize)(void *, void *))
+{
+	void *pointer;
+	_Static_assert(sizeof pointer == sizeof finalize, "POSIX");
+	__builtin_memcpy(&pointer, &finalize, sizeof pointer);
+	return pointer;
+}
+
+bool neap__gc_final_start(void)
+{
+	if (due == NULL)
+		due = neap__os_reserve(DUE_MOST * sizeof *due);
+	return due != NULL;
+}
+
+static bool may_have_finalizer(void *object)
+{
+	uint32_t head, number;
+	if (object == NULL || neap_gc_base(object) != object ||
+	    !neap__gc_find((uintptr_t)object, &head, &number))
+		return false;
+	const struct neap__gc_span *span = neap__gc_span(head);
+	return span->types == NULL || !neap__gc.types[span->types[number]].map;
+}
+
+int neap_gc_finalizer(void *object, void (*finalize)(void *object, void *ctx), void *ctx)
+{
+	struct neap__gc_thread *thread = neap__gc_attached();
+	if (thread == NULL)
+		return NEAP_ENOMEM;
+	if (!may_have_finalizer(object))
+		return NEAP_EINVAL;
+	int result = NEAP_OK;
+	neap__gc_enter(thread);
+	neap__lock_take(&neap__gc.tables);
+	struct neap__gc_row *row = neap__gc_table_find(&final_table, (uintptr_t)object);
+	if (finalize == NULL) {
+		if (row != NULL)
+			neap__gc_table_remove(&final_table, row);
+	} else {
+		if (row == NULL)
+			row = neap__gc_table_add(&final_table, (uintptr_t)object);
+		if (row != NULL) {
+			row->what = as_pointer(finalize);
+			row->ctx = ctx;
+		} else {
+			result = NEAP_ENOMEM;
+		}
+	}
+	neap__lock_give(&neap__gc.tables);
+	neap__gc_leave(thread);
+	return result;
+}
+
+void neap__gc_final_forget(uintptr_t object)
+{
+	if (final_table.count == 0)
+		return;
+	neap__lock_take(&neap__gc.tables);
+	struct neap__gc_row *row = neap__gc_table_find(&final_table, object);
+	if (row != NULL)
+		neap__gc_table_remove(&final_table, row);
+	neap__lock_give(&neap__gc.tables);
+}
+
+static void mark_each(uintptr_t word, void *unused)
+{
+	(void)unused;
+	neap__gc_mark_word(word);
+}
+
+void neap__gc_final_read(void)
+{
+	uint32_t head, object;
+	for (size_t i = 0; i < final_table.room; i++)
+		if (final_table.rows[i].object > 1 &&
+		    neap__gc_find(final_table.rows[i].object, &head, &object) &&
+		    neap__gc_span(head)->types != NULL && !neap__gc_marked(head, object))
+			neap__gc_each_word(head, object, 0, UINT64_MAX, mark_each, NULL);
+}
+
+void neap__gc_final_select(void)
+{
+	uint32_t head, object;
+	for (size_t i = 0; i < final_table.room; i++) {
+		struct neap__gc_row *row = &final_table.rows[i];
+		if (row->object <= 1 || !neap__gc_find(row->object, &head, &object) ||
+		    neap__gc_marked(head, object))
+			continue;
+		atomic_fetch_or_explicit(&neap__gc_span(head)->words[object / 64].mark,
+					 UINT64_C(1) << object % 64, memory_order_relaxed);
+		uint32_t in = atomic_load_explicit(&due_in, memory_order_relaxed);
+		if (in - atomic_load_explicit(&due_done, memory_order_acquire) == DUE_MOST)
+			continue; /* no room: its turn comes in a later cycle */
+		struct due *next = &due[in % DUE_MOST];
+		next->object = row->object;
+		__builtin_memcpy(&next->finalize, &row->what, sizeof next->finalize);
+		next->ctx = row->ctx;
+		atomic_store_explicit(&due_in, in + 1, memory_order_release);
+		neap__gc_table_remove(&final_table, row);
+	}
+}
+
+/* Objects whose finalizers are due or running. World stopped. */
+void neap__gc_final_roots(neap__gc_range_fn *each, void *ctx)
+{
+	for (uint32_t i = due_done; i != due_in; i++)
+		each((uintptr_t)&due[i % DUE_MOST].object, (uintptr_t)(&due[i % DUE_MOST].object + 1), ctx);
+}
+
+/* The thread. */
+
+static void wait_for_due(void *unused)
+{
+	(void)unused;
+	uint32_t out = atomic_load(&due_out);
+	while (atomic_load_explicit(&due_in, memory_order_acquire) == out)
+		neap__os_wait(&due_in, out, -1);
+}
+
+static void *final_main(void *unused)
+{
+	(void)unused;
+	while (neap__gc_attached() == NULL)
+		neap__os_wait(&due_done, due_done, 10000000);
+	for (;;) {
+		neap__gc_aside(wait_for_due, NULL);
+		uint32_t out = atomic_fetch_add(&due_out, 1);
+		struct due *now = &due[out % DUE_MOST];
+		now->finalize((void *)now->object, now->ctx);
+		atomic_store_explicit(&due_done, out + 1, memory_order_release);
+		neap__os_wake(&due_done);
+	}
+	return NULL;
+}
+
+void neap__gc_final_run(void)
+{
+	if (due_in == due_out)
+		return;
+	int none = 0;
+	if (atomic_compare_exchange_strong(&final_thread, &none, 1) && !neap__gc_launch(final_main))
+		atomic_store(&final_thread, 0); /* the next cycle tries again */
+	neap__os_wake(&due_in);
+}
+
+static void wait_for_done(void *ctx)
+{
+	uint32_t end = *(uint32_t *)ctx, done;
+	while ((int32_t)((done = atomic_load_explicit(&due_done, memory_order_acquire)) - end) < 0)
+		neap__os_wait(&due_done, done, -1);
+}
+
+void neap_gc_finalizers_wait(void)
+{
+	if (neap__gc_attached() == NULL)
+		return;
+	uint32_t end = atomic_load(&due_in);
+	neap__gc_final_run();
+	neap__gc_aside(wait_for_done, &end);
+}
+
+/* The thread is the parent's; a finalizer that it was running is not run again. */
+void neap__gc_final_forked(void)
+{
+	atomic_store(&final_thread, 0);
+	atomic_store(&due_done, atomic_load(&due_out));
+}

@@ -1,0 +1,482 @@
+/* internal.h: the nouns of the collector and the laws between them.
+ *
+ *   object    what the program allocates; a span's block with its number, or a run of its own (large)
+ *   flavour   tracked: may hold pointers, its pages are watched by the kernel; barriered: may hold pointers, its
+ *             stores are announced by neap_store; data: holds none
+ *   kind      a size class, or large, in one of the flavours
+ *   span      a run of the heap cut into objects of one kind
+ *   claim     up to 64 free objects of a span that a thread took at once, and hands out without any lock
+ *   central   the spans of a kind, in lists by state
+ *   white     allocated and not marked; grey: marked, in the marker's hands; black: marked and read
+ *   busy      a thread inside the collector: it is stopped when it leaves
+ *   parked    a thread that promised not to touch objects: it need not be stopped
+ *
+ *   the way of an object:   free -> claimed -> allocated -> (unmarked at the end of a cycle) -> swept -> free
+ *
+ *     bits of a span    word w:  | alloc 64 | mark 64 |   side by side: one cache line answers both questions
+ *     types of a span   a 16-bit number for each object; none for data
+ *
+ * THE INVARIANT. When marking ends, the world is stopped and: every object that a root leads to is marked. It holds
+ * because each black object was either not written to since it was read, or is read again:
+ *
+ *     tracked     its page was armed before the first object was read. A store after that makes the page
+ *                 "written"; a round reads all marked objects of written pages again and arms them in the same
+ *                 step; the last round has the world stopped.
+ *     barriered   neap_store marks the new value itself. The thread is busy in between, so no store is half
+ *                 announced when marking begins or ends.
+ *     new         objects allocated during marking are black; as their memory was zeroed, what they point to was
+ *                 stored later, which is one of the two cases above.
+ *     roots       all of them are read again with the world stopped.
+ *
+ * Nothing here relies on what was reachable before: a pointer that the program read before it was overwritten is
+ * on a stack or in a register at the end, or was stored somewhere that one of the four lines covers.
+ *
+ * Laws (neap__gc_check):
+ *     span:    mark & ~alloc == 0 outside marking; bits past `objects` are set in alloc, clear in mark
+ *     outside a cycle and when all is swept: no mark bit is set
+ *     claim:   its bits are set in alloc; while marking, also in mark
+ *     central: a span is in the list of its epoch and state, once; an owned span is one thread's
+ *     live_bytes == sum of the sizes of set alloc bits of swept spans and of alloc & mark of the others
+ *
+ * The epoch is the number of the last cycle. A span of the epoch before is unswept: what is not marked in it is
+ * garbage. So ending a cycle turns every span into an unswept one by adding 1: each central keeps the lists of
+ * two epochs, and the old ones are empty before the next cycle begins.
+ *
+ * During marking no span is given back to the heap: the marker may hold any address.
+ *
+ * Credits: Boehm, Demers and Shenker, "Mostly parallel garbage collection" (1991), for reading written pages again;
+ * Go's runtime for sweeping by allocation, MemStats and pacing; Cher, Hosking and Vitek (2004) for the prefetch queue.
+ */
+#ifndef NEAP_SRC_GC_INTERNAL_H
+#define NEAP_SRC_GC_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/os.h"
+#include "heap/internal.h"
+#include "neap/gc.h"
+
+enum neap__gc_flavour { NEAP__GC_TRACKED, NEAP__GC_BARRIERED_FLAVOUR, NEAP__GC_DATA, NEAP__GC_FLAVOURS };
+
+enum {
+	NEAP__GC_CLASSES = NEAP__CLASSES + 1, /* the last is large */
+	NEAP__GC_KINDS = NEAP__GC_FLAVOURS * NEAP__GC_CLASSES,
+	NEAP__GC_TYPES = 65535,
+	NEAP__GC_CONSERVATIVE = 0, /* the type number of objects whose words may all be pointers */
+	NEAP__GC_SHADES = 256,	   /* objects that a thread's barrier keeps before it hands them over */
+#ifdef NEAP_HOSTILE
+	NEAP__GC_STACK_ROOM = 64,
+	NEAP__GC_CLAIM_MOST = 1,
+#else
+	NEAP__GC_STACK_ROOM = 1 << 20, /* 8 MB of address space; a binary tree of any size needs far less */
+	NEAP__GC_CLAIM_MOST = 64,
+#endif
+	NEAP__GC_FIFO = 16, /* 74 ns an object without it, 34 to 66 with it, in the research */
+	NEAP__GC_RANGES = 65536,
+	NEAP__GC_STATICS = 4096
+};
+_Static_assert(NEAP__GC_KINDS < 256, "a kind is a byte");
+
+enum neap__gc_span_state {
+	NEAP__GC_PARTIAL, /* with free objects */
+	NEAP__GC_FULL,	  /* without */
+	NEAP__GC_LISTS,
+	NEAP__GC_OWNED = NEAP__GC_LISTS /* a thread claims from it; in no list */
+};
+
+struct neap__gc_word {
+	_Atomic uint64_t alloc, mark;
+};
+
+/* 64 bytes, one for each unit of the collected regions. */
+struct neap__gc_span {
+	_Alignas(64) _Atomic uint32_t
+		head; /* first unit of the span that the unit lies in; 0: none. Release, acquire. */
+	uint32_t units;
+	uint64_t magic; /* offset * magic >> NEAP__MAGIC_SHIFT is the object's number; 0 when large */
+	uint64_t size;	/* of an object, bytes */
+	struct neap__gc_word *words;
+	_Atomic uint16_t *types; /* NULL: data. Written by the thread that allocates. */
+	uint32_t next, prev;	 /* in its list; 0: none */
+	uint16_t objects;
+	uint8_t kind;
+	uint8_t state;	       /* enum neap__gc_span_state; under the central lock */
+	_Atomic bool overflow; /* has marked objects that were not read */
+	uint8_t cursor;	       /* words below it were offered to the owner */
+	uint8_t epoch;	       /* the last bits of the epoch in which it was made or swept */
+};
+_Static_assert(sizeof(struct neap__gc_span) == 64, "one cache line");
+
+struct neap__gc_type {
+	const struct neap_gc_type *source;
+	uint64_t *head, *tail; /* a bit for each word that may be a pointer; NULL: none */
+	uint32_t head_size;    /* bytes; elements of `stride` bytes follow up to the end of the object */
+	uint32_t stride;       /* 0: nothing follows that holds pointers */
+	uint8_t flavour;
+	bool map; /* the object is a struct neap__gc_map */
+};
+
+/* A claim: hand out the lowest bit of `free`. */
+struct neap__gc_slot {
+	uint64_t free;
+	char *base; /* of the object with bit 0 */
+	_Atomic uint16_t *types;
+	uint32_t size;
+	uint32_t word; /* of the span */
+	uint32_t head; /* of the owned span; 0: none */
+};
+
+enum neap__gc_thread_state { NEAP__GC_RUNNING, NEAP__GC_PARKED, NEAP__GC_HELD };
+
+struct neap__gc_thread {
+	/* busy and late are the thread's own and its signal handler's. */
+	volatile int busy;
+	volatile bool late;	      /* a stop came while it was busy */
+	_Atomic uint32_t state;	      /* enum neap__gc_thread_state; HELD: parked, and the world is stopped */
+	_Atomic uint32_t stopped;     /* the number of the last stop that it obeyed; release, acquire */
+	_Atomic(char *) sp;	      /* what lies above is read; set when stopped or parked */
+	char *stack_low, *stack_high; /* the whole stack */
+	char *other_high; /* end of the signal stack that it was stopped on; NULL: its own stack */
+	void *pointer;	  /* its thread pointer, which leads to its thread-local variables */
+	pthread_t id;
+	unsigned parks; /* nested neap_park */
+	struct neap__gc_thread *next;
+	unsigned shades;
+	uintptr_t shade[NEAP__GC_SHADES];
+	uintptr_t saved[64]; /* the registers of a parked thread */
+	unsigned saved_count;
+	struct neap__gc_slot slots[NEAP__GC_KINDS];
+};
+
+struct neap__gc_central {
+	struct neap__lock lock;
+	uint32_t lists[2][NEAP__GC_LISTS];		  /* first span, by epoch and state */
+	uint64_t claimed, unclaimed, freed, swept;	  /* objects, since the start */
+	uint64_t claimed_bytes, swept_bytes, freed_bytes; /* of large objects; the others are count * size */
+};
+
+struct neap__gc_range {
+	uintptr_t start, end;
+};
+
+struct neap__gc_large {
+	uint32_t head, object;
+	uint64_t offset;
+};
+
+/* One thread at a time marks: the holder of the mark lock, or who stopped the world. */
+struct neap__gc_marker {
+	uint64_t stack[NEAP__GC_STACK_ROOM]; /* head << 32 | object */
+	size_t depth;
+	uint64_t fifo[NEAP__GC_FIFO];
+	unsigned in, out;
+	struct neap__gc_large large[256]; /* objects that are read in pieces; a map's offset is 0 or 1 */
+	unsigned larges;
+	uint64_t objects;   /* read in this cycle */
+	uint64_t bytes;	    /* marked by the marker in this cycle */
+	uint64_t credit;    /* bytes still to read in this call */
+	uint64_t overflows; /* in this cycle */
+	struct neap__os_pages pages[4096];
+};
+
+struct neap__gc_range_table {
+	struct neap__gc_range at[NEAP__GC_RANGES];
+	size_t count;
+};
+
+/* What the loaded objects contribute: writable segments, and thread-local blocks by module number. */
+struct neap__gc_statics {
+	struct neap__gc_range at[NEAP__GC_STATICS];
+	size_t count;
+	struct {
+		size_t module, size;
+	} tls[NEAP__GC_STATICS];
+	size_t tls_count;
+	unsigned long long changes; /* of the loader's list when it was read */
+	bool broken;		    /* the loader does not keep thread-local blocks where we look */
+};
+
+enum neap__gc_phase { NEAP__GC_IDLE, NEAP__GC_MARKING, NEAP__GC_SWEEPING };
+
+struct neap__gc {
+	_Atomic int state; /* 0 not started, 1 ready */
+	char *base;	   /* of the tracked region; the untracked one follows */
+	uintptr_t reach;   /* bytes of both */
+	uint32_t first;	   /* unit at base */
+	struct neap__gc_span *spans;
+	struct neap__gc_type *types;
+	uint32_t type_count;
+	struct neap__gc_central central[NEAP__GC_KINDS];
+
+	struct neap__lock loader_lock;
+	struct neap__lock threads_lock;
+	struct neap__gc_thread *threads, *spare_threads;
+	_Atomic uint32_t stop, resumed; /* numbers of the last stop ordered and the last one over */
+	_Atomic uint32_t acks;
+	int signal;
+
+	struct neap__lock mark_lock;
+	struct neap__gc_marker *marker;
+	_Atomic bool marking; /* changes while the world is stopped */
+	_Atomic bool overflowed;
+
+	struct neap__lock shaded_lock;
+	uint64_t *shaded; /* what full buffers held */
+	_Atomic size_t shaded_count;
+
+	struct neap__lock tables;
+	struct neap__gc_range_table *ranges;
+	struct neap__gc_statics *statics;
+	_Atomic uintptr_t *handles;
+	size_t handles_made, handles_free; /* free: 1 + number of the first, linked */
+
+	_Atomic bool tracking;
+	struct neap__os_track track;
+
+	_Atomic int phase; /* enum neap__gc_phase, for observers */
+	bool stop_the_world, checkmark, trace, clobber;
+	unsigned stress;
+	_Atomic uint32_t epoch;	     /* changes while the world is stopped */
+	_Atomic uint64_t live_bytes; /* claimed and not freed, swept or returned */
+	_Atomic uint64_t pace_bytes; /* found alive by the last cycle, claimed since, minus freed since */
+	_Atomic uint64_t claimed_bytes;
+	_Atomic uint64_t trigger, goal; /* of pace_bytes: begin a cycle; be done */
+	_Atomic int percent;
+	_Atomic size_t limit;
+};
+
+extern struct neap__gc neap__gc;
+extern _Thread_local struct neap__gc_thread *neap__gc_self __attribute__((tls_model("initial-exec")));
+
+#define NEAP__GC_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define NEAP__GC_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+static inline struct neap__gc_span *neap__gc_span(uint32_t unit)
+{
+	return &neap__gc.spans[unit - neap__gc.first];
+}
+
+static inline uint32_t neap__gc_head(uint32_t unit)
+{
+	return atomic_load_explicit(&neap__gc_span(unit)->head, memory_order_acquire);
+}
+
+static inline bool neap__gc_is_large(const struct neap__gc_span *span)
+{
+	return span->magic == 0;
+}
+
+static inline char *neap__gc_address(uint32_t head, uint32_t object)
+{
+	return neap__unit_address(head) + object * neap__gc_span(head)->size;
+}
+
+static inline bool neap__gc_bit(const _Atomic uint64_t *word, uint32_t object)
+{
+	return atomic_load_explicit(word, memory_order_relaxed) >> object % 64 & 1;
+}
+
+static inline bool neap__gc_marked(uint32_t head, uint32_t object)
+{
+	return neap__gc_bit(&neap__gc_span(head)->words[object / 64].mark, object);
+}
+
+static inline bool neap__gc_allocated(uint32_t head, uint32_t object)
+{
+	return neap__gc_bit(&neap__gc_span(head)->words[object / 64].alloc, object);
+}
+
+/* The place that any word points into: true when it lies in a span, in the area of an object. */
+static inline bool neap__gc_find(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object)
+{
+	uintptr_t offset = word - (uintptr_t)neap__gc.base;
+	if (offset >= neap__gc.reach)
+		return false;
+	uint32_t head = neap__gc_head(neap__gc.first + (uint32_t)(offset >> NEAP__UNIT_SHIFT));
+	if (head == 0)
+		return false;
+	const struct neap__gc_span *span = neap__gc_span(head);
+	uint64_t inside = word - (uintptr_t)neap__unit_address(head);
+	uint32_t object = (uint32_t)(inside * span->magic >> NEAP__MAGIC_SHIFT);
+	*ret_head = head;
+	*ret_object = object;
+	return object < span->objects;
+}
+
+/* A thread between the two is not stopped. Signal fences: the handler runs on the same thread. */
+static inline void neap__gc_enter(struct neap__gc_thread *thread)
+{
+	thread->busy++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+void neap__gc_stop_late(struct neap__gc_thread *thread);
+
+static inline void neap__gc_leave(struct neap__gc_thread *thread)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	if (--thread->busy == 0 && NEAP__GC_UNLIKELY(thread->late))
+		neap__gc_stop_late(thread);
+}
+
+static inline bool neap__gc_unswept(uint32_t head)
+{
+	uint32_t epoch = atomic_load_explicit(&neap__gc.epoch, memory_order_relaxed);
+	return neap__gc_span(head)->epoch != (uint8_t)epoch;
+}
+
+static inline bool neap__gc_is_marking(void)
+{
+	return atomic_load_explicit(&neap__gc.marking, memory_order_relaxed);
+}
+
+static inline bool neap__gc_tracks(void)
+{
+	return atomic_load_explicit(&neap__gc.tracking, memory_order_relaxed) && !neap__gc.stop_the_world;
+}
+
+static inline unsigned neap__gc_flavour_of(unsigned kind)
+{
+	return kind / NEAP__GC_CLASSES;
+}
+
+/* start.c */
+bool neap__gc_begin(void); /* started, with defaults if nobody did */
+
+/* types.c */
+extern struct neap_gc_type neap__gc_map_type;
+int neap__gc_type_number(struct neap_gc_type *type); /* 0 and up, or an error */
+
+/* span.c; all with the central lock of the kind held, or the world stopped */
+uint32_t neap__gc_span_create(unsigned kind, size_t size); /* owned, in no list; 0: no memory */
+void neap__gc_list_push(uint32_t head, enum neap__gc_span_state state);
+void neap__gc_list_remove(uint32_t head);
+/* Puts a span that is in no list where it belongs; empty ones go back to the heap. Returns the bytes of those. */
+size_t neap__gc_span_settle(uint32_t head);
+bool neap__gc_span_claim(uint32_t head, struct neap__gc_slot *slot);
+void neap__gc_slot_empty(struct neap__gc_slot *slot, unsigned kind); /* returns a claim */
+
+/* sweep.c */
+size_t neap__gc_span_sweep(uint32_t head); /* out of its list, swept, settled; central lock held */
+uint32_t neap__gc_next_unswept(unsigned kind);
+void neap__gc_sweep_all(void);
+
+/* holes.c; the cycle lock is held, all is swept */
+size_t neap__gc_return_holes(void);
+
+/* alloc.c */
+extern const struct neap__collector neap__gc_collector;
+_Noreturn void neap__gc_fault(const char *rule, const void *object, const char *operation);
+
+/* thread.c */
+struct neap__gc_thread *neap__gc_attached(void); /* this thread, attached; NULL: no memory */
+bool neap__gc_threads_start(int signal);
+void neap__gc_stop_world(void);
+void neap__gc_start_world(void);
+/* Runs `work` with the calling thread parked: its registers are on its stack. */
+void neap__gc_aside(void (*work)(void *ctx), void *ctx);
+void neap__gc_threads_forked(void);
+
+/* roots.c */
+typedef void neap__gc_range_fn(uintptr_t start, uintptr_t end, void *ctx);
+void neap__gc_each_stack(neap__gc_range_fn *each, void *ctx);  /* world stopped */
+void neap__gc_each_global(neap__gc_range_fn *each, void *ctx); /* statics, ranges, handles */
+/* Runs `work` with the list of loaded objects up to date and kept from changing. */
+void neap__gc_with_statics(void (*work)(void *ctx), void *ctx);
+int neap__gc_roots_start(void);
+
+/* mark.c; by the holder of the mark lock, or with the world stopped */
+void neap__gc_mark_range(uintptr_t start, uintptr_t end, void *unused); /* conservatively */
+void neap__gc_mark_word(uintptr_t word);
+bool neap__gc_drain(uint64_t bytes);			  /* false: something is left */
+void neap__gc_read_again(uintptr_t start, uintptr_t end); /* marked objects of written pages */
+void neap__gc_take_shades(void);
+void neap__gc_marker_reset(void);
+void neap__gc_shade(struct neap__gc_thread *thread, uintptr_t word); /* by a busy thread */
+void neap__gc_shades_flush(struct neap__gc_thread *thread);
+/* The words of an object in [from, to), bytes from its start, that may be pointers. */
+typedef void neap__gc_word_fn(uintptr_t word, void *ctx);
+void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t to, neap__gc_word_fn *each,
+			void *ctx);
+
+/* The words of a value of a type, outside of any object, that may be pointers. */
+void neap__gc_each_typed(const void *base, unsigned type, neap__gc_word_fn *each, void *ctx);
+
+/* cycle.c */
+struct neap__gc_cycle_record {
+	bool concurrent;
+	bool refused; /* the kernel stopped saying what was written */
+	bool checked; /* by checkmark */
+	unsigned rounds;
+	long last_pages; /* read again in the second stop */
+	bool forced, idle;
+	uint64_t begin, cpu_begin, marked_by, stop1, stop2;
+	uint64_t cpu;		   /* of the thread that ran it */
+	_Atomic uint64_t assisted; /* ns that other threads marked */
+	uint64_t heap_before, heap_after, marked, goal;
+	uint64_t claimed_before, claimed_at_flip; /* values of claimed_bytes */
+};
+extern struct neap__gc_cycle_record neap__gc_last; /* the cycle lock's */
+void neap__gc_cycle_now(void);			   /* a whole one that begins now */
+void neap__gc_cycle_nudge(void);
+void neap__gc_cycle_stir(void);
+void neap__gc_cycle_start(void);
+bool neap__gc_launch(void *(*body)(void *));
+void neap__gc_cycle_forked(void);
+
+/* pacer.c */
+bool neap__gc_due(void);
+void neap__gc_pace(void); /* by a thread that is about to claim, not busy; may collect */
+void neap__gc_pace_flip(void);
+void neap__gc_pace_anew(void);
+void neap__gc_pace_start(void);
+bool neap__gc_nothing_new(void);
+bool neap__gc_idle(void); /* a cycle should run though none is due; asked by the collector's thread only */
+
+/* table.c: rows by the address of an object; under the lock of tables, or with the world stopped */
+struct neap__gc_row {
+	uintptr_t object; /* 0: free; 1: removed */
+	void *what, *ctx;
+};
+struct neap__gc_table {
+	struct neap__gc_row *rows;
+	size_t room; /* a power of two, or 0 */
+	_Atomic size_t count;
+	size_t removed;
+};
+struct neap__gc_row *neap__gc_table_find(const struct neap__gc_table *table, uintptr_t object);
+struct neap__gc_row *neap__gc_table_add(struct neap__gc_table *table, uintptr_t object); /* NULL: no memory */
+void neap__gc_table_remove(struct neap__gc_table *table, struct neap__gc_row *row);
+
+/* final.c */
+bool neap__gc_final_start(void);
+void neap__gc_final_read(void);	  /* marks what the objects with finalizers lead to */
+void neap__gc_final_select(void); /* world stopped, all marked: queues those that are white, and marks them */
+void neap__gc_final_roots(neap__gc_range_fn *each, void *ctx);
+void neap__gc_final_run(void); /* lets the thread run what is due */
+void neap__gc_final_forget(uintptr_t object);
+void neap__gc_final_forked(void);
+
+/* weak.c */
+void neap__gc_weak_clear(void); /* world stopped, all marked */
+void neap__gc_weak_forget(uintptr_t object);
+
+/* map.c */
+struct neap_gc_map;
+void neap__gc_map_words(const void *proxy, neap__gc_word_fn *each, void *ctx); /* world stopped */
+bool neap__gc_map_piece(const void *proxy, bool first);			       /* false: read to its end */
+void neap__gc_map_select(void);	 /* world stopped, all marked: takes maps whose objects are white */
+void neap__gc_map_release(void); /* destroys them */
+bool neap__gc_map_alive(const void *proxy);
+void neap__gc_maps_lock(bool take); /* all of them; the lock of tables is held */
+
+/* memstats.c */
+void neap__gc_stats_start(void);
+void neap__gc_record_cycle(void);
+
+/* check.c; the world is stopped, or the program has one thread and no cycle runs */
+const char *neap__gc_check(void);
+void neap__gc_checkmark(void);
+
+#endif

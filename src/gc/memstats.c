@@ -1,0 +1,192 @@
+/* memstats.c: what the collector tells: Go's MemStats, a line for each cycle, a histogram of stops.
+ *
+ * A claim counts as allocated when it is taken; what threads have not handed out yet is taken off when somebody
+ * asks. The counts of other threads that run meanwhile may be off by the claim of the moment.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gc/internal.h"
+
+enum { RING = 256, BUCKETS = 24 };
+
+/* Written by who runs a cycle, read by who asks: under the lock of tables. */
+static struct {
+	uint32_t cycles, forced;
+	uint64_t pauses[RING], ends[RING], pause_total, last_end;
+	uint64_t stops_below[BUCKETS], stops, longest;
+	uint64_t cpu, cpu_at_start, started;
+} told;
+
+void neap__gc_stats_start(void)
+{
+	told.started = neap__os_now();
+	told.cpu_at_start = neap__os_process_time();
+}
+
+static double cpu_fraction(void)
+{
+	double all = (double)(neap__os_process_time() - told.cpu_at_start);
+	return all > 0 ? (double)told.cpu / all : 0;
+}
+
+static double ms(uint64_t ns)
+{
+	return (double)ns / 1e6;
+}
+
+static double mb(uint64_t bytes)
+{
+	return bytes == UINT64_MAX ? 0 : (double)bytes / (1 << 20);
+}
+
+/* In the format of Go's GODEBUG=gctrace=1, which tools read. What has no meaning here is 0: there are no idle
+ * workers; assists are in the middle.
+ */
+static void trace_cycle(void)
+{
+	const struct neap__gc_cycle_record *last = &neap__gc_last;
+	uint64_t stops = last->stop1 + last->stop2, whole = last->marked_by - last->begin;
+	uint64_t beside = whole > stops ? whole - stops : 0;
+	uint64_t cpu = last->cpu > stops ? last->cpu - stops : 0;
+	char line[512];
+	int used = snprintf(line, sizeof line,
+			    "gc %u @%.3fs %.0f%%: %.3f+%.1f+%.3f ms clock, %.3f+%.1f/%.1f/0+%.3f ms cpu, "
+			    "%.0f->%.0f->%.0f MB, %.0f MB goal, 0 MB stacks, 0 MB globals, 1 P%s%s%s\n",
+			    told.cycles, ms(told.last_end - told.started) / 1e3, 100 * cpu_fraction(),
+			    ms(last->stop1), ms(beside), ms(last->stop2), ms(last->stop1), ms(last->assisted),
+			    ms(cpu), ms(last->stop2), mb(last->heap_before), mb(last->heap_after),
+			    mb(last->marked), mb(last->goal), last->forced ? " (forced)" : "",
+			    last->concurrent ? "" : " (stopped)", last->refused ? " (tracking refused)" : "");
+	if (last->concurrent && last->last_pages >= 1024 && used > 0 && (size_t)used < sizeof line)
+		used += snprintf(line + used - 1, sizeof line - (size_t)used,
+				 " (did not converge: %ld pages)\n", last->last_pages) -
+			1;
+	if (used > 0 && write(STDERR_FILENO, line, (size_t)used) < 0)
+		neap__gc.trace = false;
+}
+
+static void count_stop(uint64_t ns)
+{
+	unsigned bucket = 0;
+	while (bucket + 1 < BUCKETS && ns >= (UINT64_C(1000) << bucket))
+		bucket++;
+	told.stops_below[bucket]++;
+	told.stops++;
+	if (ns > told.longest)
+		told.longest = ns;
+}
+
+void neap__gc_record_cycle(void)
+{
+	struct neap__gc_cycle_record *last = &neap__gc_last;
+	last->cpu = neap__os_thread_time() - last->cpu_begin;
+	neap__lock_take(&neap__gc.tables);
+	uint64_t pause = last->stop1 + last->stop2;
+	told.last_end = neap__os_now();
+	told.pauses[told.cycles % RING] = pause;
+	told.ends[told.cycles % RING] = told.last_end;
+	told.cycles++;
+	told.forced += last->forced;
+	told.pause_total += pause;
+	told.cpu += last->cpu;
+	if (last->concurrent)
+		count_stop(last->stop1);
+	count_stop(last->stop2);
+	if (neap__gc.trace)
+		trace_cycle();
+	neap__lock_give(&neap__gc.tables);
+}
+
+/* Objects and bytes that threads claimed and did not hand out. The lock of threads is held. */
+static uint64_t pending_of(unsigned kind)
+{
+	uint64_t pending = 0;
+	for (const struct neap__gc_thread *thread = neap__gc.threads; thread != NULL; thread = thread->next)
+		pending += (unsigned)__builtin_popcountll(thread->slots[kind].free);
+	return pending;
+}
+
+static void add_kind(unsigned kind, struct neap_memstats *ret)
+{
+	struct neap__gc_central *central = &neap__gc.central[kind];
+	bool large = kind % NEAP__GC_CLASSES == NEAP__CLASSES;
+	uint64_t size = large ? 0 : neap__classes[kind % NEAP__GC_CLASSES].size;
+	neap__lock_take(&central->lock);
+	uint64_t mallocs = central->claimed - central->unclaimed - pending_of(kind);
+	ret->Mallocs += mallocs;
+	ret->Frees += central->freed + central->swept;
+	ret->TotalAlloc += large ? central->claimed_bytes : mallocs * size;
+	ret->HeapAlloc += (large ? central->claimed_bytes : mallocs * size) - central->freed_bytes -
+			  central->swept_bytes;
+	neap__lock_give(&central->lock);
+}
+
+/* Bytes of the collected regions by use. The page lock is held. */
+static void add_units(struct neap_memstats *ret)
+{
+	uint64_t used = 0, idle_resident = 0, reached = 0;
+	for (unsigned r = NEAP__REGION_TRACKED; r < NEAP__REGIONS; r++) {
+		const struct neap__region *region = &neap__heap.regions[r];
+		reached += region->frontier - region->first;
+		for (uint32_t unit = region->first; unit < region->frontier; unit++)
+			if (neap__tag_of(unit) == NEAP__TAG_COLLECTED)
+				used++;
+			else
+				idle_resident += neap__resident_count(unit, 1);
+	}
+	ret->HeapSys = reached << NEAP__UNIT_SHIFT;
+	ret->HeapInuse = used << NEAP__UNIT_SHIFT;
+	ret->HeapIdle = ret->HeapSys - ret->HeapInuse;
+	ret->HeapReleased = ret->HeapIdle - (idle_resident << neap__heap.page_shift);
+}
+
+static void add_told(struct neap_memstats *ret)
+{
+	neap__lock_take(&neap__gc.tables);
+	ret->NumGC = told.cycles;
+	ret->NumForcedGC = told.forced;
+	ret->LastGC = told.last_end;
+	ret->PauseTotalNs = told.pause_total;
+	memcpy(ret->PauseNs, told.pauses, sizeof told.pauses);
+	memcpy(ret->PauseEnd, told.ends, sizeof told.ends);
+	memcpy(ret->StopsBelow, told.stops_below, sizeof told.stops_below);
+	ret->Stops = told.stops;
+	ret->LongestStopNs = told.longest;
+	ret->GCCPUFraction = cpu_fraction();
+	neap__lock_give(&neap__gc.tables);
+}
+
+int neap_memstats(struct neap_memstats *ret)
+{
+	if (ret->size != sizeof *ret)
+		return NEAP_EINVAL;
+	*ret = (struct neap_memstats){.size = sizeof *ret};
+	struct neap__gc_thread *thread = neap__gc_attached();
+	struct neap_heap_stats heap = {.size = sizeof heap};
+	if (thread == NULL || neap_heap_stats(&heap) != NEAP_OK)
+		return NEAP_ENOMEM;
+	neap__gc_enter(thread);
+	neap__lock_take(&neap__gc.threads_lock);
+	for (unsigned kind = 0; kind < NEAP__GC_KINDS; kind++)
+		add_kind(kind, ret);
+	for (const struct neap__gc_thread *each = neap__gc.threads; each != NULL; each = each->next) {
+		char *sp = atomic_load_explicit(&each->sp, memory_order_relaxed);
+		if (sp >= each->stack_low && sp < each->stack_high)
+			ret->StackInuse += (uint64_t)(each->stack_high - sp);
+	}
+	neap__lock_give(&neap__gc.threads_lock);
+	neap__lock_take(&neap__heap.pages);
+	add_units(ret);
+	neap__lock_give(&neap__heap.pages);
+	add_told(ret);
+	neap__gc_leave(thread);
+	ret->Alloc = ret->HeapAlloc;
+	ret->HeapObjects = ret->Mallocs - ret->Frees;
+	ret->GCSys = heap.metadata_bytes;
+	ret->OtherSys = heap.live_bytes - heap.collected_bytes;
+	ret->Sys = heap.live_bytes + heap.free_held_bytes + heap.metadata_bytes;
+	ret->NextGC = atomic_load(&neap__gc.goal);
+	return NEAP_OK;
+}

@@ -1,0 +1,165 @@
+/* pacer.c: when to collect.
+ *
+ *     goal    = live * (1 + percent / 100), at least 4 MB * percent / 100; at most what the limit leaves
+ *     trigger = goal - what the program allocates while a cycle runs, as measured in the last ones
+ *
+ * live is what the last cycle found, exactly, when everything is swept. A thread that allocates past the goal while
+ * marking runs helps to mark; so the heap can't run away from its collector.
+ */
+#include "gc/internal.h"
+
+enum { LEAST_GOAL = 4 << 20, ASSIST_BYTES = 256 << 10 };
+
+static _Atomic uint64_t ended_at,
+	claimed_then; /* of the last cycle; claimed_then: of claimed_bytes, when it began */
+/* The last cycle began when the program was idle, or was asked for. After any other the program may have dropped
+ * what it found alive: one more is due when the program rests.
+ */
+static _Atomic bool settled;
+static _Atomic uint64_t runway; /* bytes claimed during a cycle: a decaying maximum */
+
+bool neap__gc_due(void)
+{
+	return atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed) >=
+	       atomic_load_explicit(&neap__gc.trigger, memory_order_relaxed);
+}
+
+static uint64_t goal_for(uint64_t live)
+{
+	int percent = atomic_load_explicit(&neap__gc.percent, memory_order_relaxed);
+	uint64_t limit = atomic_load_explicit(&neap__gc.limit, memory_order_relaxed);
+	uint64_t goal = UINT64_MAX;
+	if (percent >= 0) {
+		uint64_t least = (uint64_t)LEAST_GOAL * (unsigned)percent / 100;
+		goal = live + live / 100 * (unsigned)percent;
+		goal = goal < least ? least : goal;
+	}
+	/* Below a limit that is lower than what lives: a sixteenth more, so that the program is slow but goes on. */
+	uint64_t floor = live + live / 16 + (1 << 20);
+	if (limit != 0 && goal > limit)
+		goal = limit > floor ? limit : floor;
+	return goal;
+}
+
+static void set_goal(uint64_t live)
+{
+	uint64_t goal = goal_for(live), room = goal > live ? goal - live : 0;
+	uint64_t ahead = atomic_load_explicit(&runway, memory_order_relaxed);
+	ahead = !neap__gc_tracks() ? 0 : ahead > room / 10 * 7 ? room / 10 * 7 : ahead;
+	atomic_store_explicit(&neap__gc.goal, goal, memory_order_relaxed);
+	atomic_store_explicit(&neap__gc.trigger, goal == UINT64_MAX ? goal : goal - ahead,
+			      memory_order_relaxed);
+}
+
+/* World stopped, marking over: what was marked, and what was claimed meanwhile. */
+void neap__gc_pace_flip(void)
+{
+	uint64_t claimed = atomic_load(&neap__gc.claimed_bytes) - neap__gc_last.claimed_before;
+	uint64_t before = atomic_load(&runway) / 4 * 3;
+	atomic_store(&runway, claimed > before ? claimed : before);
+	neap__gc_last.heap_after = atomic_load(&neap__gc.live_bytes);
+	neap__gc_last.claimed_at_flip = atomic_load(&neap__gc.claimed_bytes);
+	uint64_t estimate = neap__gc.marker->bytes + (neap__gc_last.concurrent ? claimed : 0);
+	atomic_store(&neap__gc.pace_bytes, estimate);
+	set_goal(estimate);
+}
+
+/* All is swept: live is known. */
+void neap__gc_pace_anew(void)
+{
+	uint64_t since = atomic_load(&neap__gc.claimed_bytes) - neap__gc_last.claimed_at_flip;
+	uint64_t live = atomic_load(&neap__gc.live_bytes);
+	neap__gc_last.marked = live > since ? live - since : 0;
+	set_goal(neap__gc_last.marked);
+	atomic_store(&neap__gc.pace_bytes, live);
+	/* What was claimed while it ran was not looked at. */
+	atomic_store(&claimed_then, neap__gc_last.claimed_before);
+	atomic_store(&ended_at, neap__os_now());
+	atomic_store(&settled, neap__gc_last.forced || neap__gc_last.idle);
+}
+
+void neap__gc_pace_start(void)
+{
+	set_goal(0);
+}
+
+/* Marks a little, when the marker is free; or waits for it, which slows the program down all the same. */
+static void assist(struct neap__gc_thread *thread)
+{
+	neap__gc_enter(thread);
+	neap__lock_take(&neap__gc.mark_lock);
+	if (neap__gc_is_marking()) {
+		uint64_t begin = neap__os_thread_time();
+		(void)neap__gc_drain(ASSIST_BYTES);
+		atomic_fetch_add(&neap__gc_last.assisted, neap__os_thread_time() - begin);
+	}
+	neap__lock_give(&neap__gc.mark_lock);
+	neap__gc_leave(thread);
+}
+
+enum { IDLE_WORTH = 256 << 10 };
+static const uint64_t idle_after_ns = UINT64_C(1000000000), period_ns = UINT64_C(120000000000);
+
+static int64_t claimed_since(uint64_t then)
+{
+	return (int64_t)(atomic_load(&neap__gc.claimed_bytes) -
+			 then); /* what is returned is taken off: below 0 */
+}
+
+bool neap__gc_nothing_new(void)
+{
+	return atomic_load(&settled) && claimed_since(atomic_load(&claimed_then)) < IDLE_WORTH;
+}
+
+/* A program that has allocated since the last cycle, and not for a second; or two minutes are over. */
+bool neap__gc_idle(void)
+{
+	static uint64_t claimed_seen, seen_at;
+	uint64_t now = neap__os_now();
+	if (atomic_load(&neap__gc.percent) < 0)
+		return false;
+	if (claimed_since(claimed_seen) != 0) {
+		claimed_seen = atomic_load(&neap__gc.claimed_bytes);
+		seen_at = now;
+	}
+	return !neap__gc_nothing_new() &&
+	       (now - seen_at >= idle_after_ns || now - atomic_load(&ended_at) >= period_ns);
+}
+
+void neap__gc_pace(void)
+{
+	static _Atomic unsigned claims;
+	if (neap__gc_self->busy > 0)
+		return;
+	if (NEAP__GC_UNLIKELY(neap__gc.stress != 0) && atomic_fetch_add(&claims, 1) % neap__gc.stress == 0) {
+		neap__gc_cycle_now();
+		return;
+	}
+	if (!neap__gc_due()) {
+		neap__gc_cycle_stir();
+		return;
+	}
+	if (!neap__gc_is_marking())
+		neap__gc_cycle_nudge();
+	else if (atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed) >=
+		 atomic_load_explicit(&neap__gc.goal, memory_order_relaxed))
+		assist(neap__gc_self);
+}
+
+int neap_gc_set_percent(int percent)
+{
+	if (!neap__gc_begin())
+		return 0;
+	int before = atomic_exchange(&neap__gc.percent, percent);
+	set_goal(neap__gc_last.marked);
+	return before;
+}
+
+size_t neap_gc_set_memory_limit(size_t bytes)
+{
+	if (!neap__gc_begin())
+		return 0;
+	size_t before = atomic_exchange(&neap__gc.limit, bytes);
+	set_goal(neap__gc_last.marked);
+	return before;
+}

@@ -1,0 +1,142 @@
+/* fault_gc.c: the collector while the system refuses: the n-th request of each kind, for n = 1, 2, 3, ... until a whole
+ * run gets by without one, once, and from then on. Each run is a process of its own, from the first call on.
+ *
+ * A run may be told that there is no memory. It must not crash, hang, break a law, or lose an object.
+ */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/os.h"
+#include "gc/internal.h"
+#include "neap/gc.h"
+#include "neap/gc_map.h"
+
+enum { OBJECTS = 16000, MOST = 400, SECONDS = 30, UNTOUCHED = 3 };
+
+struct item {
+	struct item *next, *other;
+	uint64_t number;
+};
+NEAP_TYPE(item_type, struct item, next, other);
+
+static const char *refused;
+static int refuse_at;
+static bool refuse_on;
+static _Atomic int asked_for;
+
+static bool refuse(const char *call)
+{
+	if (strcmp(call, refused) != 0)
+		return false;
+	int count = atomic_fetch_add(&asked_for, 1) + 1;
+	return count == refuse_at || (refuse_on && count > refuse_at);
+}
+
+static const struct neap_map_type by_number = {
+	.size = sizeof by_number, .key_size = 8, .key_align = 8, .value_size = 8, .value_align = 8};
+static struct item *head;
+static struct neap_gc_map *map;
+static _Atomic unsigned ended;
+
+static void count_end(void *object, void *ctx)
+{
+	(void)object;
+	(void)ctx;
+	atomic_fetch_add(&ended, 1);
+}
+
+static void check(const char *where)
+{
+	uint64_t expected = head != NULL ? head->number : 0;
+	for (const struct item *item = head; item != NULL; item = item->next, expected--)
+		if (item->number != expected || (item->other != NULL && item->other->number != 7)) {
+			fprintf(stderr, "fault_gc: lost an object in %s\n", where);
+			_exit(1);
+		}
+	const char *broken = neap__gc.state == 1 ? neap__gc_check() : NULL;
+	if (broken != NULL) {
+		fprintf(stderr, "fault_gc: law broken in %s: %s\n", where, broken);
+		_exit(1);
+	}
+}
+
+static void run(void)
+{
+	map = neap_gc_map_create(&by_number, NULL, &neap_gc_pointer, NULL);
+	for (uint64_t i = 1; i <= OBJECTS; i++) {
+		struct item *item = neap_gc_alloc(&item_type), *other = neap_gc_alloc(&item_type);
+		if (item == NULL)
+			continue;
+		item->number = head != NULL ? head->number + 1 : 1;
+		item->next = head;
+		head = item;
+		if (other != NULL) {
+			other->number = 7;
+			item->other = other;
+			(void)neap_gc_finalizer(other, i % 1000 == 0 ? count_end : NULL, NULL);
+			if (map != NULL && i % 100 == 0)
+				(void)neap_gc_map_put(map, &i, &other);
+		}
+		if (i % 4000 == 0) {
+			if (i % 12000 == 0)
+				head = NULL;
+			else
+				(void)neap_gc_alloc_data(500000);
+			neap_gc_collect();
+		}
+	}
+	(void)neap_gc_return();
+	(void)neap_gc_set_percent(-1); /* no cycle of the collector's own while the laws are checked */
+	neap_gc_collect();
+}
+
+/* True: the run asked for fewer than `at` and nothing was refused. */
+static bool run_with(const char *call, int at, bool on)
+{
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		const struct rlimit none = {0, 0};
+		setrlimit(RLIMIT_CORE, &none);
+		alarm(SECONDS);
+		refused = call;
+		refuse_at = at;
+		refuse_on = on;
+		neap__os_fail = refuse;
+		run();
+		check("the run");
+		_exit(asked_for < at ? UNTOUCHED : 0);
+	}
+	int status = 0;
+	waitpid(pid, &status, 0);
+	if (!WIFEXITED(status) || (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != UNTOUCHED)) {
+		fprintf(stderr, "fault_gc: refusing %s number %d%s ends with %x\n", call, at,
+			on ? " and on" : "", (unsigned)status);
+		exit(1);
+	}
+	return WEXITSTATUS(status) == UNTOUCHED;
+}
+
+int main(void)
+{
+	static const char *const calls[] = {
+		"mmap", "mprotect",	"madvise",	  "process_madvise", "userfaultfd",
+		"open", "pagemap_scan", "pthread_create", "sigaction",	     "pthread_getattr_np"};
+	for (size_t c = 0; c < sizeof calls / sizeof *calls; c++) {
+		int runs = 0;
+		for (int on = 0; on < 2; on++) {
+			bool untouched = false;
+			/* Later requests are like earlier ones: take larger steps. */
+			for (int at = 1; !untouched && at < MOST; at += 1 + at / 8, runs++)
+				untouched = run_with(calls[c], at, on != 0);
+		}
+		printf("fault_gc: %s: %d runs\n", calls[c], runs);
+	}
+	return 0;
+}
