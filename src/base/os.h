@@ -85,7 +85,8 @@ uintptr_t neap__os_tls_block(const void *thread_pointer, size_t module);
 
 /* Sleeps while *word == value, at most `timeout_ns` (negative: without an end). May return at any time. */
 void neap__os_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns);
-void neap__os_wake(_Atomic uint32_t *word);
+/* Wakes up to `count` sleepers. */
+void neap__os_wake(_Atomic uint32_t *word, int count);
 /* Nanoseconds of processor time of the calling thread, of the whole process. */
 uint64_t neap__os_thread_time(void);
 uint64_t neap__os_process_time(void);
@@ -99,14 +100,8 @@ void neap__os_yield(void);
 bool neap__os_barrier_prepare(void);
 /* Every running thread of this process passes a full memory fence during the call. False: refused, nothing done. */
 bool neap__os_barrier(void);
-/* Sleeps until neap__os_wake on the same word; returns at once when the word is not `expected`, and may return
- * for no reason.
- */
-void neap__os_wait(_Atomic uint32_t *word, uint32_t expected);
 /* Nanoseconds of the coarse monotonic clock, which moves every few milliseconds and costs no system call. */
 uint64_t neap__os_clock(void);
-/* Wakes up to `count` sleepers. */
-void neap__os_wake(_Atomic uint32_t *word, int count);
 /* Nanoseconds of a clock that only goes forward. */
 uint64_t neap__os_now(void);
 

@@ -14,5 +14,5 @@ void neap__word_lock_wait(struct neap__word_lock *lock)
 			return;
 	}
 	while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
-		neap__os_wait(&lock->state, 2);
+		neap__os_wait(&lock->state, 2, -1);
 }
