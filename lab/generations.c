@@ -202,6 +202,7 @@ static void sum_up(struct generations_work *work)
 
 static int generations_child(void *ctx)
 {
+	/* neap-lint: allow dangling-stack: the process ends here */
 	struct generations_work work = {.run = ctx};
 	work.counting = (struct neap_allocator){count_alloc, count_free, &work};
 	work.hold_ups = calloc((size_t)THREADS * ROUNDS * HOLD_UPS, sizeof *work.hold_ups);

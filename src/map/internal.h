@@ -284,6 +284,7 @@ bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ct
 /* ---- glance.c ---- */
 
 extern const struct neap__species neap__map_species;
+extern const struct neap_beacon neap__map_beacon; /* layout.c */
 
 /* ---- hook.c ---- */
 
