@@ -19,6 +19,7 @@ struct accounting {
 	const struct residence *residence;
 	struct account *account;
 	size_t range;	     /* the range of the last look: objects come in address order */
+	size_t block;	     /* the next of maps->blocks */
 	uint64_t *map_bytes; /* resident bytes of blocks, by map */
 	uint64_t *old_bytes; /* the same, of old arrays */
 };
@@ -48,31 +49,70 @@ static uint64_t resident_bytes(struct accounting *accounting, uint64_t start, ui
 	return total;
 }
 
-static void account_object(struct accounting *accounting, const struct go_span *span, uint32_t index,
-			   uint64_t *used)
+static uint64_t allocated_objects(const struct go_span *span)
 {
-	uint64_t start = go_span_object(span, index);
-	if (!go_span_allocated(span, index))
-		return;
-	uint64_t bytes = resident_bytes(accounting, start, start + span->elem_size);
-	const struct map_block *block = maps_block_of(accounting->maps, span->first + index);
-	*used += bytes;
-	if (block == NULL)
-		accounting->account->objects += bytes;
-	else if (block->header)
-		accounting->account->live += bytes;
-	else
-		(block->old ? accounting->old_bytes : accounting->map_bytes)[block->map] += bytes;
+	uint64_t count = 0;
+	if (span->alloc_bits == NULL)
+		return span->count;
+	for (uint32_t index = span->freeindex; index < span->count; index++)
+		count += span->alloc_bits[index / 8] >> (index % 8) & 1;
+	return span->freeindex + count;
+}
+
+/* Resident bytes of all allocated objects of a span. */
+static uint64_t used_bytes(struct accounting *accounting, const struct go_span *span, bool whole)
+{
+	uint64_t used = 0;
+	if (whole)
+		return allocated_objects(span) * span->elem_size;
+	size_t range = accounting->range;
+	for (uint32_t index = 0; index < span->count; index++) {
+		uint64_t start = go_span_object(span, index);
+		if (go_span_allocated(span, index))
+			used += resident_bytes(accounting, start, start + span->elem_size);
+	}
+	accounting->range = range;
+	return used;
+}
+
+/* Gives the span's objects that belong to maps to these; returns their bytes. Blocks come in the order of the
+   objects. */
+static uint64_t account_blocks(struct accounting *accounting, const struct go_span *span)
+{
+	const struct maps *maps = accounting->maps;
+	uint64_t all = 0, before = GO_NO_OBJECT;
+	for (; accounting->block < maps->block_count; accounting->block++) {
+		const struct map_block *block = &maps->blocks[accounting->block];
+		if (block->object >= span->first + span->count)
+			break;
+		uint32_t index = (uint32_t)(block->object - span->first);
+		if (block->object == before || !go_span_allocated(span, index))
+			continue; /* two torn maps may claim one object */
+		before = block->object;
+		uint64_t start = go_span_object(span, index);
+		uint64_t bytes = resident_bytes(accounting, start, start + span->elem_size);
+		all += bytes;
+		if (block->header)
+			accounting->account->live += bytes;
+		else
+			(block->old ? accounting->old_bytes : accounting->map_bytes)[block->map] += bytes;
+	}
+	return all;
 }
 
 static void account_span(struct accounting *accounting, const struct go_span *span, uint64_t *heap)
 {
-	uint64_t used = 0, end = span->base + span->pages * GO_PAGE;
-	size_t range = accounting->range;
+	uint64_t size = span->pages * GO_PAGE, end = span->base + size;
 	uint64_t total = resident_bytes(accounting, span->base, end);
-	accounting->range = range; /* the same addresses again, object by object */
-	for (uint32_t index = 0; index < span->count; index++)
-		account_object(accounting, span, index, &used);
+	while (accounting->range > 0 && /* the same addresses again, object by object */
+	       accounting->residence->ranges[accounting->range - 1].end > span->base)
+		accounting->range--;
+	size_t range = accounting->range;
+	uint64_t used = used_bytes(accounting, span, total == size);
+	accounting->range = range;
+	uint64_t blocks = account_blocks(accounting, span);
+	accounting->range = range;
+	accounting->account->objects += used - blocks;
 	accounting->account->free_held += total - used;
 	*heap += total;
 }

@@ -11,7 +11,8 @@
 #include "snapshot.h"
 
 struct entry {
-	uint64_t key, slot; /* slot: address of the group + number of the slot */
+	uint64_t key;
+	struct slot_place place;
 };
 
 static int compare_entries(const void *left, const void *right)
@@ -19,7 +20,9 @@ static int compare_entries(const void *left, const void *right)
 	const struct entry *a = left, *b = right;
 	if (a->key != b->key)
 		return a->key < b->key ? -1 : 1;
-	return a->slot < b->slot ? -1 : a->slot > b->slot;
+	if (a->place.group != b->place.group)
+		return a->place.group < b->place.group ? -1 : 1;
+	return a->place.slot < b->place.slot ? -1 : a->place.slot > b->place.slot;
 }
 
 static struct entry *list_entries(const struct snapshot *snapshot, const struct snapshot_map *map,
@@ -28,14 +31,14 @@ static struct entry *list_entries(const struct snapshot *snapshot, const struct 
 	*count = 0;
 	if (map == NULL)
 		return NULL;
-	struct entry *entries = take(map->group_count * GO_GROUP_SLOTS, sizeof *entries);
+	struct entry *entries = take(map->group_count * map->group_slots, sizeof *entries);
 	for (uint64_t i = 0; i < map->group_count; i++) {
 		const struct snapshot_group *group = &snapshot->groups[map->first_group + i];
-		for (unsigned slot = 0; slot < GO_GROUP_SLOTS; slot++) {
-			if ((group->states >> (2 * slot) & 3) != SNAPSHOT_LIVE)
+		for (unsigned slot = 0; slot < map->group_slots; slot++) {
+			if (snapshot_slot_of(group, slot) != SNAPSHOT_LIVE)
 				continue;
 			entries[*count] = (struct entry){snapshot->keys[map->first_key + *count],
-							 group->address + slot};
+							 {group->address, slot}};
 			++*count;
 		}
 	}
@@ -47,19 +50,21 @@ void snapshot_diff_slots(const struct snapshot *before, const struct snapshot_ma
 			 const struct snapshot *after, const struct snapshot_map *map_after,
 			 slot_change_fn visit, void *context)
 {
+	const struct slot_place nowhere = {0, 0};
 	size_t old_count, new_count, i = 0, j = 0;
 	struct entry *old = list_entries(before, map_before, &old_count);
 	struct entry *new = list_entries(after, map_after, &new_count);
 	while (i < old_count || j < new_count) {
 		if (j == new_count || (i < old_count && old[i].key < new[j].key)) {
-			visit(context, SLOT_DELETED, old[i].slot, 0);
+			visit(context, SLOT_DELETED, old[i].place, nowhere);
 			i++;
 		} else if (i == old_count || new[j].key < old[i].key) {
-			visit(context, SLOT_INSERTED, 0, new[j].slot);
+			visit(context, SLOT_INSERTED, nowhere, new[j].place);
 			j++;
 		} else {
-			if (old[i].slot != new[j].slot)
-				visit(context, SLOT_MOVED, old[i].slot, new[j].slot);
+			if (old[i].place.group != new[j].place.group ||
+			    old[i].place.slot != new[j].place.slot)
+				visit(context, SLOT_MOVED, old[i].place, new[j].place);
 			i++;
 			j++;
 		}
@@ -74,7 +79,8 @@ struct change_count {
 	size_t page_count, page_capacity;
 };
 
-static void count_change(void *context, enum slot_change change, uint64_t before, uint64_t after)
+static void count_change(void *context, enum slot_change change, struct slot_place before,
+			 struct slot_place after)
 {
 	(void)after;
 	struct change_count *count = context;
@@ -86,7 +92,9 @@ static void count_change(void *context, enum slot_change change, uint64_t before
 	count->change->deleted++;
 	count->pages =
 		make_room(count->pages, count->page_count, &count->page_capacity, sizeof *count->pages);
-	count->pages[count->page_count++] = before / TARGET_PAGE;
+	const struct snapshot_map *map = count->change->before;
+	count->pages[count->page_count++] =
+		(before.group + map->slot_at + (uint64_t)before.slot * map->slot_stride) / TARGET_PAGE;
 }
 
 static int compare_words(const void *left, const void *right)

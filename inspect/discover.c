@@ -5,11 +5,13 @@
  * on stacks, where every word may begin one.
  *
  * A live target changes under the reader. When a header's map almost fits (the count is a little off), its
- * memory is read again; when it still does not fit, it is reported as torn rather than dropped or guessed.
+ * memory is read again; when it still does not fit, once more in one short stop of the process for all such maps; and
+ * when that does not help, it is reported as torn rather than dropped or guessed.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "freeze.h"
 #include "maps.h"
 
 enum {
@@ -18,6 +20,9 @@ enum {
 	MASK_WORDS = 64,
 	IMPOSSIBLE = -1000000,
 };
+
+#define STOP_SECONDS \
+	0.006 /* of the 10 ms that a stop may last: one map more may take some, and the stop itself */
 
 /* A header's words that are pointers, bit by bit. */
 enum {
@@ -33,6 +38,12 @@ struct counting {
 
 static bool has_bytes(const uint8_t *bytes, size_t size)
 {
+	for (; size >= 8; bytes += 8, size -= 8) {
+		uint64_t word;
+		memcpy(&word, bytes, sizeof word);
+		if (word != 0)
+			return true;
+	}
 	for (size_t i = 0; i < size; i++)
 		if (bytes[i] != 0)
 			return true;
@@ -55,18 +66,20 @@ static void count_group(void *context, const struct go_group *group)
 	counts->slots += GO_GROUP_SLOTS;
 	if (group->depth > counts->longest_chain)
 		counts->longest_chain = group->depth;
+	uint64_t of[GO_SLOT_STALE + 1] = {0};
 	for (unsigned slot = 0; slot < GO_GROUP_SLOTS; slot++) {
 		enum go_slot state = group->slots[slot];
-		counts->live += state == GO_SLOT_LIVE;
-		counts->old_live += state == GO_SLOT_LIVE && group->old;
-		counts->tombstones += state == GO_SLOT_TOMBSTONE;
-		counts->empty += state == GO_SLOT_EMPTY;
-		counts->moved += state == GO_SLOT_MOVED;
-		counts->stale += state == GO_SLOT_STALE;
+		of[state]++;
 		if (state == GO_SLOT_TOMBSTONE || state == GO_SLOT_EMPTY)
 			counts->ghosts += has_bytes(go_slot_key(counting->type, group->bytes, slot),
 						    counting->type->key_size);
 	}
+	counts->live += of[GO_SLOT_LIVE];
+	counts->old_live += group->old ? of[GO_SLOT_LIVE] : 0;
+	counts->tombstones += of[GO_SLOT_TOMBSTONE];
+	counts->empty += of[GO_SLOT_EMPTY];
+	counts->moved += of[GO_SLOT_MOVED];
+	counts->stale += of[GO_SLOT_STALE];
 }
 
 bool maps_try(struct go_process *process, const struct go_map_header *header, const struct go_map_type *type,
@@ -289,7 +302,7 @@ static bool try_header(struct go_process *process, struct maps *maps, uint64_t a
 	}
 	for (int attempt = 0; attempt <= RETRIES; attempt++) {
 		trial = try_types(process, &maps->types, &header, attempt == RETRIES);
-		if (trial.best != NULL || !trial.near_miss || !process->target->live)
+		if (trial.best != NULL || !trial.near_miss || !process->target->changing)
 			break;
 		forget_map(process, &header);
 		if (!go_map_header(process, address, &header))
@@ -300,6 +313,42 @@ static bool try_header(struct go_process *process, struct maps *maps, uint64_t a
 		return false;
 	add_map(process, maps, &header, &trial, object);
 	return true;
+}
+
+/* One map, in the stop. */
+static void read_again(struct go_process *process, struct maps *maps, struct found_map *map)
+{
+	struct go_map_header header;
+	forget_map(process, &map->header);
+	if (!go_map_header(process, map->header.address, &header))
+		return;
+	forget_map(process, &header);
+	struct trial trial = try_types(process, &maps->types, &header, false);
+	if (trial.best == NULL)
+		return;
+	map->header = header;
+	map->type = trial.best;
+	map->candidates = trial.candidates;
+	map->counts = trial.counts;
+	map->growing = header.old_buckets != 0;
+	map->confidence = judge(process, &header, &trial);
+	map->torn = false;
+	process->torn--;
+}
+
+void maps_read_again(struct go_process *process, struct maps *maps)
+{
+	size_t torn = 0;
+	struct freeze freeze;
+	struct problem ignored = {0};
+	for (size_t i = 0; i < maps->count; i++)
+		torn += maps->list[i].torn;
+	if (torn == 0 || !process->target->changing || target_stop(process->target, &freeze, &ignored) != 0)
+		return;
+	for (size_t i = 0; i < maps->count && monotonic_seconds() - freeze.began < STOP_SECONDS; i++)
+		if (maps->list[i].torn)
+			read_again(process, maps, &maps->list[i]);
+	target_go_on(process->target, &freeze);
 }
 
 static void scan_heap(struct go_process *process, struct maps *maps)

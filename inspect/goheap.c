@@ -20,7 +20,6 @@ enum {
 	SPAN_MANUAL = 2, /* stacks and the runtime's own */
 	SAMPLE = 512,
 	SAMPLE_BAD_LIMIT = 4,
-	ADDRESS_BITS = 47,
 	LARGE_PAGES_LIMIT = 1 << 27,
 };
 
@@ -49,7 +48,7 @@ static enum span_judgement judge_span(const struct go_layout *layout, const uint
 	uint64_t base = number_at(record, layout->mspan_base, 8);
 	uint64_t pages = number_at(record, layout->mspan_pages, 8);
 	uint8_t state = record[layout->mspan_state];
-	if (base % GO_PAGE != 0 || base >> ADDRESS_BITS != 0 || state > SPAN_MANUAL ||
+	if (base % GO_PAGE != 0 || base >> GO_ADDRESS_BITS != 0 || state > SPAN_MANUAL ||
 	    pages > LARGE_PAGES_LIMIT)
 		return JUDGED_BAD;
 	return state != SPAN_DEAD && base != 0 && pages != 0 ? JUDGED_GOOD : JUDGED_DEAD;
@@ -112,6 +111,7 @@ static bool take_span(struct go_process *process, const uint8_t *record, struct 
 		.base = number_at(record, layout->mspan_base, 8),
 		.pages = number_at(record, layout->mspan_pages, 8),
 		.elem_size = number_at(record, layout->mspan_elem_size, 8),
+		.specials = number_at(record, layout->mspan_specials, 8),
 		.size_class = class >> 1,
 		.noscan = (class & 1) != 0,
 	};
@@ -155,7 +155,7 @@ static void drop_overlaps(struct go_process *process)
 
 static struct go_arena *arena_of(const struct go_heap *heap, uint64_t address)
 {
-	int32_t index = address >> ADDRESS_BITS != 0 ? 0 : heap->arena_index[address >> GO_ARENA_SHIFT];
+	int32_t index = address >> GO_ADDRESS_BITS != 0 ? 0 : heap->arena_index[address >> GO_ARENA_SHIFT];
 	return index == 0 ? NULL : &heap->arenas[index - 1];
 }
 
@@ -164,7 +164,7 @@ static void add_arena(struct go_process *process, uint64_t address)
 	struct go_heap *heap = &process->heap;
 	uint64_t table, record = 0;
 	/* The runtime's table covers all 48 bits: the index of an arena is offset by half of the space. */
-	const uint64_t half = 1ull << ADDRESS_BITS;
+	const uint64_t half = 1ull << GO_ADDRESS_BITS;
 	if (image_word(process->image, heap->mheap + process->layout.mheap_arenas, &table))
 		(void)image_word(process->image, table + 8 * ((address + half) >> GO_ARENA_SHIFT), &record);
 	heap->arenas =
@@ -188,6 +188,17 @@ static void mark_pages(struct go_process *process, uint64_t base, uint64_t pages
 	}
 }
 
+void go_heap_number(struct go_heap *heap)
+{
+	uint64_t blocks = (heap->object_count >> GO_SPAN_INDEX_SHIFT) + 1, block = 0;
+	heap->span_index = take(blocks, sizeof *heap->span_index);
+	for (size_t i = 0; i < heap->span_count; i++) {
+		uint64_t end = heap->spans[i].first + heap->spans[i].count;
+		for (; block << GO_SPAN_INDEX_SHIFT < end; block++)
+			heap->span_index[block] = (uint32_t)i;
+	}
+}
+
 static void index_spans(struct go_process *process)
 {
 	struct go_heap *heap = &process->heap;
@@ -198,13 +209,14 @@ static void index_spans(struct go_process *process)
 		heap->in_use_bytes += span->pages * GO_PAGE;
 		mark_pages(process, span->base, span->pages, (uint32_t)i + 1);
 	}
+	go_heap_number(heap);
 }
 
 static void take_manual(struct go_process *process, const uint8_t *record)
 {
 	uint64_t base = number_at(record, process->layout.mspan_base, 8);
 	uint64_t pages = number_at(record, process->layout.mspan_pages, 8);
-	if (base % GO_PAGE == 0 && base >> ADDRESS_BITS == 0 && pages <= LARGE_PAGES_LIMIT &&
+	if (base % GO_PAGE == 0 && base >> GO_ADDRESS_BITS == 0 && pages <= LARGE_PAGES_LIMIT &&
 	    image_covers(process->image, base, pages * GO_PAGE))
 		mark_pages(process, base, pages, GO_PAGE_MANUAL);
 }
@@ -213,7 +225,7 @@ static int read_spans(struct go_process *process, uint64_t table, uint64_t count
 {
 	struct go_heap *heap = &process->heap;
 	heap->spans = take(count, sizeof *heap->spans);
-	heap->arena_index = take(1ull << (ADDRESS_BITS - GO_ARENA_SHIFT), sizeof *heap->arena_index);
+	heap->arena_index = take(1ull << (GO_ADDRESS_BITS - GO_ARENA_SHIFT), sizeof *heap->arena_index);
 	uint64_t unreadable = 0;
 	for (uint64_t i = 0; i < count; i++) {
 		const uint8_t *record = span_record(process, table, i);
@@ -241,6 +253,25 @@ static int read_spans(struct go_process *process, uint64_t table, uint64_t count
 	return 0;
 }
 
+/* All objects with pointers will be looked at; of those without, only a few keys. Neighbours are read together. */
+static void preload(struct go_process *process)
+{
+	struct go_heap *heap = &process->heap;
+	uint64_t start = 0, end = 0;
+	for (size_t i = 0; i < heap->span_count; i++) {
+		const struct go_span *span = &heap->spans[i];
+		if (span->noscan)
+			continue;
+		if (span->base != end) {
+			image_preload(process->image, start, end - start);
+			start = span->base;
+		}
+		end = span->base + span->pages * GO_PAGE;
+	}
+	image_preload(process->image, start, end - start);
+	image_read_small(process->image);
+}
+
 int go_heap_load(struct go_process *process, struct problem *problem)
 {
 	struct go_heap *heap = &process->heap;
@@ -263,6 +294,7 @@ int go_heap_load(struct go_process *process, struct problem *problem)
 	qsort(heap->spans, heap->span_count, sizeof *heap->spans, compare_spans);
 	drop_overlaps(process);
 	index_spans(process);
+	preload(process);
 	return 0;
 }
 
@@ -272,46 +304,8 @@ void go_heap_free(struct go_heap *heap)
 		free(heap->arenas[i].page_span);
 	free(heap->arenas);
 	free(heap->arena_index);
+	free(heap->span_index);
 	free(heap->spans);
-}
-
-struct go_span *go_heap_span(const struct go_heap *heap, uint64_t address)
-{
-	const struct go_arena *arena = heap->arena_index == NULL ? NULL : arena_of(heap, address);
-	uint32_t number = arena == NULL ? 0 : arena->page_span[address / GO_PAGE % GO_ARENA_PAGES];
-	return number == 0 || number == GO_PAGE_MANUAL ? NULL : &heap->spans[number - 1];
-}
-
-struct go_span *go_heap_object(const struct go_heap *heap, uint64_t address, uint32_t *index)
-{
-	struct go_span *span = go_heap_span(heap, address);
-	if (span == NULL)
-		return NULL;
-	uint64_t offset = address - span->base;
-	uint64_t found = offset * span->magic >> 32; /* 0 for a large object */
-	if (found >= span->count || offset - found * span->elem_size >= span->elem_size)
-		return NULL;
-	*index = (uint32_t)found;
-	return span;
-}
-
-struct go_span *go_heap_span_of(const struct go_heap *heap, uint64_t object)
-{
-	size_t low = 0, high = heap->span_count - 1;
-	while (low < high) {
-		size_t middle = (low + high + 1) / 2;
-		if (heap->spans[middle].first <= object)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	return &heap->spans[low];
-}
-
-bool go_span_allocated(const struct go_span *span, uint32_t index)
-{
-	return index < span->freeindex || span->alloc_bits == NULL ||
-	       (span->alloc_bits[index / 8] >> (index % 8) & 1) != 0;
 }
 
 const uint8_t *go_span_memory(struct go_process *process, struct go_span *span)

@@ -24,6 +24,8 @@ enum {
 	GO_ARENA_PAGES = 1 << (GO_ARENA_SHIFT - 13),
 	GO_SIZE_CLASSES = 68,
 	GO_SMALL_MAX = 32768,	  /* larger objects have a span of their own */
+	GO_ADDRESS_BITS = 47,	  /* of user space */
+	GO_SPAN_INDEX_SHIFT = 6,  /* at most 64 spans to step over from an index entry on */
 	GO_HEADER_FREE_MAX = 512, /* 1.22 on: objects to this size have no type word in front */
 };
 
@@ -32,8 +34,9 @@ enum {
 struct go_span {
 	uint64_t base, elem_size;
 	uint64_t pages;
-	uint64_t first;		   /* number of its first object */
-	uint64_t large_type;	   /* 1.22 on, for a large object: its type */
+	uint64_t first;	     /* number of its first object */
+	uint64_t specials;   /* address of the first record about its objects: finalizers and the like */
+	uint64_t large_type; /* 1.22 on, for a large object: its type */
 	const uint8_t *alloc_bits; /* from the last collection; NULL when unreadable */
 	const uint8_t *memory;	   /* local copy of the span, NULL until go_span_memory */
 	uint32_t count;		   /* objects */
@@ -51,7 +54,8 @@ struct go_heap {
 	uint64_t object_count; /* slots, free ones included */
 	uint64_t in_use_bytes; /* pages of spans in use */
 	uint64_t misfits;      /* spans whose record contradicts itself */
-	int32_t *arena_index;  /* by address >> 26; -1 + 1 = 0: none */
+	int32_t *arena_index;  /* by address >> 26; 0: none, else 1 + index in arenas */
+	uint32_t *span_index;  /* by object number >> GO_SPAN_INDEX_SHIFT: the span of that object */
 	struct go_arena *arenas;
 	size_t arena_count, arena_capacity;
 };
@@ -70,16 +74,50 @@ struct go_arena {
 int go_heap_load(struct go_process *process, struct problem *problem);
 void go_heap_free(struct go_heap *heap);
 
-/* The span that holds `address`, or NULL. */
-struct go_span *go_heap_span(const struct go_heap *heap, uint64_t address);
+/* Makes span_index from the spans, whose `first` must be set. */
+void go_heap_number(struct go_heap *heap);
+
+/* The span that holds `address`, or NULL. Here and below: inlined, because every pointer of the target's heap
+   passes through them. */
+static inline struct go_span *go_heap_span(const struct go_heap *heap, uint64_t address)
+{
+	if (address >> GO_ADDRESS_BITS != 0 || heap->arena_index == NULL)
+		return NULL;
+	int32_t arena = heap->arena_index[address >> GO_ARENA_SHIFT];
+	if (arena == 0)
+		return NULL;
+	uint32_t number = heap->arenas[arena - 1].page_span[address / GO_PAGE % GO_ARENA_PAGES];
+	return number == 0 || number == GO_PAGE_MANUAL ? NULL : &heap->spans[number - 1];
+}
 
 /* The object that holds `address`: its span and index within it. NULL when there is none. */
-struct go_span *go_heap_object(const struct go_heap *heap, uint64_t address, uint32_t *index);
+static inline struct go_span *go_heap_object(const struct go_heap *heap, uint64_t address, uint32_t *index)
+{
+	struct go_span *span = go_heap_span(heap, address);
+	if (span == NULL)
+		return NULL;
+	uint64_t offset = address - span->base;
+	uint64_t found = offset * span->magic >> 32; /* 0 for a large object */
+	if (found >= span->count || offset - found * span->elem_size >= span->elem_size)
+		return NULL;
+	*index = (uint32_t)found;
+	return span;
+}
 
 /* The span of an object by the object's number. */
-struct go_span *go_heap_span_of(const struct go_heap *heap, uint64_t object);
+static inline struct go_span *go_heap_span_of(const struct go_heap *heap, uint64_t object)
+{
+	struct go_span *span = &heap->spans[heap->span_index[object >> GO_SPAN_INDEX_SHIFT]];
+	while (object - span->first >= span->count)
+		span++;
+	return span;
+}
 
-bool go_span_allocated(const struct go_span *span, uint32_t index);
+static inline bool go_span_allocated(const struct go_span *span, uint32_t index)
+{
+	return index < span->freeindex || span->alloc_bits == NULL ||
+	       (span->alloc_bits[index / 8] >> (index % 8) & 1) != 0;
+}
 
 static inline uint64_t go_span_object(const struct go_span *span, uint32_t index)
 {

@@ -36,7 +36,8 @@
 
 #define SPAN_FROM_22                                                                                         \
 	.mspan_size = 160, .mspan_nelems = 50, .mspan_alloc_bits = 64, .mspan_class = 98, .mspan_state = 99, \
-	.mspan_elem_size = 104, .mspan_large_type = 152, .mheap_allspans = 65864, .mheap_arenas = 66008
+	.mspan_elem_size = 104, .mspan_large_type = 152, .mspan_specials = 128, .mheap_allspans = 65864,     \
+	.mheap_arenas = 66008
 
 static const struct go_layout rows[] = {
 	{.minor = 19,
@@ -49,6 +50,8 @@ static const struct go_layout rows[] = {
 	 .mspan_class = 98,
 	 .mspan_state = 99,
 	 .mspan_elem_size = 104,
+	 .mspan_specials = 128,
+	 .special_fn = 16,
 	 .mheap_allspans = 65856,
 	 .mheap_arenas = 65936,
 	 .arena_size = 2165776,
@@ -73,6 +76,8 @@ static const struct go_layout rows[] = {
 	 .mspan_class = 106,
 	 .mspan_state = 107,
 	 .mspan_elem_size = 112,
+	 .mspan_specials = 136,
+	 .special_fn = 16,
 	 .mheap_allspans = 65864,
 	 .mheap_arenas = 65944,
 	 .arena_size = 1133584,
@@ -92,6 +97,7 @@ static const struct go_layout rows[] = {
 	 SAME_EVERYWHERE,
 	 CLASSIC_MAPS,
 	 SPAN_FROM_22,
+	 .special_fn = 16,
 	 .arena_size = 68624,
 	 .module_size = 592,
 	 .module_types = 296,
@@ -109,6 +115,7 @@ static const struct go_layout rows[] = {
 	 SAME_EVERYWHERE,
 	 CLASSIC_MAPS,
 	 SPAN_FROM_22,
+	 .special_fn = 16,
 	 .arena_size = 68624,
 	 .module_size = 584,
 	 .module_types = 296,
@@ -126,6 +133,7 @@ static const struct go_layout rows[] = {
 	 SAME_EVERYWHERE,
 	 SWISS_MAPS,
 	 SPAN_FROM_22,
+	 .special_fn = 24,
 	 .arena_size = 68624,
 	 .module_size = 584,
 	 .module_types = 296,
@@ -143,6 +151,7 @@ static const struct go_layout rows[] = {
 	 SAME_EVERYWHERE,
 	 SWISS_MAPS,
 	 SPAN_FROM_22,
+	 .special_fn = 24,
 	 .arena_size = 69648,
 	 .module_size = 592,
 	 .module_types = 296,
@@ -160,6 +169,7 @@ static const struct go_layout rows[] = {
 	 SAME_EVERYWHERE,
 	 SWISS_MAPS_WITH_STRIDES,
 	 SPAN_FROM_22,
+	 .special_fn = 24,
 	 .arena_size = 69648,
 	 .module_size = 568,
 	 .module_types = 296,
@@ -182,6 +192,7 @@ static const struct go_layout row_25 = {.minor = 25,
 					SAME_EVERYWHERE,
 					SWISS_MAPS,
 					SPAN_FROM_22,
+					.special_fn = 24,
 					.arena_size = 68624,
 					.module_size = 584,
 					.module_types = 296,

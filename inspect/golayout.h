@@ -35,6 +35,8 @@ enum go_pointer_bits {
 	X(mspan_state, "runtime.mspan", "state")                                           \
 	X(mspan_elem_size, "runtime.mspan", "elemsize")                                    \
 	X(mspan_large_type, "runtime.mspan", "largeType") /* or none */                    \
+	X(mspan_specials, "runtime.mspan", "specials")                                     \
+	X(special_fn, "runtime.specialfinalizer", "fn")                                    \
 	X(mheap_allspans, "runtime.mheap", "allspans")                                     \
 	X(mheap_arenas, "runtime.mheap", "arenas")                                         \
 	X(arena_size, "runtime.heapArena", "")                                             \

@@ -5,15 +5,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "freeze.h"
+
 enum { ATTEMPTS = 4 };
 
-static struct target *open_target(const char *name, const char *program, struct problem *problem)
+/* Everything that can change is copied twice: while the process runs, so that the memory for it is there, and again in
+   one stop, so that it is of one moment. */
+static int copy_stopped(struct go_process *process, struct problem *problem)
 {
-	char *end;
-	unsigned long pid = strtoul(name, &end, 10);
-	if (*name >= '0' && *name <= '9' && *end == '\0' && pid > 0 && pid <= INT32_MAX)
-		return target_live_open((int)pid, program, problem);
-	return target_core_open(name, program, problem);
+	struct freeze freeze;
+	image_copy_writable(process->image, process->residence);
+	if (target_stop(process->target, &freeze, problem) != 0)
+		return -1;
+	if (target_ranges_again(process->target)) {
+		image_destroy(process->image);
+		process->image = image_create(process->target);
+	}
+	residence_free(process->residence);
+	process->residence = residence_take(process->target);
+	image_copy_writable(process->image, process->residence);
+	target_go_on(process->target, &freeze);
+	image_seal(process->image);
+	process->target->changing = false;
+	return 0;
 }
 
 static int load(struct go_process *process, struct problem *problem)
@@ -27,7 +41,13 @@ static int load(struct go_process *process, struct problem *problem)
 	process->residence = residence_take(process->target);
 	process->torn += process->target->cut;
 	process->image = image_create(process->target);
-	if (go_module_find(process, problem) != 0 || go_heap_load(process, problem) != 0)
+	if (process->target->mode == TARGET_STOPPED && process->target->live &&
+	    copy_stopped(process, problem) != 0)
+		return -1;
+	if (go_module_find(process, problem) != 0)
+		return -1;
+	go_types_load(process);
+	if (go_heap_load(process, problem) != 0)
 		return -1;
 	return go_stacks_load(process, problem);
 }
@@ -51,13 +71,14 @@ struct go_process *go_process_from(struct target *target, struct problem *proble
 	return NULL;
 }
 
-struct go_process *go_process_open(const char *name, const char *program, struct problem *problem)
+struct go_process *go_process_open(const char *name, const char *program, enum target_mode mode,
+				   struct problem *problem)
 {
 	for (int attempt = 1;; attempt++) {
-		struct target *target = open_target(name, program, problem);
+		struct target *target = target_open(name, program, mode, problem);
 		if (target == NULL)
 			return NULL;
-		bool live = target->live;
+		bool live = target->live && mode != TARGET_CLONED;
 		struct go_process *process = go_process_from(target, problem);
 		if (process != NULL || !live || problem->kind != PROBLEM_FEATURE || attempt == ATTEMPTS)
 			return process;
@@ -72,6 +93,7 @@ void go_process_close(struct go_process *process)
 		return;
 	go_stacks_free(&process->stacks);
 	go_heap_free(&process->heap);
+	go_types_free(&process->types);
 	image_destroy(process->image);
 	residence_free(process->residence);
 	program_close(process->program);

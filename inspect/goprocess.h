@@ -27,6 +27,7 @@ struct go_process {
 	struct go_layout layout;
 	enum go_layout_source layout_source;
 	struct go_module module;
+	struct go_types types;
 	struct go_heap heap;
 	struct go_stacks stacks;
 	uint64_t torn; /* things that did not fit together because they changed while they were read */
@@ -34,7 +35,8 @@ struct go_process {
 
 /* Opens what `name` names: a process id or the path of a core. `program` overrides the executable's path.
    NULL and a problem on failure. */
-struct go_process *go_process_open(const char *name, const char *program, struct problem *problem);
+struct go_process *go_process_open(const char *name, const char *program, enum target_mode mode,
+				   struct problem *problem);
 /* The same for a target that is already open; the process owns it, also on failure. */
 struct go_process *go_process_from(struct target *target, struct problem *problem);
 void go_process_close(struct go_process *process);

@@ -19,6 +19,7 @@ enum {
 	WORDS_PER_ARENA = 1 << (GO_ARENA_SHIFT - 3),
 	TWO_BIT_BYTES = WORDS_PER_ARENA / 4,
 	ONE_BIT_BYTES = WORDS_PER_ARENA / 8,
+	READ_AHEAD = 16, /* a mask is read by words that may reach past the bitmap */
 	INLINE_MARKS = 128,
 	INLINE_MARKS_MIN = 16, /* smaller objects have no inline marks */
 };
@@ -33,20 +34,27 @@ static const uint8_t *arena_bitmap(struct go_process *process, uint64_t address)
 		return NULL;
 	size_t size = process->layout.pointer_bits == GO_BITS_TWO ? TWO_BIT_BYTES : ONE_BIT_BYTES;
 	if (arena->bitmap == NULL)
-		arena->bitmap = image_at(process->image, arena->record, size);
+		arena->bitmap = image_at(process->image, arena->record, size + READ_AHEAD);
 	return arena->bitmap;
 }
 
-/* 1.19: one word's two bits. */
-static bool two_bits(struct go_process *process, uint64_t address, bool *pointer, bool *more)
+/* The low halves of eight bytes, together. */
+static uint64_t low_nibbles(uint64_t bytes)
 {
-	uint64_t word = address / 8 % WORDS_PER_ARENA;
-	const uint8_t *bitmap = arena_bitmap(process, address);
-	if (bitmap == NULL)
-		return false;
-	*pointer = (bitmap[word / 4] >> (word % 4) & 1) != 0;
-	*more = (bitmap[word / 4] >> (4 + word % 4) & 1) != 0;
-	return true;
+	bytes &= 0x0f0f0f0f0f0f0f0full;
+	bytes = (bytes | bytes >> 4) & 0x00ff00ff00ff00ffull;
+	bytes = (bytes | bytes >> 8) & 0x0000ffff0000ffffull;
+	return (bytes | bytes >> 16) & 0xffffffffull;
+}
+
+/* 1.19: 32 words' bits, four words a byte. */
+static void two_bits(const uint8_t *bitmap, uint64_t word, uint64_t *pointer, uint64_t *more)
+{
+	uint64_t bytes, last = bitmap[word / 4 + 8];
+	memcpy(&bytes, bitmap + word / 4, sizeof bytes);
+	unsigned shift = word % 4;
+	*pointer = (low_nibbles(bytes) | (last & 15) << 32) >> shift & 0xffffffffull;
+	*more = (low_nibbles(bytes >> 4) | (last >> 4) << 32) >> shift & 0xffffffffull;
 }
 
 /* 1.20 on: up to 64 words from a bitmap that is read as 64-bit words. */
@@ -74,17 +82,20 @@ static const uint8_t *span_bitmap(struct go_process *process, struct go_span *sp
 	return memory == NULL ? NULL : memory + at;
 }
 
-static bool mask_two(struct go_process *process, uint64_t start, uint64_t words, uint64_t *ret)
+/* At most 64 words; *ended when the object has no pointers behind these. */
+static bool mask_two(struct go_process *process, uint64_t start, uint64_t words, uint64_t *ret, bool *ended)
 {
-	*ret = 0;
-	for (uint64_t word = 0; word < words; word++) {
-		bool pointer, more;
-		if (!two_bits(process, start + word * 8, &pointer, &more))
-			return false;
-		if (!more)
-			break;
-		*ret |= (uint64_t)pointer << word;
-	}
+	const uint8_t *bitmap = arena_bitmap(process, start);
+	uint64_t pointer[2] = {0}, more[2] = {0};
+	if (bitmap == NULL)
+		return false;
+	two_bits(bitmap, start / 8 % WORDS_PER_ARENA, &pointer[0], &more[0]);
+	if (words > 32)
+		two_bits(bitmap, start / 8 % WORDS_PER_ARENA + 32, &pointer[1], &more[1]);
+	uint64_t all = more[0] | more[1] << 32, upto = ~all == 0 ? 64 : (uint64_t)__builtin_ctzll(~all);
+	*ended = upto < words;
+	uint64_t count = upto < words ? upto : words;
+	*ret = (pointer[0] | pointer[1] << 32) & (count >= 64 ? UINT64_MAX : (1ull << count) - 1);
 	return true;
 }
 
@@ -114,7 +125,7 @@ bool go_object_mask(struct go_process *process, struct go_span *span, uint32_t i
 	if (span->noscan)
 		return true;
 	if (process->layout.pointer_bits == GO_BITS_TWO)
-		return mask_two(process, start, words, ret);
+		return mask_two(process, start, words, ret, &(bool){false});
 	if (process->layout.pointer_bits == GO_BITS_ONE)
 		return mask_one(process, start, words, ret);
 	const uint8_t *bitmap = span->elem_size > GO_HEADER_FREE_MAX ? NULL : span_bitmap(process, span);
@@ -153,13 +164,13 @@ static void visit_all(const struct word_walk *walk, uint64_t first, uint64_t wor
 
 static void walk_two(struct go_process *process, const struct word_walk *walk, uint64_t words)
 {
-	for (uint64_t word = 0; word < words; word++) {
-		bool pointer = true, more = true;
-		(void)two_bits(process, walk->start + word * 8, &pointer, &more);
-		if (!more)
-			return;
-		if (pointer)
-			visit_word(walk, word);
+	bool ended = false;
+	for (uint64_t word = 0; word < words && !ended;) {
+		uint64_t mask, count = words_in_arena(walk->start + word * 8, words - word);
+		if (!mask_two(process, walk->start + word * 8, count, &mask, &ended))
+			mask = UINT64_MAX >> (64 - count);
+		visit_mask(walk, word, mask);
+		word += count;
 	}
 }
 

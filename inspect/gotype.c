@@ -8,6 +8,7 @@
  */
 #include "gotype.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "goprocess.h"
@@ -33,7 +34,22 @@ static const uint8_t *descriptor(struct go_process *process, uint64_t type, size
 	const struct go_module *module = &process->module;
 	if (type < module->types || type >= module->etypes || size > module->etypes - type || (type & 7) != 0)
 		return NULL;
+	if (process->types.bytes != NULL)
+		return process->types.bytes + (type - module->types);
 	return image_at(process->image, type, size);
+}
+
+void go_types_load(struct go_process *process)
+{
+	const struct go_module *module = &process->module;
+	uint64_t size = module->etypes - module->types;
+	process->types.bytes = image_at(process->image, module->types, size);
+	process->types.judged = take(size / 8 + 1, 1);
+}
+
+void go_types_free(struct go_types *types)
+{
+	free(types->judged);
 }
 
 uint64_t go_type_word(struct go_process *process, uint64_t type, uint32_t offset)
@@ -113,7 +129,7 @@ static bool size_fits_kind(enum go_kind kind, uint64_t size)
 	}
 }
 
-bool go_type_valid(struct go_process *process, uint64_t type)
+static bool judge_type(struct go_process *process, uint64_t type)
 {
 	const struct go_layout *layout = &process->layout;
 	const uint8_t *bytes = descriptor(process, type, TYPE_HEAD);
@@ -128,6 +144,18 @@ bool go_type_valid(struct go_process *process, uint64_t type)
 	return kind >= GO_KIND_BOOL && kind <= GO_KIND_LAST && pointers <= size && (pointers & 7) == 0 &&
 	       size_fits_kind(kind, size) && align >= 1 && align <= 16 && (align & (align - 1)) == 0 &&
 	       align == bytes[layout->type_align + 1] && type_name_bytes(process, type, &length) != NULL;
+}
+
+bool go_type_valid(struct go_process *process, uint64_t type)
+{
+	const struct go_module *module = &process->module;
+	if (type < module->types || type >= module->etypes || (type & 7) != 0 ||
+	    process->types.judged == NULL)
+		return false;
+	uint8_t *judged = &process->types.judged[(type - module->types) / 8];
+	if (*judged == 0)
+		*judged = judge_type(process, type) ? 1 : 2;
+	return *judged == 1;
 }
 
 uint64_t go_type_elem(struct go_process *process, uint64_t type)

@@ -33,6 +33,16 @@ struct go_field {
 	uint64_t type, offset;
 };
 
+/* The types section at hand: a local copy, and which of its words are known to begin a descriptor, or not to. */
+struct go_types {
+	const uint8_t *bytes; /* NULL when part of it can't be read: then each descriptor is read by itself */
+	uint8_t *judged;      /* by word: 0 not yet, 1 a descriptor, 2 none */
+};
+
+/* After the module was found. */
+void go_types_load(struct go_process *process);
+void go_types_free(struct go_types *types);
+
 /* True when a descriptor stands at `type` whose parts agree with each other. Everything below may be called
    only for such an address. */
 bool go_type_valid(struct go_process *process, uint64_t type);

@@ -1,8 +1,20 @@
-/* graph.c: see graph.h. graph_name.c gives the names. */
+/* graph.c: see graph.h. graph_roots.c finds the roots, graph_name.c gives the names, graph_retained.c tells what
+ * would go away with an object. */
 #include "graph.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+	LOOK_AHEAD = 12, /* objects of the queue */
+	UNDER_WAY = 16,	 /* pointers found, whose targets' entries are on their way into the cache */
+};
+
+/* A pointer that was found and will be followed a moment later, in the order in which they were found. */
+struct arrival {
+	uint64_t object, size;
+	uint32_t from;
+};
 
 /* Where the words of moved groups lie: they are kept back until everything else was reached. */
 struct kept_back {
@@ -20,8 +32,9 @@ struct search {
 	struct graph *graph;
 	uint32_t *queue;
 	uint64_t head, tail;
+	struct arrival under_way[UNDER_WAY];
+	uint64_t arrivals;	     /* since the last landing */
 	uint32_t from;		     /* parent of what is found now */
-	uint64_t without;	     /* object that is not entered; GO_NO_OBJECT for none */
 	struct kept_back *kept_back; /* sorted */
 	size_t kept_count, kept_capacity;
 	uint64_t kept_low, kept_high; /* bounds of all of them */
@@ -29,19 +42,37 @@ struct search {
 	size_t deferred_count, deferred_capacity;
 };
 
+static void arrive(struct search *search, const struct arrival *arrival)
+{
+	uint64_t object = arrival->object;
+	if (search->graph->parent[object] != 0)
+		return;
+	search->graph->parent[object] = arrival->from;
+	search->graph->objects++;
+	search->graph->bytes += arrival->size;
+	search->queue[search->tail++] = (uint32_t)object;
+}
+
 static void reach(struct search *search, uint64_t value)
 {
 	uint32_t index;
 	const struct go_span *span = go_heap_object(&search->process->heap, value, &index);
 	if (span == NULL)
 		return;
-	uint64_t object = span->first + index;
-	if (search->graph->parent[object] != 0 || object == search->without)
-		return;
-	search->graph->parent[object] = search->from;
-	search->graph->objects++;
-	search->graph->bytes += span->elem_size;
-	search->queue[search->tail++] = (uint32_t)object;
+	struct arrival *place = &search->under_way[search->arrivals++ % UNDER_WAY], oldest = *place;
+	*place = (struct arrival){span->first + index, span->elem_size, search->from};
+	__builtin_prefetch(&search->graph->parent[place->object]);
+	if (search->arrivals > UNDER_WAY)
+		arrive(search, &oldest);
+}
+
+/* What is still under way arrives, in its order. */
+static void land(struct search *search)
+{
+	uint64_t count = search->arrivals < UNDER_WAY ? search->arrivals : UNDER_WAY;
+	for (uint64_t i = search->arrivals - count; i < search->arrivals; i++)
+		arrive(search, &search->under_way[i % UNDER_WAY]);
+	search->arrivals = 0;
 }
 
 static const struct kept_back *kept_back_at(const struct search *search, uint64_t slot)
@@ -77,19 +108,38 @@ static void reach_word(void *context, uint64_t slot, uint64_t value)
 		reach(search, value);
 }
 
+/* The objects of the queue lie anywhere: what is needed in a moment is asked for now. */
+static void look_ahead(const struct search *search)
+{
+	if (search->head + LOOK_AHEAD >= search->tail)
+		return;
+	uint32_t object = search->queue[search->head + LOOK_AHEAD];
+	const struct go_span *span = go_heap_span_of(&search->process->heap, object);
+	if (!span->noscan && span->memory != NULL)
+		__builtin_prefetch(span->memory + (object - span->first) * span->elem_size);
+}
+
 static void drain(struct search *search)
 {
-	while (search->head < search->tail) {
+	for (;;) {
+		if (search->head == search->tail)
+			land(search);
+		if (search->head == search->tail)
+			return;
+		look_ahead(search);
 		uint32_t object = search->queue[search->head++];
 		struct go_span *span = go_heap_span_of(&search->process->heap, object);
+		if (span->noscan)
+			continue;
 		search->from = object + 1;
 		go_object_pointers(search->process, span, (uint32_t)(object - span->first), reach_word,
 				   search);
 	}
 }
 
-static void add_root(struct search *search, uint64_t slot, uint64_t value, const struct go_stack *stack)
+static void add_root(void *context, uint64_t slot, uint64_t value, const struct go_stack *stack)
 {
+	struct search *search = context;
 	struct graph *graph = search->graph;
 	if (go_heap_span(&search->process->heap, value) == NULL || graph->root_count >= GRAPH_ROOT - 1)
 		return;
@@ -98,46 +148,6 @@ static void add_root(struct search *search, uint64_t slot, uint64_t value, const
 	graph->roots[graph->root_count] = (struct graph_root){slot, stack};
 	search->from = GRAPH_ROOT | (uint32_t)graph->root_count++;
 	reach(search, value);
-}
-
-static void add_globals(struct search *search, uint64_t start, uint64_t end, const struct go_table *mask)
-{
-	struct go_process *process = search->process;
-	const uint8_t *bits = image_at(process->image, mask->address, (mask->count + 7) / 8);
-	const uint8_t *bytes = image_at(process->image, start, end - start);
-	if (bytes == NULL) {
-		process->torn++;
-		return;
-	}
-	for (uint64_t index = 0; index * 8 + 8 <= end - start; index++) {
-		/* without the mask every word counts */
-		if (bits != NULL && (index >= mask->count || (bits[index / 8] >> (index % 8) & 1) == 0))
-			continue;
-		uint64_t value;
-		memcpy(&value, bytes + index * 8, sizeof value);
-		add_root(search, start + index * 8, value, NULL);
-	}
-}
-
-static void add_stacks(struct search *search)
-{
-	const struct go_stacks *stacks = &search->process->stacks;
-	for (size_t i = 0; i < stacks->count; i++) {
-		const struct go_stack *stack = &stacks->list[i];
-		for (uint64_t at = stack->sp; at + 8 <= stack->high; at += 8) {
-			uint64_t value;
-			memcpy(&value, stack->memory + (at - stack->sp), sizeof value);
-			add_root(search, at, value, stack);
-		}
-	}
-}
-
-static void add_roots(struct search *search)
-{
-	const struct go_module *module = &search->process->module;
-	add_globals(search, module->data, module->edata, &module->data_mask);
-	add_globals(search, module->bss, module->ebss, &module->bss_mask);
-	add_stacks(search);
 }
 
 struct keep_walk {
@@ -229,10 +239,10 @@ int graph_build(struct go_process *process, struct maps *maps, struct graph *ret
 				   "%llu objects are more than the graph can number (2^31)",
 				   (unsigned long long)count);
 	ret->parent = take(count, sizeof *ret->parent);
-	struct search search = {.process = process, .graph = ret, .without = GO_NO_OBJECT};
+	struct search search = {.process = process, .graph = ret};
 	search.queue = take(count, sizeof *search.queue);
 	keep_back(&search, maps);
-	add_roots(&search);
+	graph_each_root(process, add_root, &search);
 	drain(&search);
 	reach_deferred(&search);
 	search_free(&search);
@@ -248,21 +258,6 @@ void graph_free(struct graph *graph)
 	free(graph->parent);
 	free(graph->roots);
 	free(graph->stale);
-}
-
-void graph_retained(struct go_process *process, const struct graph *graph, uint64_t object, uint64_t *objects,
-		    uint64_t *bytes)
-{
-	uint64_t count = process->heap.object_count;
-	struct graph rest = {.parent = take(count, sizeof *rest.parent)};
-	struct search search = {.process = process, .graph = &rest, .without = object};
-	search.queue = take(count, sizeof *search.queue);
-	add_roots(&search);
-	drain(&search);
-	*objects = graph->objects - rest.objects;
-	*bytes = graph->bytes - rest.bytes;
-	search_free(&search);
-	graph_free(&rest);
 }
 
 /* The word of an object that points to another one. */

@@ -6,16 +6,17 @@
  * The old array of a growing map is entered last: what is reached only through slots that were already moved
  * out of it is `stale`, kept alive by nothing but the unfinished growth.
  *
- * Not roots here: finalizers and cleanups, and modules loaded as plugins.
+ * Not roots here: modules loaded as plugins.
  */
 #ifndef NEAP_INSPECT_GRAPH_H
 #define NEAP_INSPECT_GRAPH_H
 
+#include "dominators.h"
 #include "maps.h"
 
 struct graph_root {
 	uint64_t slot;		      /* address of the word that points into the heap */
-	const struct go_stack *stack; /* NULL: a global variable */
+	const struct go_stack *stack; /* NULL: a global variable, or a finalizer or cleanup */
 };
 
 struct graph_stale {
@@ -49,9 +50,13 @@ struct graph_step {
 size_t graph_path(struct go_process *process, const struct graph *graph, uint64_t object,
 		  struct graph_step **ret);
 
-/* What would no longer be reachable if `object` were dropped: itself and everything that only it leads to. */
-void graph_retained(struct go_process *process, const struct graph *graph, uint64_t object, uint64_t *objects,
-		    uint64_t *bytes);
+/* Every word that the collector starts from: `stack` is NULL for a global variable and for what a finalizer or
+   cleanup holds. Words that are no pointers are visited too. */
+typedef void (*graph_root_fn)(void *context, uint64_t slot, uint64_t value, const struct go_stack *stack);
+void graph_each_root(struct go_process *process, graph_root_fn visit, void *context);
+
+/* The dominator tree of the objects; an object's vertex is its number. Free with dominators_free. */
+void graph_dominators(struct go_process *process, struct dominators *ret);
 
 /* Names for people. `graph_root_name`: the variable, or goroutine and function. `graph_step_name`: the type of
    the object and, of the word in it that leads on, the field or slot. Both cut to `size`. */

@@ -54,6 +54,11 @@ void graph_root_name(struct go_process *process, const struct maps *maps, const 
 		     char *name, size_t size)
 {
 	(void)maps;
+	const struct go_module *module = &process->module;
+	if (root->stack == NULL && (root->slot < module->globals || root->slot >= module->globals_end)) {
+		snprintf(name, size, "a finalizer or cleanup");
+		return;
+	}
 	if (root->stack == NULL) {
 		global_name(process, root->slot, name, size);
 		return;

@@ -12,7 +12,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { CHUNK_PAGES = 16 };
+#include "residence.h"
+
+enum { CHUNK_PAGES = 16, SMALL_CHUNK_PAGES = 2, RUN_PAGES = 2048 };
 enum page_state { PAGE_UNKNOWN, PAGE_LOADED, PAGE_BAD };
 
 struct region {
@@ -25,7 +27,8 @@ struct image {
 	struct target *target;
 	struct region *regions;
 	size_t count, capacity;
-	size_t last; /* the region of the last look: most looks stay in one */
+	size_t last;	    /* the region of the last look: most looks stay in one */
+	size_t chunk_pages; /* what is read at once */
 	uint64_t fault;
 };
 
@@ -33,6 +36,7 @@ struct image *image_create(struct target *target)
 {
 	struct image *image = take(1, sizeof *image);
 	image->target = target;
+	image->chunk_pages = CHUNK_PAGES;
 	for (size_t i = 0; i < target->range_count; i++) {
 		const struct target_range *range = &target->ranges[i];
 		if (!range->readable)
@@ -127,30 +131,103 @@ static void load_pages(struct image *image, struct region *region, size_t first,
 	}
 }
 
-/* Loads what is unknown of [first, last], in chunks, and a chunk's neighbours with it. */
-static void load(struct image *image, struct region *region, size_t first, size_t last)
+static void load_unknown(struct image *image, struct region *region, size_t start, size_t end)
 {
-	size_t pages = (region->end - region->start) / TARGET_PAGE;
-	size_t start = first - first % CHUNK_PAGES;
-	size_t end = last - last % CHUNK_PAGES + CHUNK_PAGES;
-	if (end > pages)
-		end = pages;
 	for (size_t page = start; page < end;) {
 		if (region->state[page] != PAGE_UNKNOWN) {
 			page++;
 			continue;
 		}
 		size_t run = 1;
-		while (page + run < end && run < CHUNK_PAGES * 16 &&
-		       region->state[page + run] == PAGE_UNKNOWN)
+		while (page + run < end && run < RUN_PAGES && region->state[page + run] == PAGE_UNKNOWN)
 			run++;
 		load_pages(image, region, page, run);
 		page += run;
 	}
 }
 
+/* Loads what is unknown of [first, last], and a chunk's neighbours with it. */
+static void load(struct image *image, struct region *region, size_t first, size_t last)
+{
+	size_t pages = (region->end - region->start) / TARGET_PAGE;
+	size_t start = first - first % image->chunk_pages;
+	size_t end = last - last % image->chunk_pages + image->chunk_pages;
+	load_unknown(image, region, start, end < pages ? end : pages);
+}
+
+void image_preload(struct image *image, uint64_t address, size_t size)
+{
+	struct region *region = region_of(image, address, size);
+	if (region == NULL || size == 0 || !reserve(region))
+		return;
+	uint64_t offset = address - region->start;
+	load_unknown(image, region, offset / TARGET_PAGE, (offset + size - 1) / TARGET_PAGE + 1);
+}
+
+void image_copy_writable(struct image *image, const struct residence *residence)
+{
+	for (size_t i = 0; i < residence->count; i++) {
+		const struct resident_range *range = &residence->ranges[i];
+		const struct target_range *of = target_range_at(image->target, range->start);
+		struct region *region = find_region(image, range->start);
+		if (of == NULL || !of->writable || region == NULL || range->end > region->end ||
+		    !reserve(region))
+			continue;
+		size_t first = (range->start - region->start) / TARGET_PAGE;
+		size_t pages = (range->end - range->start) / TARGET_PAGE;
+		for (size_t page = 0; page < pages; page++)
+			if (range->pages[page] != 0)
+				region->state[first + page] = PAGE_UNKNOWN;
+		for (size_t page = 0; page < pages; page++) {
+			size_t run = 0;
+			while (page + run < pages && range->pages[page + run] != 0)
+				run++;
+			if (run > 0)
+				load_unknown(image, region, first + page, first + page + run);
+			page += run;
+		}
+	}
+}
+
+void image_seal(struct image *image)
+{
+	for (size_t i = 0; i < image->target->range_count; i++) {
+		const struct target_range *range = &image->target->ranges[i];
+		struct region *region = find_region(image, range->start);
+		if (!range->writable || !range->readable || region == NULL || !reserve(region))
+			continue;
+		/* what was not resident: never touched, and zero here as there; file pages come from the file */
+		bool anonymous = range->path[0] == '\0' || range->path[0] == '[';
+		size_t first = (range->start - region->start) / TARGET_PAGE;
+		for (size_t page = 0; anonymous && page < (range->end - range->start) / TARGET_PAGE; page++)
+			if (region->state[first + page] == PAGE_UNKNOWN)
+				region->state[first + page] = PAGE_LOADED;
+	}
+}
+
+void image_read_small(struct image *image)
+{
+	image->chunk_pages = SMALL_CHUNK_PAGES;
+}
+
+/* The look that most are: within one page that is here. */
+static const void *look(const struct image *image, uint64_t address, size_t size)
+{
+	if (image->count == 0)
+		return NULL;
+	const struct region *region = &image->regions[image->last];
+	uint64_t offset = address - region->start, page = offset / TARGET_PAGE;
+	if (address < region->start || address >= region->end || region->state == NULL ||
+	    size > TARGET_PAGE - offset % TARGET_PAGE || region->state[page] != PAGE_LOADED)
+		return NULL;
+	return region->local + offset;
+}
+
 const void *image_at(struct image *image, uint64_t address, size_t size)
 {
+	const void *here = look(image, address, size);
+	if (here != NULL)
+		return here;
 	struct region *region = region_of(image, address, size);
 	if (region == NULL || !reserve(region)) {
 		image->fault = address;

@@ -20,6 +20,20 @@ void image_destroy(struct image *image);
 const void *image_at(struct image *image, uint64_t address, size_t size);
 uint64_t image_fault(const struct image *image);
 
+/* Copies [address, address + size) now, and nothing beside it: for what will all be needed. */
+void image_preload(struct image *image, uint64_t address, size_t size);
+
+/* Copies every resident page of writable memory, whether it was copied before or not. */
+struct residence;
+void image_copy_writable(struct image *image, const struct residence *residence);
+
+/* From now on anonymous memory is what was copied of it; pages that were not resident are zero. Memory that is never
+   written, code and constants, is still read when it is asked for. */
+void image_seal(struct image *image);
+
+/* From now on what is asked for is scattered: reads 8 KiB at a time instead of 64. */
+void image_read_small(struct image *image);
+
 /* One little-endian word; false when it can't be read. */
 bool image_word(struct image *image, uint64_t address, uint64_t *ret);
 

@@ -3,16 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { NAME_MAX_BYTES = 256, HOLDER_STEPS = 4 };
+#include "freeze.h"
 
-static double now(void)
-{
-	struct timespec time;
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
+enum { HOLDER_STEPS = 4 };
 
 static int compare_orders(const void *left, const void *right, void *context)
 {
@@ -40,33 +34,38 @@ static void put_in_order(struct inspection *inspection)
 }
 
 /* Takes over the process, which may be NULL after a problem. */
-static struct inspection *inspect(struct go_process *process, double start, struct problem *problem)
+static struct inspection *inspect(struct go_process *process, const struct inspection_wish *wish,
+				  double start, struct problem *problem)
 {
 	if (process == NULL)
 		return NULL;
 	struct inspection *inspection = take(1, sizeof *inspection);
 	inspection->process = process;
-	maps_find(process, &inspection->maps);
+	maps_find(process, wish->every_type, &inspection->maps);
 	if (graph_build(process, &inspection->maps, &inspection->graph, problem) != 0) {
 		inspection_free(inspection);
 		return NULL;
 	}
+	if (wish->retained)
+		graph_dominators(process, &inspection->dominators);
 	account_make(process, &inspection->maps, &inspection->account);
 	put_in_order(inspection);
-	inspection->seconds = now() - start;
+	inspection->seconds = monotonic_seconds() - start;
 	return inspection;
 }
 
-struct inspection *inspection_from(struct target *target, struct problem *problem)
+struct inspection *inspection_from(struct target *target, const struct inspection_wish *wish,
+				   struct problem *problem)
 {
-	double start = now();
-	return inspect(go_process_from(target, problem), start, problem);
+	double start = monotonic_seconds();
+	return inspect(go_process_from(target, problem), wish, start, problem);
 }
 
-struct inspection *inspection_make(const char *name, const char *program, struct problem *problem)
+struct inspection *inspection_make(const char *name, const struct inspection_wish *wish,
+				   struct problem *problem)
 {
-	double start = now();
-	return inspect(go_process_open(name, program, problem), start, problem);
+	double start = monotonic_seconds();
+	return inspect(go_process_open(name, wish->program, wish->mode, problem), wish, start, problem);
 }
 
 void inspection_free(struct inspection *inspection)
@@ -74,6 +73,7 @@ void inspection_free(struct inspection *inspection)
 	if (inspection == NULL)
 		return;
 	graph_free(&inspection->graph);
+	dominators_free(&inspection->dominators);
 	maps_free(&inspection->maps);
 	go_process_close(inspection->process);
 	free(inspection->order);
@@ -112,53 +112,87 @@ size_t inspection_by_type(const struct inspection *inspection, struct type_group
 	return count;
 }
 
+/* "[12].next" becomes "[].next". */
+static void drop_indexes(char *text)
+{
+	char *to = text;
+	bool inside = false;
+	for (const char *from = text; *from != '\0'; from++) {
+		inside &= *from >= '0' && *from <= '9';
+		if (!inside)
+			*to++ = *from;
+		inside |= *from == '[';
+	}
+	*to = '\0';
+}
+
+static void name_step(const struct inspection *inspection, const struct graph_step *step,
+		      const struct graph_step *next, bool indexes, char *text, size_t size)
+{
+	if (step->object == GO_NO_OBJECT) {
+		graph_root_name(inspection->process, &inspection->maps, &inspection->graph.roots[step->root],
+				text, size);
+		return;
+	}
+	graph_object_name(inspection->process, &inspection->maps, step->object, text, size);
+	size_t used = strlen(text);
+	graph_word_name(inspection->process, &inspection->maps, step->object, next->slot, text + used,
+			size - used);
+	if (!indexes)
+		drop_indexes(text + used);
+}
+
+size_t inspection_steps(const struct inspection *inspection, const struct found_map *map, bool indexes,
+			struct inspection_step **ret)
+{
+	struct go_process *process = inspection->process;
+	if (map->object == GO_NO_OBJECT) {
+		struct graph_root root = {map->header.address,
+					  go_stack_at(&process->stacks, map->header.address)};
+		*ret = take(1, sizeof **ret);
+		graph_root_name(process, &inspection->maps, &root, (*ret)->name, sizeof(*ret)->name);
+		return 1;
+	}
+	struct graph_step *steps;
+	size_t count = graph_path(process, &inspection->graph, map->object, &steps);
+	*ret = take(count, sizeof **ret);
+	for (size_t i = 0; i + 1 < count; i++) /* not the map itself */
+		name_step(inspection, &steps[i], &steps[i + 1], indexes, (*ret)[i].name, sizeof(*ret)->name);
+	free(steps);
+	return count == 0 ? 0 : count - 1;
+}
+
 static void append(char *text, size_t size, const char *more)
 {
 	size_t used = strlen(text);
 	snprintf(text + used, size - used, "%s", more);
 }
 
-static void append_step(const struct inspection *inspection, const struct graph_step *step,
-			const struct graph_step *next, char *text, size_t size)
-{
-	char name[NAME_MAX_BYTES];
-	if (step->object == GO_NO_OBJECT) {
-		graph_root_name(inspection->process, &inspection->maps, &inspection->graph.roots[step->root],
-				name, sizeof name);
-		append(text, size, name);
-		return;
-	}
-	append(text, size, " -> ");
-	graph_object_name(inspection->process, &inspection->maps, step->object, name, sizeof name);
-	append(text, size, name);
-	graph_word_name(inspection->process, &inspection->maps, step->object, next->slot, name, sizeof name);
-	append(text, size, name);
-}
-
 void inspection_holder(const struct inspection *inspection, const struct found_map *map, char *text,
 		       size_t size)
 {
-	struct go_process *process = inspection->process;
+	struct inspection_step *steps;
+	size_t count = inspection_steps(inspection, map, true, &steps);
 	*text = '\0';
-	if (map->object == GO_NO_OBJECT) {
-		const struct go_stack *stack = go_stack_at(&process->stacks, map->header.address);
-		struct graph_root root = {map->header.address, stack};
-		graph_root_name(process, &inspection->maps, &root, text, size);
-		return;
-	}
-	struct graph_step *steps;
-	size_t count = graph_path(process, &inspection->graph, map->object, &steps);
 	if (count == 0)
 		append(text, size, "nothing: garbage, not collected yet");
-	for (size_t i = 0; i + 1 < count; i++) { /* not the map itself */
-		if (i > HOLDER_STEPS / 2 && i + 1 + HOLDER_STEPS / 2 < count) {
-			append(text, size, " -> ...");
-			i = count - 2 - HOLDER_STEPS / 2;
+	for (size_t i = 0; i < count; i++) {
+		append(text, size, i == 0 ? "" : " -> ");
+		if (i > HOLDER_STEPS / 2 && i + HOLDER_STEPS / 2 < count) {
+			append(text, size, "...");
+			i = count - 1 - HOLDER_STEPS / 2;
 			continue;
 		}
-		append_step(inspection, &steps[i], &steps[i + 1], text, size);
+		append(text, size, steps[i].name);
 	}
 	free(steps);
+}
+
+uint64_t inspection_retained(const struct inspection *inspection, const struct found_map *map)
+{
+	if (map->object == GO_NO_OBJECT || inspection->dominators.place == NULL)
+		return 0;
+	return dominators_retained(&inspection->dominators, (uint32_t)map->object);
 }
 
 const struct found_map *inspection_map_at(const struct inspection *inspection, uint64_t address)

@@ -12,15 +12,26 @@ struct inspection {
 	struct maps maps;
 	struct graph graph;
 	struct account account;
-	uint32_t *order;	    /* indexes of maps.list, most reclaimable bytes first */
-	uint64_t held, reclaimable; /* bytes, of all maps together */
-	double seconds;		    /* the look took */
+	struct dominators dominators; /* when they were wished for; else empty */
+	uint32_t *order;	      /* indexes of maps.list, most reclaimable bytes first */
+	uint64_t held, reclaimable;   /* bytes, of all maps together */
+	double seconds;		      /* the look took */
 };
 
-/* NULL and a problem on failure. */
-struct inspection *inspection_make(const char *name, const char *program, struct problem *problem);
+/* How to look; all zero is the default. */
+struct inspection_wish {
+	const char *program; /* the executable, NULL: where the target says */
+	enum target_mode mode;
+	bool every_type; /* types of objects without pointers too, which hold nothing */
+	bool retained;	 /* dominators, and with them what each map retains */
+};
+
+/* `name` is a process id or the path of a core. NULL and a problem on failure. */
+struct inspection *inspection_make(const char *name, const struct inspection_wish *wish,
+				   struct problem *problem);
 /* The same for a target that is already open; the inspection owns it, also on failure. */
-struct inspection *inspection_from(struct target *target, struct problem *problem);
+struct inspection *inspection_from(struct target *target, const struct inspection_wish *wish,
+				   struct problem *problem);
 void inspection_free(struct inspection *inspection);
 
 /* Maps of one type together. */
@@ -36,6 +47,17 @@ size_t inspection_by_type(const struct inspection *inspection, struct type_group
 void inspection_holder(const struct inspection *inspection, const struct found_map *map, char *text,
 		       size_t size);
 
+/* The way to a map from its root on, the map left out: a name for each step, "main.srv", "main.Server.sessions".
+   Without `indexes` the elements of an array have one name. */
+struct inspection_step {
+	char name[256];
+};
+size_t inspection_steps(const struct inspection *inspection, const struct found_map *map, bool indexes,
+			struct inspection_step **ret);
+
+/* Bytes that the map keeps alive, itself included; 0 when dominators were not wished for, or it is on a stack. */
+uint64_t inspection_retained(const struct inspection *inspection, const struct found_map *map);
+
 /* The map that an address names: its header's, or any address within the header or its arrays. NULL if none. */
 const struct found_map *inspection_map_at(const struct inspection *inspection, uint64_t address);
 
@@ -49,6 +71,9 @@ struct render_options {
 	bool ghosts;	/* left-over keys */
 	bool show_keys; /* keys as they are, not masked */
 };
+
+/* The bar and its legend. */
+void render_bar(FILE *out, const struct account *account, bool colour);
 
 /* The screen of `neap inspect`, of `--map`, and the same as JSON. */
 void render_inspection(FILE *out, const struct inspection *inspection, const struct render_options *options);

@@ -126,15 +126,18 @@ static bool judge_moved(const struct walk *walk, const uint8_t *bytes, struct go
 
 static bool judge_slots(const uint8_t *bytes, struct go_group *group)
 {
+	static const uint8_t judgement[TOP_LIVE] = {
+		[TOP_EMPTY_REST] = GO_SLOT_EMPTY,  [TOP_EMPTY] = GO_SLOT_TOMBSTONE,
+		[TOP_MOVED_FIRST] = GO_SLOT_STALE, [TOP_MOVED_FIRST + 1] = GO_SLOT_STALE,
+		[TOP_MOVED_EMPTY] = GO_SLOT_STALE, /* not legal where nothing is moved out of */
+	};
+	bool legal = true;
 	for (unsigned slot = 0; slot < GO_GROUP_SLOTS; slot++) {
-		uint8_t top = bytes[slot];
-		if (top >= TOP_MOVED_FIRST && top <= TOP_MOVED_EMPTY)
-			return false;
-		group->slots[slot] = top >= TOP_LIVE	? GO_SLOT_LIVE
-				     : top == TOP_EMPTY ? GO_SLOT_TOMBSTONE
-							: GO_SLOT_EMPTY;
+		uint8_t state = bytes[slot] >= TOP_LIVE ? GO_SLOT_LIVE : judgement[bytes[slot]];
+		legal &= state != GO_SLOT_STALE;
+		group->slots[slot] = (enum go_slot)state;
 	}
-	return true;
+	return legal;
 }
 
 /* An overflow bucket is one of the preallocated ones or a heap object of its own. */

@@ -92,14 +92,15 @@ static void weigh(struct go_process *process, struct found_map *map)
 	map->rebuilt = go_map_rebuilt_bytes(process, map->type, map->header.count);
 }
 
-void maps_find(struct go_process *process, struct maps *ret)
+void maps_find(struct go_process *process, bool every_type, struct maps *ret)
 {
 	*ret = (struct maps){0};
 	go_map_types_load(process, &ret->types);
 	maps_discover(process, ret);
+	maps_read_again(process, ret);
 	if (ret->count > 0)
 		qsort(ret->list, ret->count, sizeof *ret->list, compare_maps);
-	maps_propagate_types(process, ret);
+	maps_propagate_types(process, every_type, ret);
 	check_hashes(process, ret);
 	drop_unconfirmed(ret);
 	for (size_t i = 0; i < ret->count; i++)

@@ -64,8 +64,8 @@ struct maps {
 	struct go_hash_key hash_key;
 };
 
-/* Finds every map and types it. */
-void maps_find(struct go_process *process, struct maps *ret);
+/* Finds every map and types it; with `every_type` also objects without pointers get their types. */
+void maps_find(struct go_process *process, bool every_type, struct maps *ret);
 void maps_free(struct maps *maps);
 
 struct found_map *maps_at(const struct maps *maps, uint64_t header);
@@ -85,7 +85,8 @@ uint64_t maps_object_type(const struct go_process *process, const struct maps *m
 bool maps_try(struct go_process *process, const struct go_map_header *header, const struct go_map_type *type,
 	      struct map_counts *ret);
 void maps_discover(struct go_process *process, struct maps *maps);
-void maps_propagate_types(struct go_process *process, struct maps *maps);
+void maps_read_again(struct go_process *process, struct maps *maps);
+void maps_propagate_types(struct go_process *process, bool every_type, struct maps *maps);
 
 /* True when `bytes` could be a value of `type`; *score grows with positive evidence. */
 bool go_content_fits(struct go_process *process, uint64_t type, const uint8_t *bytes, int *score);

@@ -35,10 +35,17 @@ const char *program_symbol_at(const struct program *program, uint64_t address, u
 /* -1 and a problem when the program was not built by Go, or by one before 1.18. */
 int program_go_version(const struct program *program, struct go_version *ret, struct problem *problem);
 
-/* A variable of the program with the address of its Go type descriptor, from DWARF. */
+/* A variable of the program, or a part of one, with the address of a Go type descriptor, from DWARF. */
+enum program_form {
+	PROGRAM_VALUE,	 /* it is of that type */
+	PROGRAM_POINTER, /* it points to one */
+	PROGRAM_SLICE,	 /* it is a slice of them */
+};
+
 struct program_variable {
 	const char *name; /* valid while the program is open */
 	uint64_t address;
+	enum program_form form;
 	uint64_t type; /* as DW_AT_go_runtime_type has it: an address, or an offset into the types section */
 };
 

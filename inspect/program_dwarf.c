@@ -12,7 +12,13 @@
 
 #include "program_state.h"
 
-enum { DW_AT_go_runtime_type = 0x2904, DEFAULT_ADDR_BASE = 8 };
+enum {
+	DW_AT_go_kind = 0x2900,
+	DW_AT_go_elem = 0x2902,
+	DW_AT_go_runtime_type = 0x2904,
+	DEFAULT_ADDR_BASE = 8,
+	VALUE_DEPTH = 6, /* of structs without a descriptor in structs without a descriptor */
+};
 
 static Dwarf *open_dwarf(const struct program *program)
 {
@@ -96,40 +102,78 @@ static uint64_t location(const struct variable_search *search, Dwarf_Die *unit, 
 	return address;
 }
 
-static uint64_t runtime_type(Dwarf_Die *die)
+static bool number_of(Dwarf_Die *die, unsigned name, Dwarf_Word *ret)
 {
 	Dwarf_Attribute attribute;
-	Dwarf_Die type;
-	if (dwarf_attr(die, DW_AT_type, &attribute) == NULL || dwarf_formref_die(&attribute, &type) == NULL)
+	return dwarf_attr(die, name, &attribute) != NULL && dwarf_formudata(&attribute, ret) == 0;
+}
+
+static bool type_of(Dwarf_Die *die, unsigned attribute_name, Dwarf_Die *ret)
+{
+	Dwarf_Attribute attribute;
+	return dwarf_attr(die, attribute_name, &attribute) != NULL &&
+	       dwarf_formref_die(&attribute, ret) != NULL;
+}
+
+static uint64_t runtime_type(Dwarf_Die *type)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Addr address;
+	Dwarf_Word number;
+	if (dwarf_attr(type, DW_AT_go_runtime_type, &attribute) == NULL)
 		return 0;
-	for (int hop = 0; hop < 3; hop++) { /* a named type may be a typedef of a typedef */
-		Dwarf_Addr address;
-		Dwarf_Word number;
-		if (dwarf_attr(&type, DW_AT_go_runtime_type, &attribute) != NULL) {
-			if (dwarf_formaddr(&attribute, &address) == 0 && address != 0)
-				return address;
-			if (dwarf_formudata(&attribute, &number) == 0 && number != 0)
-				return number;
-		}
-		if (dwarf_tag(&type) != DW_TAG_typedef || dwarf_attr(&type, DW_AT_type, &attribute) == NULL ||
-		    dwarf_formref_die(&attribute, &type) == NULL)
-			return 0;
+	if (dwarf_formaddr(&attribute, &address) == 0 && address != 0)
+		return address;
+	return dwarf_formudata(&attribute, &number) == 0 ? number : 0;
+}
+
+static void add_variable(struct variable_search *search, const char *name, uint64_t address,
+			 enum program_form form, uint64_t type)
+{
+	search->found = make_room(search->found, search->count, &search->capacity, sizeof *search->found);
+	search->found[search->count++] =
+		(struct program_variable){name, address + search->program->bias, form, type};
+}
+
+/* The linker drops the descriptor of a type that the program needs no descriptor of, such as a slice type. Then
+   the parts of the value still have theirs. */
+static void take_value(struct variable_search *search, const char *name, uint64_t address, Dwarf_Die *type,
+		       int depth)
+{
+	Dwarf_Die inner, member;
+	Dwarf_Word offset;
+	uint64_t runtime = runtime_type(type);
+	if (runtime != 0) {
+		add_variable(search, name, address, PROGRAM_VALUE, runtime);
+	} else if (depth == VALUE_DEPTH) {
+		return;
+	} else if (dwarf_tag(type) == DW_TAG_typedef && type_of(type, DW_AT_type, &inner)) {
+		take_value(search, name, address, &inner, depth + 1);
+	} else if (dwarf_tag(type) == DW_TAG_pointer_type && type_of(type, DW_AT_type, &inner)) {
+		if ((runtime = runtime_type(&inner)) != 0)
+			add_variable(search, name, address, PROGRAM_POINTER, runtime);
+	} else if (dwarf_tag(type) == DW_TAG_structure_type && type_of(type, DW_AT_go_elem, &inner)) {
+		if ((runtime = runtime_type(&inner)) != 0 && dwarf_hasattr(type, DW_AT_go_kind))
+			add_variable(search, name, address, PROGRAM_SLICE, runtime);
+	} else if (dwarf_tag(type) == DW_TAG_structure_type && dwarf_child(type, &member) == 0) {
+		do {
+			if (type_of(&member, DW_AT_type, &inner) &&
+			    number_of(&member, DW_AT_data_member_location, &offset))
+				take_value(search, name, address + offset, &inner, depth + 1);
+		} while (dwarf_siblingof(&member, &member) == 0);
 	}
-	return 0;
 }
 
 static bool take_variable(void *context, Dwarf_Die *unit, Dwarf_Die *die)
 {
 	struct variable_search *search = context;
+	Dwarf_Die type;
 	if (dwarf_tag(die) != DW_TAG_variable)
 		return true;
-	uint64_t address = location(search, unit, die), type = runtime_type(die);
+	uint64_t address = location(search, unit, die);
 	const char *name = dwarf_diename(die);
-	if (address == 0 || type == 0 || name == NULL)
-		return true;
-	search->found = make_room(search->found, search->count, &search->capacity, sizeof *search->found);
-	search->found[search->count++] =
-		(struct program_variable){name, address + search->program->bias, type};
+	if (address != 0 && name != NULL && type_of(die, DW_AT_type, &type))
+		take_value(search, name, address, &type, 0);
 	return true;
 }
 
@@ -161,12 +205,6 @@ size_t program_variables(const struct program *program, struct program_variable 
 	each_die(program, take_variable, &search);
 	*ret = search.found;
 	return search.count;
-}
-
-static bool number_of(Dwarf_Die *die, unsigned name, Dwarf_Word *ret)
-{
-	Dwarf_Attribute attribute;
-	return dwarf_attr(die, name, &attribute) != NULL && dwarf_formudata(&attribute, ret) == 0;
 }
 
 struct struct_walk {

@@ -65,7 +65,7 @@ static void print_cell(FILE *out, const struct part *part, bool colour)
 		fputs(part->cell, out);
 }
 
-static void print_bar(FILE *out, const struct account *account, bool colour)
+void render_bar(FILE *out, const struct account *account, bool colour)
 {
 	struct part parts[PARTS];
 	uint64_t total = 0, before = 0;
@@ -327,7 +327,7 @@ void render_inspection(FILE *out, const struct inspection *inspection, const str
 {
 	char held[32], gain[32], count[32], read[32];
 	print_head(out, inspection);
-	print_bar(out, &inspection->account, options->colour);
+	render_bar(out, &inspection->account, options->colour);
 	fprintf(out, "\n  %s maps hold %s; rebuilt they would give back %s\n",
 		format_count(count, inspection->maps.count), format_bytes(held, inspection->held),
 		format_bytes(gain, inspection->reclaimable));
@@ -339,11 +339,12 @@ void render_inspection(FILE *out, const struct inspection *inspection, const str
 	if (options->ghosts)
 		print_ghosts(out, inspection);
 	print_actions(out, inspection);
-	fprintf(out, "\n  read %s in %.2f s%s\n", format_bytes(read, inspection->process->target->bytes),
-		inspection->seconds,
-		inspection->process->target->live
-			? "; the process was never stopped (0 ms) and nothing was written to it"
-			: "");
+	fprintf(out, "\n  read %s in %.2f s", format_bytes(read, inspection->process->target->bytes),
+		inspection->seconds);
+	if (inspection->process->target->live)
+		fprintf(out, "; the process was stopped for %.1f ms",
+			inspection->process->target->stopped * 1e3);
+	fputc('\n', out);
 	print_hashes(out, inspection);
 	if (inspection->process->target->cut)
 		fputs("  the core is cut short: what lay behind the cut is missing from all of this\n", out);

@@ -4,6 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct target *target_open(const char *name, const char *program, enum target_mode mode,
+			   struct problem *problem)
+{
+	char *end;
+	unsigned long pid = strtoul(name, &end, 10);
+	if (*name >= '0' && *name <= '9' && *end == '\0' && pid > 0 && pid <= INT32_MAX)
+		return target_live_open((int)pid, program, mode, problem);
+	return target_core_open(name, program, problem);
+}
+
 bool target_read(struct target *target, uint64_t address, void *buffer, size_t size)
 {
 	target->reads++;
@@ -64,6 +74,13 @@ void target_ranges_finish(struct target *target)
 	target->range_count = kept;
 }
 
+void target_ranges_clear(struct target *target)
+{
+	for (size_t i = 0; i < target->range_count; i++)
+		free((char *)target->ranges[i].path);
+	target->range_count = 0;
+}
+
 void target_thread_add(struct target *target, int id, uint64_t sp, uint64_t pc)
 {
 	target->threads = make_room(target->threads, target->thread_count, &target->thread_capacity,
@@ -77,8 +94,7 @@ void target_close(struct target *target)
 		return;
 	if (target->ops != NULL)
 		target->ops->close(target);
-	for (size_t i = 0; i < target->range_count; i++)
-		free((char *)target->ranges[i].path);
+	target_ranges_clear(target);
 	free(target->ranges);
 	free(target->threads);
 	free(target->program);

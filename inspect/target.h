@@ -5,8 +5,8 @@
  *   range     one mapping of the target: [start, end), sorted, never overlapping
  *   fault     the first address that a read could not deliver
  *
- * Every byte of a foreign process passes through `target_read`. A target is only ever read: nothing here
- * writes to the process, stops it or attaches to it.
+ * Every byte of a foreign process passes through `target_read`. A target is only ever read. Stopping it is the
+ * business of freeze.h, and happens as its mode says.
  */
 #ifndef NEAP_INSPECT_TARGET_H
 #define NEAP_INSPECT_TARGET_H
@@ -44,10 +44,20 @@ struct target_ops {
 	void (*close)(struct target *target);
 };
 
+/* How to look at a live process. */
+enum target_mode {
+	TARGET_RUNNING, /* while it runs: a short stop only for what could not be read whole */
+	TARGET_STOPPED, /* copied whole in one stop */
+	TARGET_CLONED,	/* a copy-on-write copy of it: twin.h */
+};
+
 struct target {
 	const struct target_ops *ops;
-	int pid;	/* the process, also of a core; 0 when the core does not tell */
-	bool live;	/* false for a core */
+	int pid;       /* the process, also of a core; 0 when the core does not tell */
+	bool live;     /* a process: false for a core */
+	bool changing; /* may change while it is read: false for a core and for a copy */
+	enum target_mode mode;
+	double stopped; /* seconds for which it was stopped */
 	char *program;	/* path under which the executable can be opened now */
 	char *name;	/* what to call it: the base name of the executable */
 	uint64_t entry; /* where execution began (AT_ENTRY): gives the load bias */
@@ -66,9 +76,20 @@ struct target {
 
 /* Open a process, or a core file; `program` overrides the path of the executable (NULL: find it). NULL and a
    problem on failure. Free with target_close. */
-struct target *target_live_open(int pid, const char *program, struct problem *problem);
+struct target *target_live_open(int pid, const char *program, enum target_mode mode, struct problem *problem);
 struct target *target_core_open(const char *path, const char *program, struct problem *problem);
+/* Either: `name` is a process id or the path of a core. */
+struct target *target_open(const char *name, const char *program, enum target_mode mode,
+			   struct problem *problem);
 void target_close(struct target *target);
+
+/* Stops a live process, and lets it go on. Meanwhile its threads' registers are known. */
+struct freeze;
+int target_stop(struct target *target, struct freeze *freeze, struct problem *problem);
+void target_go_on(struct target *target, struct freeze *freeze);
+
+/* Lists a live process's ranges again; true when they are others. */
+bool target_ranges_again(struct target *target);
 
 /* Reads exactly `size` bytes. False, with target->fault set, when any of them can't be read. */
 bool target_read(struct target *target, uint64_t address, void *buffer, size_t size);
@@ -78,6 +99,7 @@ const struct target_range *target_range_at(const struct target *target, uint64_t
 
 /* For the implementations: adds a range (copies `path`), sorts them at the end and drops what overlaps. */
 struct target_range *target_range_add(struct target *target, uint64_t start, uint64_t end, const char *path);
+void target_ranges_clear(struct target *target);
 void target_ranges_finish(struct target *target);
 void target_thread_add(struct target *target, int id, uint64_t sp, uint64_t pc);
 

@@ -1,6 +1,6 @@
 /* target_live.c: a running process, read through process_vm_readv while it runs.
  *
- * The process is never stopped or attached to, so what is read may be torn: two words written together may
+ * Unless its mode is another, the process runs on, so what is read may be torn: two words written together may
  * be seen one old and one new. Readers above validate and count what does not fit.
  *
  * A thread that waits in the kernel shows its stack pointer in /proc/PID/task/TID/syscall; one that runs
@@ -22,16 +22,20 @@
 #include <unistd.h>
 
 #include "target.h"
+#include "twin.h"
 
 struct live {
+	int pid;     /* whose memory is read: the process's, or its twin's */
 	int pagemap; /* -1 when it can't be opened */
+	struct twin twin;
 };
 
 static size_t live_read(struct target *target, uint64_t address, void *buffer, size_t size)
 {
 	struct iovec local = {.iov_base = buffer, .iov_len = size};
 	struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
-	ssize_t got = process_vm_readv(target->pid, &local, 1, &remote, 1, 0);
+	const struct live *live = target->state;
+	ssize_t got = process_vm_readv(live->pid, &local, 1, &remote, 1, 0);
 	if (got < 0 && errno == ESRCH)
 		target->gone = true;
 	return got < 0 ? 0 : (size_t)got;
@@ -98,6 +102,7 @@ static void live_close(struct target *target)
 	struct live *live = target->state;
 	if (live->pagemap >= 0)
 		close(live->pagemap);
+	twin_release(&live->twin);
 	free(live);
 }
 
@@ -127,7 +132,7 @@ static void parse_range(struct target *target, const char *line)
 static int read_ranges(struct target *target, struct problem *problem)
 {
 	char path[64];
-	proc_path(path, sizeof path, target->pid, "maps");
+	proc_path(path, sizeof path, ((struct live *)target->state)->pid, "maps");
 	FILE *file = fopen(path, "re");
 	if (file == NULL)
 		return problem_set(problem, PROBLEM_NO_TARGET,
@@ -246,24 +251,90 @@ static void name_program(struct target *target, const char *program)
 	target->program = take_text(program != NULL ? program : path);
 }
 
-struct target *target_live_open(int pid, const char *program, struct problem *problem)
+static void take_registers(struct target *target, const struct frozen_thread *threads, size_t count)
+{
+	target->thread_count = 0;
+	for (size_t i = 0; i < count; i++)
+		target_thread_add(target, threads[i].id, threads[i].registers.rsp, threads[i].registers.rip);
+}
+
+/* Makes the twin, when one is wanted: from then on its memory is read. */
+static int choose_source(struct target *target, struct problem *problem)
+{
+	struct live *live = target->state;
+	live->pid = target->pid;
+	if (target->mode == TARGET_CLONED) {
+		if (twin_make(target->pid, &live->twin, problem) != 0)
+			return -1;
+		live->pid = live->twin.pid;
+		target->changing = false;
+		target->stopped = live->twin.stopped_seconds;
+	}
+	char path[64];
+	/* a copy has no page tables yet for code and files: what is resident is the original's business */
+	proc_path(path, sizeof path, target->pid, "pagemap");
+	live->pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	return 0;
+}
+
+struct target *target_live_open(int pid, const char *program, enum target_mode mode, struct problem *problem)
 {
 	struct target *target = take(1, sizeof *target);
 	struct live *live = take(1, sizeof *live);
-	char path[64];
+	*live = (struct live){.pid = pid, .pagemap = -1, .twin = {.pipe = -1}};
 	target->pid = pid;
-	target->live = true;
+	target->live = target->changing = true;
+	target->mode = mode;
 	target->ops = &live_ops;
 	target->state = live;
-	proc_path(path, sizeof path, pid, "pagemap");
-	live->pagemap = open(path, O_RDONLY | O_CLOEXEC);
-	if (read_ranges(target, problem) != 0 || check_permission(target, problem) != 0) {
+	if (read_ranges(target, problem) != 0 || check_permission(target, problem) != 0 ||
+	    choose_source(target, problem) != 0) {
 		target_close(target);
 		return NULL;
 	}
 	name_program(target, program);
 	read_entry(target);
-	read_threads(target);
 	read_rss(target);
+	if (mode == TARGET_CLONED) {
+		/* the twin has the mappings of the moment of the copy */
+		target_ranges_clear(target);
+		if (read_ranges(target, problem) != 0) {
+			target_close(target);
+			return NULL;
+		}
+		take_registers(target, live->twin.threads, live->twin.thread_count);
+	} else {
+		read_threads(target);
+	}
 	return target;
+}
+
+int target_stop(struct target *target, struct freeze *freeze, struct problem *problem)
+{
+	if (freeze_begin(target->pid, 0, freeze, problem) != 0)
+		return -1;
+	take_registers(target, freeze->threads, freeze->count);
+	return 0;
+}
+
+bool target_ranges_again(struct target *target)
+{
+	struct problem ignored = {0};
+	size_t count = target->range_count;
+	uint64_t *before = take(2 * count, sizeof *before);
+	for (size_t i = 0; i < count; i++) {
+		before[2 * i] = target->ranges[i].start;
+		before[2 * i + 1] = target->ranges[i].end;
+	}
+	target_ranges_clear(target);
+	bool same = read_ranges(target, &ignored) == 0 && target->range_count == count;
+	for (size_t i = 0; i < count && same; i++)
+		same = before[2 * i] == target->ranges[i].start && before[2 * i + 1] == target->ranges[i].end;
+	free(before);
+	return !same;
+}
+
+void target_go_on(struct target *target, struct freeze *freeze)
+{
+	target->stopped += freeze_end(freeze);
 }

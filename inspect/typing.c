@@ -5,22 +5,27 @@
  * object a T, a T with a field of map type makes what that field points to a map of exactly that type, and a
  * map of known type types the keys and values in it.
  *
- * Nothing recurses along the target's pointers: what is found goes on a work list. Only structs and arrays
- * nest on the stack, as deep as their types do.
+ * Nothing recurses along the target's pointers: what is found goes on a work list. Only long arrays nest on the
+ * stack, as deep as their types do.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "maps.h"
+#include "typeplan.h"
 
 enum {
-	DEPTH_LIMIT = 12,
-	FIELDS_LIMIT = 500,
+	DEPTH_LIMIT = 12, /* of arrays and of interfaces that hold a struct in place */
 	ELEMENTS_LIMIT = 1 << 20,
+	UNDER_WAY = 16,
+	SLICE_BYTES = 24,
 	CHAN_QUEUED = 8, /* hchan: qcount, dataqsiz, buf */
 	CHAN_BUFFER = 16,
 	CHAN_HEAD = 24,
 };
+
+/* In object_types: a map's header, which no holder's type can change. No stored type has this number. */
+enum { OBJECT_IS_MAP = 1 };
 
 enum task_kind { TASK_OBJECT, TASK_STATIC, TASK_MAP };
 
@@ -29,12 +34,24 @@ struct task {
 	uint64_t address, type, count; /* object: number in address; map: header in address */
 };
 
+/* A pointer that was found and will be followed a moment later, when what it points to is in the cache. */
+struct typed_pointer {
+	const struct go_span *span;
+	uint64_t address, type;
+	uint32_t index;
+	bool array;
+};
+
 struct typing {
 	struct go_process *process;
 	struct maps *maps;
+	struct type_plans *plans;
 	struct task *tasks;
 	size_t count, capacity;
+	struct typed_pointer under_way[UNDER_WAY];
+	uint64_t arrivals;    /* since all settled */
 	uint8_t *static_seen; /* a bit per word of the global variables */
+	bool data_too;	      /* also objects without pointers, which hold nothing */
 	uint64_t left;	      /* values that may still be looked at */
 };
 
@@ -48,8 +65,8 @@ uint64_t maps_object_type(const struct go_process *process, const struct maps *m
 			  bool *array)
 {
 	uint32_t stored = maps->object_types[object];
-	*array = (stored & 1) != 0;
-	return stored == 0 ? 0 : process->module.types + ((uint64_t)(stored >> 1) - 1) * 8;
+	*array = stored > OBJECT_IS_MAP && (stored & 1) != 0;
+	return stored <= OBJECT_IS_MAP ? 0 : process->module.types + ((uint64_t)(stored >> 1) - 1) * 8;
 }
 
 /* Bit 0: an array of the type; above: the descriptor's place in the types section, plus 1. */
@@ -80,23 +97,57 @@ static void type_static(struct typing *typing, uint64_t address, uint64_t type, 
 	push(typing, (struct task){TASK_STATIC, address, type, count});
 }
 
-static void type_object(struct typing *typing, uint64_t address, uint64_t type, bool array)
+/* An object above 512 bytes that tells its type itself needs none from its holder. */
+static bool is_told(struct typing *typing, uint64_t address, const struct go_span *span)
+{
+	struct go_span *same;
+	uint64_t stored = 0;
+	return span->elem_size > GO_HEADER_FREE_MAX &&
+	       (go_heap_data(typing->process, address, &same, &stored) == 0 || stored != 0);
+}
+
+static void settle(struct typing *typing, const struct typed_pointer *pointer)
 {
 	struct go_process *process = typing->process;
-	struct go_span *span;
-	uint64_t stored;
-	if (go_heap_data(process, address, &span, &stored) == 0 || stored != 0 ||
-	    maps_at(typing->maps, address) != NULL)
-		return;
-	uint64_t object = span->first + (address - span->base) / span->elem_size;
-	uint64_t size = go_type_size(process, type);
+	const struct go_span *span = pointer->span;
+	uint64_t object = span->first + pointer->index, size = go_type_size(process, pointer->type);
+	uint32_t stored = typing->maps->object_types[object];
 	bool known_array;
-	uint64_t known = maps_object_type(process, typing->maps, object, &known_array);
-	if (size > span->elem_size || (known != 0 && go_type_size(process, known) >= size))
+	if (size > span->elem_size || stored == OBJECT_IS_MAP ||
+	    (stored != 0 &&
+	     go_type_size(process, maps_object_type(process, typing->maps, object, &known_array)) >= size))
 		return;
-	store_type(typing, object, type, array);
+	if (is_told(typing, pointer->address, span) ||
+	    (span->elem_size <= GO_HEADER_FREE_MAX &&
+	     go_span_object(span, pointer->index) != pointer->address))
+		return;
+	store_type(typing, object, pointer->type, pointer->array);
 	if (!span->noscan)
-		push(typing, (struct task){TASK_OBJECT, object, type, array});
+		push(typing, (struct task){TASK_OBJECT, object, pointer->type, pointer->array});
+}
+
+static void type_object(struct typing *typing, uint64_t address, uint64_t type, bool array)
+{
+	uint32_t index;
+	const struct go_span *span = go_heap_object(&typing->process->heap, address, &index);
+	if (span == NULL || (span->noscan && !typing->data_too))
+		return;
+	struct typed_pointer *place = &typing->under_way[typing->arrivals++ % UNDER_WAY], oldest = *place;
+	*place = (struct typed_pointer){span, address, type, index, array};
+	__builtin_prefetch(&typing->maps->object_types[span->first + index]);
+	if (span->memory != NULL)
+		__builtin_prefetch(span->memory + (address - span->base));
+	if (typing->arrivals > UNDER_WAY)
+		settle(typing, &oldest);
+}
+
+/* What is still under way settles. */
+static void settle_all(struct typing *typing)
+{
+	uint64_t count = typing->arrivals < UNDER_WAY ? typing->arrivals : UNDER_WAY;
+	for (uint64_t i = typing->arrivals - count; i < typing->arrivals; i++)
+		settle(typing, &typing->under_way[i % UNDER_WAY]);
+	typing->arrivals = 0;
 }
 
 static void type_target(struct typing *typing, uint64_t address, uint64_t type, uint64_t count, bool array)
@@ -138,11 +189,11 @@ static uint64_t word(const uint8_t *bytes, size_t index)
 	return value;
 }
 
-static void walk_slice(struct typing *typing, uint64_t type, const uint8_t *bytes)
+static void walk_slice(struct typing *typing, uint64_t elem, const uint8_t *bytes)
 {
 	uint64_t capacity = word(bytes, 2);
 	if (capacity != 0)
-		type_target(typing, word(bytes, 0), go_type_elem(typing->process, type), capacity, true);
+		type_target(typing, word(bytes, 0), elem, capacity, true);
 }
 
 static void walk_dynamic(struct typing *typing, uint64_t dynamic, const uint8_t *data, int depth)
@@ -159,13 +210,12 @@ static uint64_t dynamic_type(struct go_process *process, uint64_t first)
 	return go_type_valid(process, first) ? first : go_itab_type(process, first);
 }
 
-static void walk_interface(struct typing *typing, uint64_t type, const uint8_t *bytes, int depth)
+static void walk_interface(struct typing *typing, bool bare, const uint8_t *bytes, int depth)
 {
 	struct go_process *process = typing->process;
 	uint64_t first = word(bytes, 0);
 	if (first == 0 || word(bytes, 1) == 0)
 		return;
-	bool bare = go_type_methods(process, type) == 0;
 	uint64_t dynamic = bare ? (go_type_valid(process, first) ? first : 0) : go_itab_type(process, first);
 	if (dynamic != 0)
 		walk_dynamic(typing, dynamic, bytes + 8, depth);
@@ -193,13 +243,6 @@ static void walk_channel(struct typing *typing, uint64_t type, uint64_t address)
 		walk_value(typing, elem, bytes + i * elem_size, 1);
 }
 
-static void walk_struct(struct typing *typing, uint64_t type, const uint8_t *bytes, int depth)
-{
-	struct go_field field;
-	for (size_t i = 0; i < FIELDS_LIMIT && go_type_field(typing->process, type, i, &field); i++)
-		walk_value(typing, field.type, bytes + field.offset, depth + 1);
-}
-
 static void walk_array(struct typing *typing, uint64_t type, const uint8_t *bytes, int depth)
 {
 	uint64_t elem = go_type_elem(typing->process, type), length = go_type_length(typing->process, type);
@@ -209,24 +252,28 @@ static void walk_array(struct typing *typing, uint64_t type, const uint8_t *byte
 		walk_value(typing, elem, bytes + i * size, depth + 1);
 }
 
-static void walk_value(struct typing *typing, uint64_t type, const uint8_t *bytes, int depth)
+static void walk_entry(struct typing *typing, const struct type_plan_entry *entry, const uint8_t *bytes,
+		       int depth)
 {
-	struct go_process *process = typing->process;
-	if (depth > DEPTH_LIMIT || typing->left == 0 || go_type_pointer_bytes(process, type) == 0)
-		return;
-	typing->left--;
-	switch (go_type_kind(process, type)) {
-	case GO_KIND_POINTER:
-		type_target(typing, word(bytes, 0), go_type_elem(process, type), 1, false);
-		return;
-	case GO_KIND_SLICE: walk_slice(typing, type, bytes); return;
-	case GO_KIND_INTERFACE: walk_interface(typing, type, bytes, depth); return;
-	case GO_KIND_MAP: type_map(typing, word(bytes, 0), type); return;
-	case GO_KIND_CHAN: walk_channel(typing, type, word(bytes, 0)); return;
-	case GO_KIND_STRUCT: walk_struct(typing, type, bytes, depth); return;
-	case GO_KIND_ARRAY: walk_array(typing, type, bytes, depth); return;
+	switch (entry->kind) {
+	case GO_KIND_POINTER: type_target(typing, word(bytes, 0), entry->type, 1, false); return;
+	case GO_KIND_SLICE: walk_slice(typing, entry->type, bytes); return;
+	case GO_KIND_INTERFACE: walk_interface(typing, entry->bare, bytes, depth); return;
+	case GO_KIND_MAP: type_map(typing, word(bytes, 0), entry->type); return;
+	case GO_KIND_CHAN: walk_channel(typing, entry->type, word(bytes, 0)); return;
+	case GO_KIND_ARRAY: walk_array(typing, entry->type, bytes, depth); return;
 	default: return;
 	}
+}
+
+static void walk_value(struct typing *typing, uint64_t type, const uint8_t *bytes, int depth)
+{
+	const struct type_plan *plan = type_plan_of(typing->plans, type);
+	if (depth > DEPTH_LIMIT || typing->left <= plan->count)
+		return;
+	typing->left -= plan->count + 1;
+	for (uint32_t i = 0; i < plan->count; i++)
+		walk_entry(typing, &plan->entries[i], bytes + plan->entries[i].offset, depth);
 }
 
 struct slot_walk {
@@ -295,7 +342,11 @@ static void run_object(struct typing *typing, const struct task *task)
 
 static void run(struct typing *typing)
 {
-	while (typing->count > 0) {
+	for (;;) {
+		if (typing->count == 0)
+			settle_all(typing);
+		if (typing->count == 0)
+			return;
 		struct task task = typing->tasks[--typing->count];
 		uint64_t size;
 		switch (task.kind) {
@@ -320,8 +371,14 @@ static void seed_variables(struct typing *typing)
 		uint64_t type = variables[i].type + program_bias(process->program);
 		if (!go_type_valid(process, type))
 			type = variables[i].type + process->module.types;
-		if (go_type_valid(process, type))
-			type_static(typing, variables[i].address, type, 1);
+		const uint8_t *bytes = image_at(process->image, variables[i].address, SLICE_BYTES);
+		if (!go_type_valid(process, type) || bytes == NULL)
+			continue;
+		switch (variables[i].form) {
+		case PROGRAM_VALUE: type_static(typing, variables[i].address, type, 1); break;
+		case PROGRAM_POINTER: type_target(typing, word(bytes, 0), type, 1, false); break;
+		case PROGRAM_SLICE: walk_slice(typing, type, bytes); break;
+		}
 	}
 	free(variables);
 	run(typing);
@@ -356,11 +413,12 @@ static void seed_typed_objects(struct typing *typing)
 /* Every pair of words that reads as an interface value. */
 static void seed_pairs(struct typing *typing, const uint8_t *bytes, uint64_t size)
 {
+	const struct go_heap *heap = &typing->process->heap;
 	for (uint64_t at = 0; bytes != NULL && at + 16 <= size; at += 8) {
 		uint64_t first = word(bytes + at, 0), second = word(bytes + at, 1);
-		if (first < TARGET_PAGE || second == 0 || (first & 7) != 0 || first >> 47 != 0 ||
-		    go_heap_span(&typing->process->heap, first) != NULL ||
-		    go_heap_span(&typing->process->heap, second) == NULL)
+		/* a descriptor or itab never lies in the heap, the value always */
+		if (first < TARGET_PAGE || (first & 7) != 0 || first >> GO_ADDRESS_BITS != 0 ||
+		    heap->arena_index[first >> GO_ARENA_SHIFT] != 0 || go_heap_span(heap, second) == NULL)
 			continue;
 		uint64_t dynamic = dynamic_type(typing->process, first);
 		if (dynamic != 0)
@@ -401,18 +459,25 @@ static void seed_maps(struct typing *typing)
 	run(typing);
 }
 
-void maps_propagate_types(struct go_process *process, struct maps *maps)
+void maps_propagate_types(struct go_process *process, bool every_type, struct maps *maps)
 {
 	const struct go_module *module = &process->module;
 	/* every word of the heap a few times; descriptors that nest in themselves would never end */
-	struct typing typing = {
-		.process = process, .maps = maps, .left = process->heap.in_use_bytes * 2 + (1 << 24)};
+	struct typing typing = {.process = process,
+				.maps = maps,
+				.data_too = every_type,
+				.left = process->heap.in_use_bytes * 2 + (1 << 24)};
+	typing.plans = type_plans_create(process);
 	typing.static_seen = take((module->globals_end - module->globals) / 64 + 1, 1);
 	maps->object_types = take(process->heap.object_count, sizeof *maps->object_types);
+	for (size_t i = 0; i < maps->count; i++)
+		if (maps->list[i].object != GO_NO_OBJECT)
+			maps->object_types[maps->list[i].object] = OBJECT_IS_MAP;
 	seed_variables(&typing);
 	seed_typed_objects(&typing);
 	seed_interfaces(&typing);
 	seed_maps(&typing);
 	free(typing.static_seen);
 	free(typing.tasks);
+	type_plans_destroy(typing.plans);
 }

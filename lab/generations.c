@@ -202,6 +202,7 @@ static void sum_up(struct generations_work *work)
 
 static int generations_child(void *ctx)
 {
+	/* neap-lint: allow dangling-stack: the process ends here */
 	struct generations_work work = {.run = ctx};
 	work.counting = (struct neap_allocator){count_alloc, count_free, &work};
 	work.hold_ups = calloc((size_t)THREADS * ROUNDS * HOLD_UPS, sizeof *work.hold_ups);
@@ -246,7 +247,7 @@ static void generations_go(struct lab *lab, size_t records)
 	struct text why = {0};
 	struct go_peer go;
 	if (!go_peer_open(&go, &asset_generations_go, &why)) {
-		result_say(&lab->result, "  real Go: skipped: %s", why.at);
+		result_say(&lab->result, "  real Go: skipped\n    %.76s", why.at);
 		text_free(&why);
 		return;
 	}

@@ -237,9 +237,12 @@ void lint_check_iterator(struct engine *engine, struct frame *frame, struct stat
 	if (trait == NULL || trait->iterates == 0 || trait->change == CHANGE_NONE)
 		return;
 	const struct trait *map = lint_trait_find(state, trait->iterates - 1);
-	if (map != NULL && map->strict)
-		lint_related(lint_report(engine, frame, CHECK_ITERATOR_AFTER_CHANGE, insn,
-					 "the iterator steps on, but its map has changed and is strict"),
-			     trait->file, trait->line, "the map changed here");
+	if (trait->scans || (map != NULL && map->strict))
+		lint_related(
+			lint_report(engine, frame, CHECK_ITERATOR_AFTER_CHANGE, insn,
+				    trait->scans
+					    ? "the scan steps on, but its map has changed"
+					    : "the iterator steps on, but its map has changed and is strict"),
+			trait->file, trait->line, "the map changed here");
 	trait->change = CHANGE_NONE;
 }

@@ -74,13 +74,32 @@ static bool keeps_address(const struct arg_effects *body)
 	return kept;
 }
 
+/* Some call gets the parameter. A handle may be looked up there, and what it stands for released by another name. */
+static bool is_passed_on(const struct function *function, uint32_t param)
+{
+	const struct body *body = function->body;
+	for (uint32_t i = 0; i < body->n_insns; i++)
+		for (uint32_t o = 0; body->insns[i].op == OP_CALL && o + 1 < body->insns[i].n_operands; o++) {
+			const struct operand *at = operand_of(body, &body->insns[i], o);
+			while (at->kind == OPERAND_VALUE &&
+			       (body->insns[at->index].op == OP_LOAD || body->insns[at->index].op == OP_SAME))
+				at = operand_of(body, &body->insns[at->index], 0);
+			const struct insn *local = at->kind == OPERAND_VALUE ? &body->insns[at->index] : NULL;
+			if ((at->kind == OPERAND_PARAM && at->index == param) ||
+			    (local != NULL && local->variable != 0 &&
+			     body->variables[local->variable - 1].param == (int)param))
+				return true;
+		}
+	return false;
+}
+
 /* One argument: what was promised of it, against what the body does with it. */
 static void check_argument(struct engine *engine, const struct function *function, uint32_t i,
 			   const struct arg_effects *row, const struct arg_effects *body)
 {
 	const char *name = function->params[i].name;
 	bool may_release = row->frees || row->may_free || row->put_pool >= 0;
-	if (row->taken && !hands_on(body))
+	if (row->taken && !hands_on(body) && !is_passed_on(function, i))
 		tell_broken(engine, function,
 			    "%s promises to take %s over, and neither releases nor keeps it", name);
 	else if (row->lent && (body->frees || body->may_free))

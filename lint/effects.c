@@ -100,7 +100,10 @@ static bool flow_word(const struct word *word, struct effects *ret)
 		ret->pools = (int8_t)word->numbers[0];
 	else if (strcmp(word->name, "iter") == 0 && word->n_numbers == 2)
 		arg->iterates = (int8_t)second;
-	else if (strcmp(word->name, "put") == 0 && word->n_numbers == 2)
+	else if (strcmp(word->name, "scan") == 0 && word->n_numbers == 2) {
+		arg->iterates = (int8_t)second;
+		arg->scans = true;
+	} else if (strcmp(word->name, "put") == 0 && word->n_numbers == 2)
 		arg->put_pool = (int8_t)second;
 	else
 		return false;
@@ -185,7 +188,7 @@ static void write_flows(FILE *out, int i, const struct arg_effects *arg)
 		if (arg->into[j] != NEVER)
 			fprintf(out, " into:%d:%d:%d", i, j, arg->into[j]);
 	if (arg->iterates >= 0)
-		fprintf(out, " iter:%d:%d", i, arg->iterates);
+		fprintf(out, " %s:%d:%d", arg->scans ? "scan" : "iter", i, arg->iterates);
 	if (arg->put_pool >= 0)
 		fprintf(out, " put:%d:%d", i, arg->put_pool);
 }

@@ -8,7 +8,8 @@
  *     free            free:0:malloc null-ok:0
  *     strcpy          writes:0 reads:1 result:0
  *
- * words, I and J being argument numbers from 0 and L a number of dereferences (0 when left out):
+ * words, I and J being argument numbers from 0 (a struct result of more than two words is built where argument 0 points,
+ * and the others move up) and L a number of dereferences (0 when left out):
  *
  *     new:FAMILY          the result is a new object that the caller owns
  *     maybe-null          the result may be NULL;        never-null: it cannot be
@@ -23,6 +24,7 @@
  *     reads:I writes:I    must point to live memory      null-ok:I may be NULL
  *     insert:I delete:I clear:I     how container I changes
  *     iter:I:J next:I     I becomes an iterator over the container J; steps it
+ *     scan:I:J            the same, and no step may follow a change of J
  *     lock:I unlock:I     acquires and releases
  *     put:I:J             I goes back to the pool J;     reset:I brings I to its initial state
  *     barrier             stores with the write barrier
@@ -58,6 +60,7 @@ struct arg_effects {
 	bool taken, lent; /* ownership as a declaration states it; `taken` comes with `frees` */
 	bool reads, writes, null_ok;
 	bool steps, locks, unlocks, resets, thread;
+	bool scans;	    /* `iterates` over a container that must not change meanwhile */
 	int8_t put_pool;    /* argument that is the pool, or -1 */
 	int8_t iterates;    /* argument that is the container, or -1 */
 	uint8_t change;	    /* enum change */

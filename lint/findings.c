@@ -41,10 +41,10 @@ const struct check lint_checks[CHECK_COUNT] = {
 					"Allocation and look-up can fail.", 690, true},
 	[CHECK_LEAK] = {"leak", "an object is neither released nor handed on",
 			"Nobody can release it any more.", 401, true},
-	[CHECK_ITERATOR_AFTER_CHANGE] = {"iterator-after-change",
-					 "an iterator of a strict map is used after the map changed",
-					 "The map was made with strict_iteration; this stops the program.", 0,
-					 true},
+	[CHECK_ITERATOR_AFTER_CHANGE] =
+		{"iterator-after-change",
+		 "an iterator of a strict map, or a scan, is used after the map changed",
+		 "A map made with strict_iteration, and every scan, stops the program then.", 0, true},
 	[CHECK_PUT_WITHOUT_RESET] = {"put-without-reset", "an object goes back to its pool without a reset",
 				     "The next user finds what the last one left.", 0, true},
 	[CHECK_MISSING_BARRIER] =

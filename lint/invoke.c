@@ -163,6 +163,7 @@ static void iterate(const struct invocation *v, struct state *state, int i, int 
 	struct trait *trait = lint_trait(state, iterator.id);
 	trait->iterates = v->args[container].id + 1;
 	trait->change = CHANGE_NONE;
+	trait->scans = v->effects->args[i].scans;
 }
 
 static void step(const struct invocation *v, struct state *state, int i)

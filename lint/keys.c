@@ -86,8 +86,8 @@ static uint64_t add_insn(uint64_t hash, const struct program *program, const str
 static uint64_t own_key(const struct program *program, const struct function *function)
 {
 	const struct body *body = function->body;
-	uint64_t hash = add_text(add_text(LINT_HASH_START, function->name),
-				 program->files != NULL ? program->files[function->file].path : "");
+	uint64_t hash =
+		add_text(add_text(LINT_HASH_START, function->name), program->files[function->file].path);
 	hash = add(add(hash, function->line),
 		   (uint64_t)function->no_return | (uint64_t)function->returns_pointer << 1 |
 			   (uint64_t)function->is_static << 2 | (uint64_t)function->variadic << 3);

@@ -25,7 +25,8 @@ static bool null_must_agree(const struct engine *engine, uint32_t thing)
 static bool same_trait(const struct engine *engine, const struct trait *a, const struct trait *b, bool loose)
 {
 	if (a->life != b->life || a->owned != b->owned || a->iterates != b->iterates ||
-	    a->change != b->change || a->strict != b->strict || a->no_reset != b->no_reset)
+	    a->change != b->change || a->scans != b->scans || a->strict != b->strict ||
+	    a->no_reset != b->no_reset)
 		return false;
 	return a->null == b->null || (!null_must_agree(engine, a->thing) &&
 				      (loose || a->null != NULLNESS_NULL || b->null != NULLNESS_NOT));

@@ -5,6 +5,7 @@
  * calls, and functions that call each other (a component) stand together, marked recursive.
  * Credit: R. Tarjan, Depth-first search and linear graph algorithms, 1972, made iterative.
  */
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ static bool entry_is(const struct program *program, uint32_t entry, const char *
 {
 	const char *have;
 	uint32_t have_owner;
+	assert((entry & IS_GLOBAL) ? program->globals != NULL : program->functions != NULL);
 	if (entry & IS_GLOBAL) {
 		const struct global *global = &program->globals[(entry & ~IS_GLOBAL) - 1];
 		have = global->name;
@@ -199,7 +201,7 @@ const char *lint_source_line(struct program *program, uint32_t file, uint32_t li
 	struct source_file *source = &program->files[file];
 	if (source->text == NULL && !source->missing)
 		load_source(program, source);
-	return line == 0 || line > source->n_lines ? NULL : source->lines[line - 1];
+	return line == 0 || line > source->n_lines || source->lines == NULL ? NULL : source->lines[line - 1];
 }
 
 const struct function *lint_callee(const struct program *program, const struct body *body,

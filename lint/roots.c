@@ -230,7 +230,7 @@ static void judge_root(struct engine *engine, struct recall *recall, struct seen
 void lint_engine_run(struct program *program, const char *cache, struct findings *findings)
 {
 	struct engine engine = {.program = program, .findings = findings};
-	engine.live = lint_calloc(program->n_functions + 1, sizeof *engine.live);
+	engine.live = lint_calloc(program->n_functions + 1, sizeof(void *));
 	lint_barrier_types(program);
 	lint_keys_compute(program);
 	struct recall *recall = lint_recall_open(cache, program);

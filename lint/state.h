@@ -84,6 +84,7 @@ struct trait {
 	bool tested;	     /* nullness comes from a test in the source */
 	bool checked;	     /* ... in the root function itself */
 	bool no_reset;	     /* a pool that makes objects and does not reset them */
+	bool scans;	     /* an iterator whose map must not change meanwhile */
 	bool strict;	     /* a map that forbids changes while iterating */
 	uint8_t barriered;   /* 1 + index into program->barriered: what type the object has; 0: none */
 	uint8_t change;	     /* enum change: what happened to this container */

@@ -18,11 +18,15 @@ const struct command commands[] = {
 	{"lab", "See it", "list | run NAME", "experiments: a claim, measured here, and a verdict",
 	 command_lab},
 #ifdef NEAP_HAVE_INSPECT
-	{"inspect", "Find it", "PID|CORE", "every map of a Go program, and what it would give back",
+	{"inspect", "Find it", "PID|CORE|SNAPSHOT", "every map of a program, and what it would give back",
 	 run_inspect},
 	{"snapshot", "Find it", "PID|CORE -o FILE", "the maps of this moment, for diff", run_snapshot},
 	{"diff", "Find it", "BEFORE AFTER", "what happened to the maps between two snapshots", run_diff},
 	{"why", "Find it", "PID|CORE ADDRESS", "who holds an object or a map", run_why},
+	{"export", "Share", "PID|CORE|SNAPSHOT --pprof -o FILE", "for go tool pprof, Chromium, or as JSON",
+	 run_export},
+	{"report", "Share", "PID|CORE|SNAPSHOT -o FILE", "one HTML page: slots, pages, holders, changes",
+	 run_report},
 #endif
 	{"watch", "Find it", "PID [--over BYTES]", "save a process when its memory runs away", run_watch},
 	{"top", "Find it", "PID|ADDRESS", "where the memory of a running program is, live", run_top},

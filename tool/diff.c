@@ -72,7 +72,7 @@ static void print_text(const struct snapshot *before, const struct snapshot *aft
 {
 	char old[32], new[32];
 	printf("%s  %s · %.1f s between the snapshots · RSS %s -> %s\n\n",
-	       after->strings + after->header->program, after->strings + after->header->go,
+	       after->strings + after->header->program, after->strings + after->header->runtime,
 	       (double)(after->header->time - before->header->time) / 1e9,
 	       format_bytes(old, before->header->rss), format_bytes(new, after->header->rss));
 	if (count == 0) {
@@ -110,21 +110,16 @@ static void print_json(const struct snapshot *before, const struct snapshot *aft
 	printf("  ]\n}\n");
 }
 
-/* A slot's address stands for group and number: groups are 8-aligned. */
-static void print_slot(void *context, enum slot_change change, uint64_t before, uint64_t after)
+static void print_slot(void *context, enum slot_change change, struct slot_place before,
+		       struct slot_place after)
 {
 	(void)context;
-	uint64_t mask = 7;
 	switch (change) {
-	case SLOT_INSERTED:
-		printf("  inserted  0x%" PRIx64 " slot %" PRIu64 "\n", after & ~mask, after & mask);
-		return;
-	case SLOT_DELETED:
-		printf("  deleted   0x%" PRIx64 " slot %" PRIu64 "\n", before & ~mask, before & mask);
-		return;
+	case SLOT_INSERTED: printf("  inserted  0x%" PRIx64 " slot %u\n", after.group, after.slot); return;
+	case SLOT_DELETED: printf("  deleted   0x%" PRIx64 " slot %u\n", before.group, before.slot); return;
 	case SLOT_MOVED:
-		printf("  moved     0x%" PRIx64 " slot %" PRIu64 " -> 0x%" PRIx64 " slot %" PRIu64 "\n",
-		       before & ~mask, before & mask, after & ~mask, after & mask);
+		printf("  moved     0x%" PRIx64 " slot %u -> 0x%" PRIx64 " slot %u\n", before.group,
+		       before.slot, after.group, after.slot);
 		return;
 	}
 }

@@ -11,6 +11,8 @@ int run_inspect(int argc, char **argv);
 int run_why(int argc, char **argv);
 int run_snapshot(int argc, char **argv);
 int run_diff(int argc, char **argv);
+int run_export(int argc, char **argv);
+int run_report(int argc, char **argv);
 
 /* "4096", "100k", "20M", "1G" (decimal units). */
 bool parse_bytes(const char *text, uint64_t *ret);

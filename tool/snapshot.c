@@ -4,25 +4,27 @@
 
 #include "command.h"
 #include "inspect.h"
-#include "snapshot.h"
+#include "look.h"
 
-static const char help[] = "usage: neap snapshot PID|CORE -o FILE [--program FILE]\n"
-			   "\n"
-			   "Writes the state of every slot of every map to FILE, for `neap diff`. The file "
-			   "holds no keys and no values,\n"
-			   "only fingerprints of the keys. It is written whole or not at all.\n"
-			   "\n"
-			   "examples:\n"
-			   "  neap snapshot 4711 -o before.snap\n"
-			   "  sleep 60; neap snapshot 4711 -o after.snap; neap diff before.snap after.snap\n";
+static const char help[] =
+	"usage: neap snapshot PID|CORE -o FILE [--consistent | --snapshot] [--program FILE]\n"
+	"\n"
+	"Writes the state of every slot of every map to FILE, for `neap diff`. The file "
+	"holds no keys and no values,\n"
+	"only fingerprints of the keys. It is written whole or not at all.\n"
+	"\n"
+	"examples:\n"
+	"  neap snapshot 4711 -o before.snap\n"
+	"  sleep 60; neap snapshot 4711 -o after.snap; neap diff before.snap after.snap\n";
 
 int run_snapshot(int argc, char **argv)
 {
-	static const struct option options[] = {{"output", required_argument, NULL, 'o'},
-						{"program", required_argument, NULL, 'p'},
-						{"help", no_argument, NULL, 'h'},
-						{NULL, 0, NULL, 0}};
-	const char *output = NULL, *program = NULL;
+	static const struct option options[] = {
+		{"output", required_argument, NULL, 'o'}, {"consistent", no_argument, NULL, 'c'},
+		{"snapshot", no_argument, NULL, 's'},	  {"program", required_argument, NULL, 'p'},
+		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
+	const char *output = NULL;
+	struct inspection_wish wish = {0};
 	struct problem problem = {0};
 	optind = 1;
 	for (int option = getopt_long(argc, argv, "ho:", options, NULL); option != -1;
@@ -30,19 +32,22 @@ int run_snapshot(int argc, char **argv)
 		switch (option) {
 		case 'h': fputs(help, stdout); return EXIT_CLEAN;
 		case 'o': output = optarg; break;
-		case 'p': program = optarg; break;
+		case 'c': wish.mode = TARGET_STOPPED; break;
+		case 's': wish.mode = TARGET_CLONED; break;
+		case 'p': wish.program = optarg; break;
 		default: return EXIT_USAGE;
 		}
 	}
 	if (argc - optind != 1 || output == NULL)
 		return usage_error("snapshot",
 				   "name one process id or core file, and the file to write with -o");
-	struct inspection *inspection = inspection_make(argv[optind], program, &problem);
-	if (inspection == NULL)
+	struct look look;
+	if (look_make(argv[optind], &wish, &look, &problem) != 0)
 		return print_problem("snapshot", &problem);
-	int code = inspection->process->torn > 0 ? EXIT_PARTIAL : EXIT_CLEAN;
-	if (snapshot_write(inspection, output, &problem) != 0)
+	const struct snapshot *snapshot = look_snapshot(&look);
+	int code = snapshot->header->torn > 0 ? EXIT_PARTIAL : EXIT_CLEAN;
+	if (snapshot_write(snapshot, output, &problem) != 0)
 		code = print_problem("snapshot", &problem);
-	inspection_free(inspection);
+	look_free(&look);
 	return code;
 }

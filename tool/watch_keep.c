@@ -12,7 +12,7 @@
 #include "watch.h"
 
 #ifdef NEAP_HAVE_INSPECT
-#	include "inspection.h"
+#	include "look.h"
 #	include "snapshot.h"
 #endif
 
@@ -66,24 +66,29 @@ static bool save_profile(const char *base, const struct endpoint *endpoint)
 	return written;
 }
 
-/* A Go program's maps, read from outside. Programs that are not Go have none: no failure. */
+/* The maps of a Go program or of one linked with Neap, read from outside. Other programs have none: no failure. */
 static bool save_snapshot(const char *base, pid_t pid)
 {
 #ifdef NEAP_HAVE_INSPECT
 	char path[320], name[16];
 	struct problem problem = {0};
+	struct inspection_wish wish = {0};
+	struct look look;
 	snprintf(name, sizeof name, "%d", (int)pid);
 	snprintf(path, sizeof path, "%s.snap", base);
-	struct inspection *inspection = inspection_make(name, NULL, &problem);
-	if (inspection == NULL)
+	if (look_make(name, &wish, &look, &problem) != 0)
 		return true;
-	bool written = snapshot_write(inspection, path, &problem) == 0;
+	const struct snapshot *snapshot = look_snapshot(&look);
+	uint64_t reclaimable = 0;
+	for (uint64_t i = 0; i < snapshot->header->map_count; i++)
+		reclaimable += snapshot_reclaimable(&snapshot->maps[i]);
+	bool written = snapshot_write(snapshot, path, &problem) == 0;
 	if (written)
 		printf("    snapshot -> %s: %zu maps, %s MB would come back\n", path,
-		       (size_t)inspection->maps.count, megabytes((double)inspection->reclaimable));
+		       (size_t)snapshot->header->map_count, megabytes((double)reclaimable));
 	else
 		fprintf(stderr, "neap watch: %s\n", problem.text);
-	inspection_free(inspection);
+	look_free(&look);
 	return written;
 #else
 	(void)base, (void)pid;

@@ -24,7 +24,8 @@ static const char help[] = "usage: neap why PID|CORE ADDRESS [--json] [--program
 enum { NAME_BYTES = 512 };
 
 struct why_arguments {
-	const char *target, *program;
+	const char *target;
+	struct inspection_wish wish;
 	uint64_t address;
 	bool json;
 };
@@ -47,7 +48,7 @@ static int parse(int argc, char **argv, struct why_arguments *arguments)
 		if (option == 'j')
 			arguments->json = true;
 		else
-			arguments->program = optarg;
+			arguments->wish.program = optarg;
 	}
 	if (argc - optind != 2)
 		return usage_error("why", "name a process id or core file, and an address");
@@ -133,8 +134,10 @@ static int explain(const struct inspection *inspection, const struct why_argumen
 	uint64_t object = span->first + index, objects = 0, bytes = 0;
 	struct graph_step *steps;
 	size_t count = graph_path(process, &inspection->graph, object, &steps);
-	if (count > 0)
-		graph_retained(process, &inspection->graph, object, &objects, &bytes);
+	if (count > 0) {
+		objects = dominators_members(&inspection->dominators, (uint32_t)object);
+		bytes = dominators_retained(&inspection->dominators, (uint32_t)object);
+	}
 	if (arguments->json)
 		print_json(inspection, steps, count, objects, bytes);
 	else if (count > 0)
@@ -148,12 +151,12 @@ static int explain(const struct inspection *inspection, const struct why_argumen
 
 int run_why(int argc, char **argv)
 {
-	struct why_arguments arguments = {0};
+	struct why_arguments arguments = {.wish = {.every_type = true, .retained = true}};
 	struct problem problem = {0};
 	int code = parse(argc, argv, &arguments);
 	if (code >= 0)
 		return code;
-	struct inspection *inspection = inspection_make(arguments.target, arguments.program, &problem);
+	struct inspection *inspection = inspection_make(arguments.target, &arguments.wish, &problem);
 	if (inspection == NULL)
 		return print_problem("why", &problem);
 	code = explain(inspection, &arguments);

@@ -1,7 +1,8 @@
 /* neap/layout.h: the layout of the library's structures, for tools that read a program from outside.
  *
- * A debugger or inspector finds the symbol neap_layout in the program or the shared library and reads from it
- * the offsets and sizes that docs/layout.md names. Nothing in a program has to call anything.
+ * A debugger or inspector finds the symbol neap_layout in the program or the shared library, or a beacon in its
+ * constant data, and reads from there the offsets and sizes that docs/layout.md names. Nothing in a program has to
+ * call anything.
  */
 #ifndef NEAP_LAYOUT_H
 #define NEAP_LAYOUT_H
@@ -22,6 +23,20 @@ struct neap_layout {
 NEAP_API extern const struct neap_layout neap_layout[];
 /* The same for the classic map. */
 NEAP_API extern const struct neap_layout neap_hmap_layout[];
+/* And for the heap. */
+NEAP_API extern const struct neap_layout neap_heap_layout[];
+
+/* What a reader finds without symbols, in a program that was linked statically and stripped: one for each module
+ * that the program uses, in its constant data, aligned to 8. `self` tells the thing from copies of its bytes.
+ */
+#define NEAP_BEACON_MAGIC "\x7fneap beacon\r\n\x1a" /* 15 bytes and the NUL */
+struct neap_beacon {
+	char magic[16];
+	const struct neap_beacon *self;
+	const char *module;		  /* "map", "hmap", "heap" */
+	const struct neap_layout *layout; /* of the module */
+	const void *object;		  /* where to begin: the list of all maps, the heap */
+};
 
 #ifdef __cplusplus
 }

@@ -461,6 +461,12 @@ __attribute__((noreturn)) NEAP_API void neap__map_read_fault(const struct neap_m
 /* `writer` was found where 0 should be. Returns only when it is NEAP__HOOKED. */
 NEAP_API void neap__map_busy(const struct neap_map *map, uintptr_t writer, const char *operation);
 
+/* The operations of neap/map.h on a map with a hook; `caller` is where they return to. */
+NEAP_API int neap__hooked_put(struct neap_map *map, const void *key, const void *value, const void *caller);
+NEAP_API void *neap__hooked_slot(struct neap_map *map, const void *key, bool *ret_inserted,
+				 const void *caller);
+NEAP_API bool neap__hooked_delete(struct neap_map *map, const void *key, const void *caller);
+
 /* The writer, as far as this thread can see. A volatile load and not an atomic one, around which compilers move
  * nothing: a loop of look-ups then keeps the map's fields in registers.
  */
@@ -480,18 +486,15 @@ NEAP__INLINE void neap__reading(const struct neap_map *map, const char *operatio
 		neap__map_read_fault(map, operation);
 }
 
-/* Begins a write. False: the map has a hook, and the write is the library's to do: one branch finds both that and
- * another writer.
+/* Begins a write and returns 0; or what the guard has: NEAP__HOOKED, and the write is for the library to do, or the
+ * other writer. One branch finds both; neap__map_busy tells them apart.
  */
-NEAP__INLINE bool neap__write_begin(struct neap_map *map, const char *operation)
+NEAP__INLINE uintptr_t neap__write_begin(struct neap_map *map)
 {
 	const uintptr_t writer = __atomic_load_n(&map->guard, __ATOMIC_RELAXED);
-	if (NEAP__UNLIKELY(writer != 0)) {
-		neap__map_busy(map, writer, operation);
-		return false;
-	}
-	__atomic_store_n(&map->guard, neap__thread(), __ATOMIC_RELAXED);
-	return true;
+	if (NEAP__LIKELY(writer == 0))
+		__atomic_store_n(&map->guard, neap__thread(), __ATOMIC_RELAXED);
+	return writer;
 }
 
 NEAP__INLINE void neap__write_end(struct neap_map *map, const char *operation)

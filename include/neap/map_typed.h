@@ -245,14 +245,46 @@ NEAP__M(_place_beyond)(struct neap_map *map, NEAP_MAP_KEY key, uint64_t hash, bo
 	return slot;
 }
 
+/* What finds the guard taken: a map with a hook, or a race. Out of line, with the key by value. */
+static __attribute__((noinline, unused)) NEAP__VALUE *
+NEAP__M(_slot_hooked)(struct neap_map *map, NEAP_MAP_KEY key, bool *ret_inserted, uintptr_t writer)
+{
+	neap__map_busy(map, writer, "neap_map_slot");
+	return (NEAP__VALUE *)neap__hooked_slot(map, &key, ret_inserted, __builtin_return_address(0));
+}
+
+#ifdef NEAP_MAP_VALUE
+static __attribute__((noinline, unused)) int NEAP__M(_put_hooked)(struct neap_map *map, NEAP_MAP_KEY key,
+								  NEAP_MAP_VALUE value, uintptr_t writer)
+{
+	neap__map_busy(map, writer, "neap_map_put");
+	return neap__hooked_put(map, &key, &value, __builtin_return_address(0));
+}
+#else
+static __attribute__((noinline, unused)) int NEAP__M(_put_hooked)(struct neap_map *map, NEAP_MAP_KEY key,
+								  uintptr_t writer)
+{
+	neap__map_busy(map, writer, "neap_map_put");
+	return neap__hooked_put(map, &key, NULL, __builtin_return_address(0));
+}
+#endif
+
+static __attribute__((noinline, unused)) bool NEAP__M(_delete_hooked)(struct neap_map *map, NEAP_MAP_KEY key,
+								      uintptr_t writer)
+{
+	neap__map_busy(map, writer, "neap_map_delete");
+	return neap__hooked_delete(map, &key, __builtin_return_address(0));
+}
+
 static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_map *map, NEAP_MAP_KEY key,
 								  bool *ret_inserted)
 {
 	if (!NEAP__DIRECT || map == NULL)
 		return (NEAP__VALUE *)neap_map_slot(map, &key, ret_inserted);
 	bool inserted;
-	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_slot")))
-		return (NEAP__VALUE *)neap_map_slot(map, &key, ret_inserted);
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0))
+		return NEAP__M(_slot_hooked)(map, key, ret_inserted, writer);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -295,8 +327,9 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, &value);
 	bool inserted;
-	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_put")))
-		return neap_map_put(map, &key, &value);
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0))
+		return NEAP__M(_put_hooked)(map, key, value, writer);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -313,8 +346,9 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (!NEAP__DIRECT)
 		return neap_map_put(map, &key, NULL);
 	bool inserted;
-	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_put")))
-		return neap_map_put(map, &key, NULL);
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0))
+		return NEAP__M(_put_hooked)(map, key, writer);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
 	if (NEAP__UNLIKELY(slot == NULL))
@@ -350,8 +384,9 @@ static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map
 		return false;
 	if (!NEAP__DIRECT || !NEAP__PLAIN)
 		return neap_map_delete(map, &key);
-	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_delete")))
-		return neap_map_delete(map, &key);
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0))
+		return NEAP__M(_delete_hooked)(map, key, writer);
 	bool more;
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	struct neap__place place =

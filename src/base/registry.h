@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "neap/base.h"
+#include "neap/layout.h"
 
 enum { NEAP__SHARDS = 16 };
 
@@ -33,7 +34,8 @@ struct neap__glance {
 
 /* What the list knows of a kind. */
 struct neap__species {
-	const char *noun; /* "map", "hmap": the word in metrics and tables */
+	const char *noun;		  /* "map", "hmap": the word in metrics and tables */
+	const struct neap_beacon *beacon; /* keeps it in every program that has such objects */
 	/* Looks at an object whose owner may be changing it. May read /proc, does not allocate, takes time
 	 * proportional to the object's segments.
 	 */

@@ -14,7 +14,7 @@ enum { ARENA_MOST_SHIFT = 40, ARENA_LEAST_SHIFT = 26 };
 /* Bitmaps take at most 1/128 of the arena (16-byte blocks); the rest of 1/64 is for caches. */
 enum { POOL_SHARE = 64, POOL_LEAST = 16 << 20 };
 
-struct neap__heap neap__heap;
+struct neap__heap neap__heap = {.beacon = &neap__heap_beacon, .class_table = neap__classes};
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
 
 static bool reserve_all(size_t size)

@@ -135,8 +135,10 @@ size_t neap_heap_usable(const void *block)
 
 bool neap_heap_owns(const void *address)
 {
-	uintptr_t unit = neap__unit_of_address(address);
-	if (atomic_load_explicit(&neap__heap.state, memory_order_acquire) != 1 || unit >= neap__heap.units)
+	if (atomic_load_explicit(&neap__heap.state, memory_order_acquire) != 1)
+		return false;
+	uintptr_t unit = neap__unit_of_address(address); /* the base is known from here on */
+	if (unit >= neap__heap.units)
 		return false;
 	const struct neap__region *region = &neap__heap.regions[neap__region_of_unit(unit)];
 	neap__lock_take(&neap__heap.pages);

@@ -187,9 +187,13 @@ struct neap__heap {
 
 	_Atomic uint32_t tick;
 	_Atomic uint64_t returned_total;
+	const struct neap_beacon *beacon;      /* keeps it in every program that has a heap */
+	const struct neap__class *class_table; /* neap__classes, for readers */
 	_Atomic size_t freed; /* bytes given to the heap since the returner was last started or woken */
 };
 
+struct neap_beacon;
+extern const struct neap_beacon neap__heap_beacon; /* layout.c */
 extern struct neap__heap neap__heap;
 extern struct neap__class neap__classes[NEAP__CLASSES];
 extern uint8_t neap__class_fine[1024 / 16 + 1], neap__class_coarse[NEAP_HEAP_SMALL_MOST / 128 + 1];

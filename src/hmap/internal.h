@@ -354,6 +354,7 @@ void neap__hmap_each_entry(struct neap_hmap *map,
 /* ---- glance.c ---- */
 
 extern const struct neap__species neap__hmap_species;
+extern const struct neap_beacon neap__hmap_beacon; /* layout.c */
 
 /* ---- check.c ---- */
 

@@ -26,5 +26,23 @@ const struct neap_layout neap_hmap_layout[] = {
 	HMAP_FIELD(neap_hmap, listed),
 	{"neap__hmap_table", sizeof(struct neap__hmap_table)},
 	HMAP_FIELD(neap__hmap_table, buckets),
+	HMAP_FIELD(neap_hmap, link),
+	HMAP_FIELD(neap_hmap_type, kind),
+	HMAP_FIELD(neap_hmap_type, key_size),
+	HMAP_FIELD(neap_hmap_type, value_size),
+	{"neap__registry.shards", offsetof(struct neap__registry, shards)},
+	{"neap__registry.stride", offsetof(struct neap__registry, stride)},
+	{"neap__registry.shard", offsetof(struct neap__registry, shard)},
+	{"neap__shard.first", offsetof(struct neap__shard, first)},
+	{"neap__shard.count", offsetof(struct neap__shard, count)},
+	{"neap__link.next", offsetof(struct neap__link, next)},
+	{"neap__link.object", offsetof(struct neap__link, object)},
+	{"neap__link.kind", offsetof(struct neap__link, kind)},
+	{"kind_hmap", NEAP__KIND_HMAP},
+	{"key_string", NEAP_HMAP_STR},
+	{"inline_max", NEAP_HMAP_INLINE_MAX},
 	{NULL, 0},
 };
+
+const struct neap_beacon neap__hmap_beacon = {NEAP_BEACON_MAGIC, &neap__hmap_beacon, "hmap", neap_hmap_layout,
+					      &neap__registry};

@@ -164,4 +164,4 @@ static void glance_at_map(const void *object, struct neap__glance *ret)
 	ret->live = glance_take(&ret->metadata, ret->len * seen.map.slot_size);
 }
 
-const struct neap__species neap__map_species = {"map", glance_at_map};
+const struct neap__species neap__map_species = {"map", &neap__map_beacon, glance_at_map};

@@ -14,8 +14,11 @@
 
 void neap__write_open(struct neap_map *map, const char *operation)
 {
-	if (!neap__write_begin(map, operation))
-		__atomic_store_n(&map->guard, neap__thread(), __ATOMIC_RELAXED);
+	const uintptr_t writer = neap__write_begin(map);
+	if (writer == 0)
+		return;
+	neap__map_busy(map, writer, operation);
+	__atomic_store_n(&map->guard, neap__thread(), __ATOMIC_RELAXED);
 }
 
 void neap__write_close(struct neap_map *map, const char *operation)

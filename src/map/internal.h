@@ -284,6 +284,7 @@ bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ct
 /* ---- glance.c ---- */
 
 extern const struct neap__species neap__map_species;
+extern const struct neap_beacon neap__map_beacon; /* layout.c */
 
 /* ---- hook.c ---- */
 
@@ -291,10 +292,7 @@ extern const struct neap__species neap__map_species;
 void neap__write_open(struct neap_map *map, const char *operation);
 void neap__write_close(struct neap_map *map, const char *operation);
 
-/* The operations of neap/map.h on a map with a hook; `caller` is where they return to. */
-int neap__hooked_put(struct neap_map *map, const void *key, const void *value, const void *caller);
-void *neap__hooked_slot(struct neap_map *map, const void *key, bool *ret_inserted, const void *caller);
-bool neap__hooked_delete(struct neap_map *map, const void *key, const void *caller);
+/* neap_map_take on a map with a hook; the others are in neap/map_core.h. */
 bool neap__hooked_take(struct neap_map *map, const void *key, void *ret_key, void *ret_value,
 		       const void *caller);
 /* Asks for one entry that leaves; true without a hook. The map is marked as being written. */

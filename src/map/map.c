@@ -346,8 +346,11 @@ int neap_map_put(struct neap_map *map, const void *key, const void *value)
 {
 	if (map == NULL)
 		return NEAP_ENIL;
-	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_put")))
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_put");
 		return neap__hooked_put(map, key, value, __builtin_return_address(0));
+	}
 	uint64_t hash;
 	uint8_t *slot = find_any(map, key, NEAP__TO_WRITE, &hash).slot;
 	int error = NEAP_OK;
@@ -373,8 +376,11 @@ void *neap_map_slot(struct neap_map *map, const void *key, bool *ret_inserted)
 		*ret_inserted = false;
 	if (map == NULL)
 		return NULL;
-	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_slot")))
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_slot");
 		return neap__hooked_slot(map, key, ret_inserted, __builtin_return_address(0));
+	}
 	uint64_t hash;
 	uint8_t *slot = find_any(map, key, NEAP__TO_WRITE, &hash).slot;
 	if (slot == NULL) {
@@ -392,8 +398,11 @@ bool neap_map_delete(struct neap_map *map, const void *key)
 {
 	if (map == NULL)
 		return false;
-	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_delete")))
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_delete");
 		return neap__hooked_delete(map, key, __builtin_return_address(0));
+	}
 	uint64_t hash;
 	struct neap__place place = find_any(map, key, NEAP__TO_WRITE, &hash);
 	if (place.slot != NULL) {
@@ -409,8 +418,11 @@ bool neap_map_take(struct neap_map *map, const void *key, void *ret_key, void *r
 {
 	if (map == NULL)
 		return false;
-	if (NEAP__UNLIKELY(!neap__write_begin(map, "neap_map_take")))
+	const uintptr_t writer = neap__write_begin(map);
+	if (NEAP__UNLIKELY(writer != 0)) {
+		neap__map_busy(map, writer, "neap_map_take");
 		return neap__hooked_take(map, key, ret_key, ret_value, __builtin_return_address(0));
+	}
 	uint64_t hash;
 	struct neap__place place = find_any(map, key, NEAP__TO_WRITE, &hash);
 	if (place.slot != NULL) {

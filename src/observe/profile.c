@@ -121,8 +121,6 @@ static void add_named(struct neap_profile *profile, const char *frame, enum neap
 		return;
 	row->frame = frame;
 	row->value[type] = bytes;
-	if (type == NEAP_PROFILE_LIVE)
-		row->value[NEAP_PROFILE_INUSE_SPACE] = bytes;
 }
 
 /* What the account has more of a part than the rows. */
@@ -135,6 +133,7 @@ static void add_rest(struct neap_profile *profile, const struct neap_account *ac
 {
 	profile->room += NAMED_MOST; /* kept back for these */
 	add_named(profile, "[malloc: blocks in use]", NEAP_PROFILE_LIVE, (int64_t)account->malloc_live);
+	profile->row[profile->rows - 1].value[NEAP_PROFILE_INUSE_SPACE] = (int64_t)account->malloc_live;
 	add_named(profile, "[malloc: free, not returned]", NEAP_PROFILE_FREE_HELD,
 		  (int64_t)account->malloc_held);
 	add_named(profile, "[neap heap: not sampled]", NEAP_PROFILE_LIVE,

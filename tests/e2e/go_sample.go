@@ -288,6 +288,7 @@ func main() {
 	fmt.Printf("{\"label\":\"memstats\",\"go\":%q,\"objects\":%d,\"bytes\":%d}\n",
 		runtime.Version(), stats.HeapObjects, stats.HeapAlloc)
 	if len(os.Args) > 1 && os.Args[1] == "churn" {
+		truth("churned", "map[uint64]uint64", unsafe.Pointer(&churned), len(churned), 0)
 		go churn()
 	}
 	fmt.Println("ready")

@@ -25,11 +25,15 @@ BUILDS = {
     "pie": ["-buildmode=pie"],
     "core": [],
     "churn": [],
+    "consistent": [],
+    "snapshot": [],
     "harmless": [],
     "diff": [],
+    "export": [],
     "fuzz": [],
 }
-FUZZ_ROUNDS = 25
+MODES = ("consistent", "snapshot")  # of stopping the program
+FUZZ_ROUNDS = 12
 SKIP = 77
 failures = []
 
@@ -166,7 +170,7 @@ def run_static(options, program, case):
         check_layout(options.layout_check, program)
     sample = Sample(program)
     try:
-        target, extra = sample.pid, []
+        target, extra = sample.pid, [f"--{case}"] if case in MODES else []
         if case == "core":
             if shutil.which("gcore") is None:
                 skip("no gcore (Debian package gdb)")
@@ -174,12 +178,51 @@ def run_static(options, program, case):
             subprocess.run(["gcore", "-o", core, str(sample.pid)], check=True, capture_output=True)
             target = f"{core}.{sample.pid}"
             check_cut(options.neap, target, program)
+            if options.file_fuzzer:
+                done = subprocess.run([options.file_fuzzer, "core", target, "1", "2"], capture_output=True, text=True,
+                                      check=False)
+                check(done.returncode == 0, f"damaged cores: exit code {done.returncode}: {done.stderr[-200:]}")
         done = inspect(options.neap, target, *extra)
         check(done.returncode == 0, f"exit code {done.returncode}: {done.stderr}")
         if done.returncode == 0:
-            compare(json.loads(done.stdout), sample.truth, case)
+            report = json.loads(done.stdout)
+            compare(report, sample.truth, "full" if case in MODES else case)
+            check((report["stopped_ms"] > 0) == (case in MODES), f"stopped for {report['stopped_ms']} ms")
             ask_why(options.neap, target, sample.truth, case)
         check(sample.answers(), "the program no longer answers")
+        check_alone(sample.pid)
+    finally:
+        sample.end()
+    if case in MODES:
+        run_moment(options, program, case)
+
+
+def check_alone(pid):
+    """No copy and no zombie is left, once the guard had its moment."""
+    children = []
+    for _ in range(100):
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            children = file.read().split()
+        if not children:
+            return
+        time.sleep(0.05)
+    check(False, f"the program was left with the children {children}")
+
+
+def run_moment(options, program, case):
+    """A program that writes all the time, seen at one moment: at most the entry that was just being written is off."""
+    sample = Sample(program, "churn")
+    try:
+        for _ in range(3):
+            done = inspect(options.neap, sample.pid, f"--{case}")
+            check(done.returncode in (0, 4), f"exit code {done.returncode}: {done.stderr}")
+            report = json.loads(done.stdout)
+            check(report["torn"] <= 2, f"{report['torn']} torn")
+            churned = [found for found in report["maps"] if found["address"] == sample.truth["churned"]["address"]]
+            check(len(churned) == 1 and abs(churned[0]["live"] - churned[0]["len"]) <= 1,
+                  f"the map that changes: {churned}")
+        check(sample.answers(), "the program no longer answers")
+        check_alone(sample.pid)
     finally:
         sample.end()
 
@@ -229,9 +272,15 @@ def run_churn(options, program):
 
 
 def run_fuzz(options, program):
-    """The program's memory, damaged on the way in many ways: the inspector ends by itself and never crashes."""
+    """The program's memory, and files about it, damaged in many ways: the inspector ends by itself, never crashes."""
     sample = Sample(program)
+    snapshot = os.path.join(os.path.dirname(program), "good.snap")
     try:
+        subprocess.run([options.neap, "snapshot", str(sample.pid), "-o", snapshot], check=True)
+        for arguments in (["snapshot", snapshot, "1", "150"], ["program", program, "1", "4", str(sample.pid)]):
+            done = subprocess.run([options.file_fuzzer, *arguments], capture_output=True, text=True, check=False)
+            check(done.returncode == 0, f"{arguments[0]}: exit code {done.returncode}: {done.stderr[-200:]}")
+            print(done.stdout.strip())
         done = subprocess.run([options.fuzzer, str(sample.pid), "1", str(FUZZ_ROUNDS)], capture_output=True, text=True,
                               check=False)
         check(done.returncode == 0, f"fuzzer: exit code {done.returncode}: {done.stderr[-200:]}")
@@ -266,6 +315,55 @@ def run_diff(options, program):
     damage(options.neap, before, os.path.join(folder, "damaged.snap"))
 
 
+def run_export(options, program):
+    """What other tools are given: opened by go tool pprof, valid as JSON, and without reference to anything outside."""
+    sample = Sample(program)
+    folder = os.path.dirname(program)
+    files = {form: os.path.join(folder, form) for form in ("pprof", "heapsnapshot", "json", "html", "snap")}
+    try:
+        for form in ("pprof", "heapsnapshot", "json"):
+            done = subprocess.run([options.neap, "export", str(sample.pid), f"--{form}", "-o", files[form]], check=False)
+            check(done.returncode == 0, f"export --{form}: exit code {done.returncode}")
+        subprocess.run([options.neap, "snapshot", str(sample.pid), "-o", files["snap"]], check=True)
+        check(sample.answers("change"), "the program no longer answers")
+        done = subprocess.run([options.neap, "report", files["snap"], str(sample.pid), "-o", files["html"]], check=False)
+        check(done.returncode == 0, f"report: exit code {done.returncode}")
+    finally:
+        sample.end()
+    with open(files["json"], encoding="utf-8") as file:
+        report = json.load(file)
+    check_pprof(options.go, files["pprof"], report)
+    check_heapsnapshot(files["heapsnapshot"], report)
+    with open(files["html"], encoding="utf-8") as file:
+        page = file.read()
+    check("main.numbers" in page and "<svg" in page and "What changed" in page, "the report lacks a part")
+    check("http" not in page and "<script" not in page and "session:" not in page, "the report refers outside or shows keys")
+    from_snapshot = inspect(options.neap, files["snap"])
+    check(len(json.loads(from_snapshot.stdout)["maps"]) == len(report["maps"]), "a snapshot has other maps")
+
+
+def check_pprof(go, file, report):
+    for index in ("held", "reclaimable", "retained", "maps"):
+        done = subprocess.run([go, "tool", "pprof", "-top", "-unit=B", f"-sample_index={index}", file],
+                              capture_output=True, text=True, check=False)
+        check(done.returncode == 0, f"go tool pprof: {done.stderr}")
+        if index in ("held", "reclaimable"):
+            check(f"of {report[index]}B total" in done.stdout, f"{index}: {report[index]} is not in {done.stdout[:300]}")
+    check("main.smalls" in done.stdout and "main.Tree.kids" in done.stdout, f"no holder in {done.stdout[:600]}")
+
+
+def check_heapsnapshot(file, report):
+    with open(file, encoding="utf-8") as opened:
+        heap = json.load(opened)
+    nodes, edges, meta = heap["nodes"], heap["edges"], heap["snapshot"]
+    check(len(nodes) == 7 * meta["node_count"] and len(edges) == 3 * meta["edge_count"], "heapsnapshot: counts")
+    check(sum(nodes[4::7]) == meta["edge_count"], "heapsnapshot: edges of the nodes")
+    check(meta["node_count"] == report["objects"] + 1, f"heapsnapshot: {meta['node_count']} nodes")
+    check(sum(nodes[3::7]) == report["object_bytes"], f"heapsnapshot: {sum(nodes[3::7])} bytes")
+    check(all(target % 7 == 0 and target < len(nodes) for target in edges[2::3]), "heapsnapshot: an edge to nowhere")
+    check(max(nodes[1::7]) < len(heap["strings"]) and "main.Entry" in heap["strings"], "heapsnapshot: names")
+
+
 def damage(neap, good, bad):
     """Cut anywhere, or with any byte changed, a snapshot is refused: exit code 2 and one line."""
     random.seed(2)
@@ -289,18 +387,21 @@ def run_harmless(options, program):
     random.seed(1)
     sample = Sample(program, "churn")
     try:
-        for _ in range(15):
-            tool = subprocess.Popen([options.neap, "inspect", str(sample.pid)], stdout=subprocess.DEVNULL)
+        for round_number in range(24):
+            mode = ([], ["--consistent"], ["--snapshot"])[round_number % 3]
+            tool = subprocess.Popen([options.neap, "inspect", str(sample.pid), *mode], stdout=subprocess.DEVNULL)
             time.sleep(random.uniform(0, 0.2))
             tool.send_signal(signal.SIGKILL)
             tool.wait()
             check(sample.answers(), "the program no longer answers after the inspector was killed")
             check(sample.state() in "RSD", f"the program is in state {sample.state()}")
+        check_alone(sample.pid)
     finally:
         sample.end()
-    for _ in range(10):
+    for round_number in range(12):
+        mode = ([], ["--consistent"], ["--snapshot"])[round_number % 3]
         sample = Sample(program)
-        tool = subprocess.Popen([options.neap, "inspect", str(sample.pid)], stdout=subprocess.DEVNULL,
+        tool = subprocess.Popen([options.neap, "inspect", str(sample.pid), *mode], stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL)
         time.sleep(random.uniform(0, 0.2))
         sample.end()
@@ -316,6 +417,7 @@ def main():
     parser.add_argument("--go", default="go")
     parser.add_argument("--layout-check", help="the program golayout_check")
     parser.add_argument("--fuzzer", help="the program fuzz_inspect")
+    parser.add_argument("--file-fuzzer", help="the program fuzz_files")
     options = parser.parse_args()
     if shutil.which(options.go) is None:
         skip("no Go toolchain (Debian package golang-go)")
@@ -327,6 +429,8 @@ def main():
             run_harmless(options, program)
         elif options.case == "fuzz":
             run_fuzz(options, program)
+        elif options.case == "export":
+            run_export(options, program)
         elif options.case == "diff":
             run_diff(options, program)
         else:

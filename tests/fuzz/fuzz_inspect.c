@@ -71,7 +71,7 @@ static size_t lying_read(struct target *target, uint64_t address, void *buffer, 
 static int inspect_once(int pid, FILE *nowhere)
 {
 	struct problem problem = {0};
-	struct target *target = target_live_open(pid, NULL, &problem);
+	struct target *target = target_live_open(pid, NULL, TARGET_RUNNING, &problem);
 	if (target == NULL) {
 		fprintf(stderr, "fuzz_inspect: %s\n", problem.text);
 		exit((int)problem.kind);
@@ -80,7 +80,8 @@ static int inspect_once(int pid, FILE *nowhere)
 	lying_ops = *target->ops;
 	lying_ops.read = lying_read;
 	target->ops = &lying_ops;
-	struct inspection *inspection = inspection_from(target, &problem);
+	const struct inspection_wish wish = {.every_type = true, .retained = true};
+	struct inspection *inspection = inspection_from(target, &wish, &problem);
 	if (inspection == NULL)
 		return (int)problem.kind;
 	const struct render_options options = {.stale = true, .ghosts = true, .show_keys = true, .all = true};

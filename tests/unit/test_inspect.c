@@ -73,6 +73,7 @@ static struct go_process *fake_process(int minor)
 					  .magic = UINT32_MAX / BUCKET + 1,
 					  .size_class = BUCKET_CLASS,
 					  .noscan = true};
+	go_heap_number(heap);
 	heap->arena_index = take(1u << 21, sizeof *heap->arena_index);
 	heap->arena_index[BASE >> GO_ARENA_SHIFT] = 1;
 	heap->arenas = take(1, sizeof *heap->arenas);
@@ -299,6 +300,7 @@ static void snapshots_are_refused_unless_whole(void **state)
 					 .map_at = sizeof header,
 					 .group_at = sizeof header,
 					 .key_at = sizeof header,
+					 .step_at = sizeof header,
 					 .string_at = sizeof header};
 	for (size_t size = 0; size <= sizeof header; size += 8) {
 		struct problem problem = {0};

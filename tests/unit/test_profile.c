@@ -270,6 +270,83 @@ static void an_error_of_the_writer_is_handed_on(void **state)
 	neap_profile_destroy(profile);
 }
 
+struct file_bytes {
+	size_t len;
+	uint8_t bytes[1 << 18];
+};
+
+static int keep_bytes(void *ctx, const void *bytes, size_t size)
+{
+	struct file_bytes *file = ctx;
+	assert_true(file->len + size <= sizeof file->bytes);
+	memcpy(file->bytes + file->len, bytes, size);
+	file->len += size;
+	return 0;
+}
+
+/* RFC 1952 and 1951, as far as stored blocks go, with a sum of the bytes that is made another way. */
+static void the_file_is_gzip(void **state)
+{
+	(void)state;
+	static struct file_bytes file;
+	struct neap_profile *profile = neap_profile_take();
+	assert_int_equal(neap_profile_write(profile, keep_bytes, &file), 0);
+	neap_profile_destroy(profile);
+	uint32_t crc = UINT32_MAX;
+	size_t at = 10, total = 0;
+	assert_memory_equal(file.bytes, "\x1f\x8b\x08", 3);
+	for (bool last = false; !last;) {
+		size_t len = file.bytes[at + 1] | (size_t)file.bytes[at + 2] << 8;
+		size_t not_len = file.bytes[at + 3] | (size_t)file.bytes[at + 4] << 8;
+		last = file.bytes[at] == 1;
+		assert_int_equal(len ^ not_len, 0xffff);
+		at += 5;
+		assert_true(at + len + 8 <= file.len);
+		for (size_t i = 0; i < len; i++) {
+			crc ^= file.bytes[at + i];
+			for (int bit = 0; bit < 8; bit++)
+				crc = crc >> 1 ^ (UINT32_C(0xedb88320) & -(crc & 1));
+		}
+		at += len;
+		total += len;
+	}
+	uint32_t tail[2];
+	assert_int_equal(at + sizeof tail, file.len);
+	memcpy(tail, file.bytes + at, sizeof tail);
+	assert_int_equal(tail[0], ~crc);
+	assert_int_equal(tail[1], total);
+}
+
+static void *use_an_arena(void *arg)
+{
+	enum { PIECES = 20000, PIECE = 500 };
+	static void *pieces[PIECES];
+	struct neap_account *account = arg;
+	for (int i = 0; i < PIECES; i++)
+		pieces[i] = memset(malloc(PIECE), 1, PIECE);
+	for (int i = 0; i < PIECES; i++)
+		if (i % 8 != 0) /* the others pin the pages */
+			free(pieces[i]);
+	assert_int_equal(neap_account_process(account), 0);
+	for (int i = 0; i < PIECES; i += 8)
+		free(pieces[i]);
+	return NULL;
+}
+
+static void other_threads_malloc_is_accounted_for(void **state)
+{
+	(void)state;
+	if (!OWN_MALLOC)
+		skip();
+	struct neap_account before, account;
+	pthread_t thread;
+	assert_int_equal(neap_account_process(&before), 0);
+	assert_int_equal(pthread_create(&thread, NULL, use_an_arena, &account), 0);
+	pthread_join(thread, NULL);
+	assert_true(account.malloc_held > before.malloc_held + 20000 * 500 / 2);
+	assert_true(near(account.unexplained + (int64_t)account.rss, (int64_t)account.rss, 0.02));
+}
+
 static bool refuse_mmap(const char *call)
 {
 	return strcmp(call, "mmap") == 0;
@@ -434,6 +511,8 @@ int main(void)
 		cmocka_unit_test(a_profile_adds_up_to_rss),
 		cmocka_unit_test(a_difference_is_what_happened),
 		cmocka_unit_test(an_error_of_the_writer_is_handed_on),
+		cmocka_unit_test(the_file_is_gzip),
+		cmocka_unit_test(other_threads_malloc_is_accounted_for),
 		cmocka_unit_test(without_memory_there_is_an_error),
 		cmocka_unit_test(metrics_show_maps_and_parts),
 		cmocka_unit_test(many_names_share_one_series),

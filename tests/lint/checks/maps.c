@@ -429,6 +429,26 @@ int good_strict(void)
 	return n;
 }
 
+// bad iterator-after-change: a scan allows no change at all
+int bad_scan(struct neap_map *m)
+{
+	int n = 0;
+	for (struct neap_map_scan at = neap_map_scan(m); neap_map_scan_next(&at);)
+		if (((struct session *)at.value)->id == 0)
+			neap_map_delete(m, at.key);
+		else
+			n++;
+	return n;
+}
+// good iterator-after-change: values may be written
+int good_scan(struct neap_map *m)
+{
+	int n = 0;
+	for (struct neap_map_scan at = neap_map_scan(m); neap_map_scan_next(&at); n++)
+		((struct session *)at.value)->id = n;
+	return n;
+}
+
 // bad dangling-stack: the address of a local left in a pointer that a map's value holds
 void bad_slot_local(struct neap_map *m, int k)
 {

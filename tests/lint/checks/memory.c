@@ -681,3 +681,22 @@ int good_loop_null(const char *name)
 	}
 	return n;
 }
+
+static int fallback;
+// bad leak: one of two, chosen by the short conditional
+int bad_short(void)
+{
+	int *p = malloc(sizeof *p) ?: &fallback;
+	*p = 1;
+	return *p;
+}
+// good leak: what the short conditional kept is released
+int good_short(void)
+{
+	int *p = malloc(sizeof *p) ?: &fallback;
+	*p = 1;
+	int n = *p;
+	if (p != &fallback)
+		free(p);
+	return n;
+}

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""neap inspect, snapshot and diff against the truth of a program linked with libneap, stripped and not.
+
+usage: inspect_neap.py --neap TOOL --sample PROGRAM [--stripped]
+
+Exit status: 0 all agree, 1 something differs, 77 when processes may not be read here.
+"""
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+failures = []
+
+
+def check(condition, message):
+    if not condition:
+        failures.append(message)
+        print("FAIL:", message)
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode == 3 and "may not be read" in done.stderr:
+        print("skipped:", done.stderr.strip())
+        sys.exit(77)
+    return done
+
+
+class Sample:
+    def __init__(self, program):
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.truth = {}
+        for line in self.process.stdout:
+            if line.strip() == "ready":
+                break
+            fact = json.loads(line)
+            self.truth[fact["label"]] = fact
+        self.pid = str(self.process.pid)
+
+    def answers(self, line="ping"):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip() == "pong"
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def compare(report, truth):
+    maps = {found["held_by"]: found for found in report["maps"]}
+    check(len(report["maps"]) == 4, f"{len(report['maps'])} maps, the program has 4")
+    for label in ("sessions", "routes", "empty", "classic"):
+        found = maps.get(label)
+        check(found is not None, f"{label} was not found")
+        if found is None:
+            continue
+        fact = truth[label]
+        for field in ("address", "len", "slots", "tombstones", "bytes"):
+            check(field not in fact or found[field] == fact[field],
+                  f"{label}: {field} is {found[field]}, the program says {fact.get(field)}")
+        check(found["live"] == fact["len"] and not found["torn"], f"{label}: {found['live']} live, torn {found['torn']}")
+    rss = report["rss"]
+    parts = sum(value for part, value in rss.items() if part != "bytes")
+    check(parts == rss["bytes"], f"the parts add up to {parts}, RSS is {rss['bytes']}")
+    live = truth["heap"]["live"]
+    check(live <= rss["objects"] <= live * 4 and rss["free_held"] > live, f"heap: {rss}, of which {live} live")
+    check(rss["empty"] > 1000000, "the empty slots of sessions are not seen")
+    check(report["torn"] == 0, f"{report['torn']} torn")
+
+
+def look(neap, sample):
+    for mode in ([], ["--consistent"], ["--snapshot"]):
+        done = run(neap, "inspect", sample.pid, "--json", *mode)
+        check(done.returncode == 0, f"{mode}: exit code {done.returncode}: {done.stderr}")
+        if done.returncode == 0:
+            compare(json.loads(done.stdout), sample.truth)
+    screen = run(neap, "inspect", sample.pid).stdout
+    check("sessions" in screen and "GIVES BACK" in screen, f"the screen: {screen}")
+    close = run(neap, "inspect", sample.pid, "--map", sample.truth["routes"]["address"]).stdout
+    check("groups by live slots" in close, f"--map: {close}")
+    check(sample.answers(), "the program no longer answers")
+
+
+def differ(neap, sample, folder):
+    before, after = os.path.join(folder, "before.snap"), os.path.join(folder, "after.snap")
+    check(run(neap, "snapshot", sample.pid, "-o", before).returncode == 0, "snapshot")
+    check(sample.answers("change"), "the program no longer answers")
+    check(run(neap, "snapshot", sample.pid, "-o", after).returncode == 0, "second snapshot")
+    done = run(neap, "diff", before, after, "--json")
+    changes = json.loads(done.stdout)["maps"]
+    check(done.returncode == 1 and len(changes) == 1, f"diff: {done.returncode}, {changes}")
+    check(changes[0]["deleted"] == 100 and changes[0]["inserted"] == 10, f"diff: {changes}")
+    check(changes[0]["address"] == sample.truth["sessions"]["address"], f"diff: {changes}")
+    slots = run(neap, "diff", before, after, "--map", changes[0]["address"]).stdout
+    check(slots.count("deleted ") == 100 and slots.count("inserted ") == 10, f"diff --map: {slots[:200]}")
+    shown = run(neap, "inspect", before, "--json")
+    compare(json.loads(shown.stdout), sample.truth)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--neap", required=True)
+    parser.add_argument("--sample", required=True)
+    parser.add_argument("--stripped", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        program = options.sample
+        if options.stripped:
+            program = shutil.copy(options.sample, os.path.join(folder, "stripped"))
+            subprocess.run(["strip", program], check=True)
+        sample = Sample(program)
+        try:
+            look(options.neap, sample)
+            differ(options.neap, sample, folder)
+        finally:
+            sample.end()
+    sys.exit(1 if failures else 0)
+
+
+main()
