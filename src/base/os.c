@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -205,9 +206,26 @@ bool neap__os_barrier(void)
 	return !fails("membarrier") && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
+void neap__os_wait(_Atomic uint32_t *word, uint32_t expected)
+{
+	(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+}
+
+uint64_t neap__os_clock(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
 void neap__os_yield(void)
 {
 	sched_yield();
+}
+
+void neap__os_wake(_Atomic uint32_t *word, int count)
+{
+	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
 uint64_t neap__os_now(void)
@@ -232,8 +250,9 @@ void neap__os_kernel(char *ret, size_t size)
 	*ret = '\0';
 	if (fails("uname") || uname(&name) != 0)
 		return;
-	strncpy(ret, name.release, size - 1);
-	ret[size - 1] = '\0';
+	size_t len = strnlen(name.release, size - 1);
+	memcpy(ret, name.release, len);
+	ret[len] = '\0';
 }
 
 void neap__os_random(void *ret, size_t size)

@@ -6,6 +6,7 @@
 #ifndef NEAP_SRC_BASE_OS_H
 #define NEAP_SRC_BASE_OS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,6 +61,14 @@ void neap__os_yield(void);
 bool neap__os_barrier_prepare(void);
 /* Every running thread of this process passes a full memory fence during the call. False: refused, nothing done. */
 bool neap__os_barrier(void);
+/* Sleeps until neap__os_wake on the same word; returns at once when the word is not `expected`, and may return
+ * for no reason.
+ */
+void neap__os_wait(_Atomic uint32_t *word, uint32_t expected);
+/* Nanoseconds of the coarse monotonic clock, which moves every few milliseconds and costs no system call. */
+uint64_t neap__os_clock(void);
+/* Wakes up to `count` sleepers. */
+void neap__os_wake(_Atomic uint32_t *word, int count);
 /* Nanoseconds of a clock that only goes forward. */
 uint64_t neap__os_now(void);
 
