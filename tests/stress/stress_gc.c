@@ -40,6 +40,14 @@ struct plain_board {
 };
 NEAP_TYPE(plain_board_type, struct plain_board, places);
 
+/* Each thread's own while it lives: old cells, large enough for marking to take milliseconds. */
+#ifdef NEAP_HOSTILE
+enum { BOARDS = 4 }; /* a cycle every 64 objects */
+#else
+enum { BOARDS = 60 };
+#endif
+static struct plain_board *decks[THREADS][BOARDS];
+
 static struct cell *shared[SHARED];
 static struct board *shared_board;
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -86,6 +94,7 @@ static void walk(const struct cell *cell, unsigned steps)
 
 struct worker {
 	uint64_t random;
+	struct plain_board **deck;
 	struct cell *places[PLACES]; /* on the thread's stack */
 	struct board *board;
 	struct plain_board *plain;
@@ -115,6 +124,29 @@ static void move_hostile(struct worker *w)
 	}
 }
 
+/* Two old cells change places, one of which the marker may have passed and the other not. */
+static void swap_old(struct worker *w)
+{
+	for (unsigned i = 0; w->deck != NULL && i < 20; i++) {
+		struct cell **a = &w->deck[next_random(w, BOARDS)]->places[next_random(w, TABLE)];
+		struct cell **b = &w->deck[next_random(w, BOARDS)]->places[next_random(w, TABLE)];
+		struct cell *moved = *a;
+		verify(moved, "a deck");
+		*a = *b;
+		*b = moved;
+	}
+}
+
+static void fill_decks(void)
+{
+	for (unsigned t = 0; t < THREADS; t++)
+		for (unsigned b = 0; b < BOARDS; b++) {
+			decks[t][b] = neap_gc_alloc(&plain_board_type);
+			for (unsigned i = 0; i < TABLE; i++)
+				decks[t][b]->places[i] = make(NULL);
+		}
+}
+
 static void share(struct worker *w)
 {
 	unsigned a = next_random(w, SHARED), p = next_random(w, PLACES);
@@ -135,7 +167,10 @@ static void step(struct worker *w)
 	switch (next_random(w, 8)) {
 	case 0: w->places[p] = make(next_random(w, 50) == 0 ? NULL : w->places[q]); break;
 	case 1: move_hostile(w); break;
-	case 2: share(w); break;
+	case 2:
+		share(w);
+		swap_old(w);
+		break;
 	case 3: {
 		struct cell *cell = make(NULL);
 		neap_gc_free(cell);
@@ -167,7 +202,7 @@ static void step(struct worker *w)
 
 static void *live_and_die(void *arg)
 {
-	struct worker w = {.random = (uintptr_t)arg};
+	struct worker w = {.random = (uintptr_t)arg, .deck = decks[(uintptr_t)arg % THREADS]};
 	w.board = neap_gc_alloc(&board_type);
 	w.plain = neap_gc_alloc(&plain_board_type);
 	for (unsigned i = 0; i < LIFE && !atomic_load_explicit(&over, memory_order_relaxed); i++)
@@ -219,6 +254,7 @@ int main(int argc, char **argv)
 	printf("stress_gc: seed %llu, %s\n", (unsigned long long)seed,
 	       neap_gc_concurrent() ? "concurrent" : "stopping the world");
 	shared_board = neap_gc_alloc(&board_type);
+	fill_decks();
 	pthread_t collector, threads[THREADS];
 	pthread_create(&collector, NULL, collect_all_the_time, NULL);
 	struct timespec begin, now;
