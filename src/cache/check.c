@@ -20,7 +20,7 @@ static void check_queue(struct neap__cache_shard *shard, enum neap__queue queue,
 	*bytes += weight;
 }
 
-static size_t check_slot(const struct neap__wheel *wheel, unsigned ring, unsigned slot)
+static size_t check_wheel_slot(const struct neap__wheel *wheel, unsigned ring, unsigned slot)
 {
 	size_t n = 0;
 	const struct neap__ring *head = &wheel->slots[ring][slot];
@@ -43,7 +43,7 @@ void neap__cache_check(struct neap_cache *cache)
 		check_queue(shard, NEAP__MAIN, &entries, &bytes, &timed);
 		for (unsigned ring = 0; ring < NEAP__RINGS; ring++)
 			for (unsigned slot = 0; slot < NEAP__RING_SLOTS; slot++)
-				in_wheel += check_slot(&shard->wheel, ring, slot);
+				in_wheel += check_wheel_slot(&shard->wheel, ring, slot);
 		neap__assert(in_wheel == timed);
 		neap__assert(entries == neap_map_len(shard->index) && bytes == shard->bytes);
 		neap__assert(shard->max_entries == 0 || entries <= shard->max_entries);

@@ -12,7 +12,7 @@ static struct neap_cmap *maps;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static struct neap__section forking;
 
-static void before_fork(void)
+static void epochs_before_fork(void)
 {
 	struct neap__section section = neap__enter();
 	neap__word_lock_take(&maps_lock);
@@ -23,7 +23,7 @@ static void before_fork(void)
 	forking = section; /* only now is it this thread's */
 }
 
-static void after_fork(void)
+static void epochs_after_fork(void)
 {
 	struct neap__section section = forking;
 	for (struct neap_cmap *map = maps; map != NULL; map = map->next) {
@@ -37,12 +37,12 @@ static void after_fork(void)
 static void after_in_child(void)
 {
 	neap__epochs_forked();
-	after_fork();
+	epochs_after_fork();
 }
 
 static void watch_fork(void)
 {
-	(void)pthread_atfork(before_fork, after_fork, after_in_child);
+	(void)pthread_atfork(epochs_before_fork, epochs_after_fork, after_in_child);
 }
 
 void neap__cmap_enlist(struct neap_cmap *map)

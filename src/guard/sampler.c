@@ -43,7 +43,7 @@ struct neap_sampler {
 /* Allocations of this thread until the next sample, of whichever sampler. */
 static _Thread_local uint32_t until_sample;
 
-static unsigned char *page_of(const struct neap_sampler *sampler, uint32_t slot)
+static unsigned char *guarded_page(const struct neap_sampler *sampler, uint32_t slot)
 {
 	return sampler->base + (2 * (size_t)slot + 1) * sampler->page;
 }
@@ -70,7 +70,7 @@ static void *guarded_alloc(struct neap_sampler *sampler, size_t size, size_t ali
 		return NULL;
 	neap__lock_take(&sampler->lock);
 	uint32_t slot = sampler->first;
-	unsigned char *page = page_of(sampler, slot);
+	unsigned char *page = guarded_page(sampler, slot);
 	if (slot == sampler->slots || !neap__os_commit(page, sampler->page)) {
 		neap__lock_give(&sampler->lock);
 		return NULL;
@@ -112,7 +112,7 @@ static void guarded_free(struct neap_sampler *sampler, unsigned char *block, siz
 						    : NULL;
 	if (rule != NULL)
 		sampler_fault(rule, block, "free");
-	const unsigned char *end = page_of(sampler, slot) + sampler->page;
+	const unsigned char *end = guarded_page(sampler, slot) + sampler->page;
 	for (const unsigned char *at = block + size; at < end; at++)
 		if (*at != SLACK_BYTE)
 			sampler_fault("write past the end", block, "free");
@@ -120,7 +120,7 @@ static void guarded_free(struct neap_sampler *sampler, unsigned char *block, siz
 	guarded->freed_by = caller;
 	guarded->next = sampler->slots;
 	/* A page that can't be forbidden is never used again: its accesses would go unseen. */
-	if (neap__os_forbid(page_of(sampler, slot), sampler->page)) {
+	if (neap__os_forbid(guarded_page(sampler, slot), sampler->page)) {
 		if (sampler->first == sampler->slots)
 			sampler->first = slot;
 		else

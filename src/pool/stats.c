@@ -73,7 +73,7 @@ void neap_pool_stats(struct neap_pool *pool, struct neap_pool_stats *ret)
 	} while (0)
 
 /* With the lock held. */
-static const char *check_lists(const struct neap_pool *pool)
+static const char *check_depot_lists(const struct neap_pool *pool)
 {
 	size_t bytes = 0;
 	const struct neap__pool_magazine *const lists[] = {pool->primary, pool->victim};
@@ -95,7 +95,7 @@ static const char *check_lists(const struct neap_pool *pool)
 const char *neap__pool_check(struct neap_pool *pool)
 {
 	neap__lock_take(&pool->lock);
-	const char *broken = check_lists(pool);
+	const char *broken = check_depot_lists(pool);
 	neap__lock_give(&pool->lock);
 	return broken;
 }
