@@ -75,6 +75,7 @@ static void read_type(struct map_read *map)
 	const bool classic = map->module == LINKED_HMAP;
 	struct linked_process *process = map->process;
 	const char *noun = classic ? "neap_hmap_type" : "neap_map_type";
+	/* neap-lint: allow dangling-stack: names are looked up by their text, and not kept */
 	char field[NAME_BYTES], text[NAME_BYTES * 2];
 	uint32_t sizes[3] = {0};
 	static const char *const fields[] = {"kind", "key_size", "value_size"};

@@ -1,5 +1,6 @@
 /* delete_million.c: a million deletes, plain, preallocated, from a kept table, from a table out of a pool, and from two
- * threads under one lock: time, what stays, collections; the same in real Go and in uthash.
+ * threads under one lock, or on the concurrent map under none: time, what stays, collections; the same in real Go and
+ * in uthash.
  *
  * The keys lie ready in memory before the clock starts, in all programs. Ours free a malloc block per key inside
  * the delete; Go's collector does that part of the work elsewhere, so its collections are counted. What stays
@@ -16,6 +17,7 @@
 #include "lab/peers/uthash_peer.h"
 #include "lab/progress.h"
 #include "lab/table.h"
+#include "neap/cmap.h"
 #include "neap/pool.h"
 
 enum {
@@ -23,6 +25,7 @@ enum {
 	FEW = 20000,
 	ROUNDS = 2,	      /* of which the best time counts: noise only ever adds */
 	KEPT_PERCENT = 1,     /* of the loaded table, that Neap's map may keep when all is deleted */
+	CMAP_PERCENT = 2,     /* of all that it had, that the concurrent map may keep */
 	SLOWER_TIMES = 3,     /* the classic map's delete, with the same malloc and free */
 	TIMED_LEAST = 200000, /* keys: below this a time says more about the machine's other work */
 	THREADS = 2,
@@ -41,9 +44,16 @@ static const char *const million_names[MILLION_WAYS] = {"plain", "preallocated",
 							"table from a pool", "2 threads, 1 lock"};
 static const char *const million_figures[MILLION_WAYS] = {"plain", "reserved", "kept", "pooled", "shared"};
 
-enum million_peer { MILLION_CLASSIC, MILLION_NEAP, MILLION_UTHASH, MILLION_PEERS };
+enum million_peer { MILLION_CLASSIC, MILLION_NEAP, MILLION_CMAP, MILLION_UTHASH, MILLION_PEERS };
 
-static const char *const million_peers[MILLION_PEERS] = {"classic", "neap", "uthash"};
+static const char *const million_peers[MILLION_PEERS] = {"classic", "neap", "cmap", "uthash"};
+
+static const struct neap_map_type million_type = {.size = sizeof million_type,
+						  .kind = NEAP_KEY_STR,
+						  .key_size = sizeof(struct neap_str),
+						  .key_align = _Alignof(struct neap_str),
+						  .value_size = sizeof(struct file_facts),
+						  .value_align = _Alignof(struct file_facts)};
 
 struct million_run {
 	const struct keys *keys;
@@ -66,6 +76,7 @@ struct ready_keys {
 struct million_work {
 	struct table *table;
 	struct uthash_table *uthash;
+	struct neap_cmap *cmap;
 	const struct ready_keys *keys;
 	size_t from, to;
 	pthread_mutex_t *lock; /* NULL: alone */
@@ -98,6 +109,8 @@ static void load_all(const struct million_work *work)
 	for (size_t i = 0; i < work->keys->n; i++) {
 		if (work->uthash != NULL)
 			uthash_put(work->uthash, work->keys->at[i], &work->keys->facts[i]);
+		else if (work->cmap != NULL)
+			(void)neap_cmap_store(work->cmap, &work->keys->at[i], &work->keys->facts[i]);
 		else
 			table_put(work->table, work->keys->at[i], &work->keys->facts[i]);
 	}
@@ -111,6 +124,8 @@ static void *delete_part(void *ctx)
 			pthread_mutex_lock(work->lock);
 		if (work->uthash != NULL)
 			uthash_delete(work->uthash, work->keys->at[i]);
+		else if (work->cmap != NULL)
+			(void)neap_cmap_delete(work->cmap, &work->keys->at[i]);
 		else
 			table_delete(work->table, work->keys->at[i]);
 		if (work->lock != NULL)
@@ -136,7 +151,7 @@ static void delete_all(const struct million_work *whole, bool shared)
 		parts[i] = *whole;
 		parts[i].from = whole->keys->n * i / THREADS;
 		parts[i].to = whole->keys->n * (i + 1) / THREADS;
-		parts[i].lock = &lock;
+		parts[i].lock = whole->cmap != NULL ? NULL : &lock;
 	}
 	while (started < THREADS &&
 	       pthread_create(&threads[started], NULL, delete_part, &parts[started]) == 0)
@@ -204,6 +219,11 @@ static void pooled_close(struct million_run *run, struct neap_pool *pool)
 
 static size_t million_bytes(const struct million_work *work)
 {
+	struct neap_cmap_stats stats = {.size = sizeof stats};
+	if (work->cmap != NULL) {
+		neap_cmap_stats(work->cmap, &stats);
+		return stats.total;
+	}
 	return work->uthash != NULL ? uthash_bytes(work->uthash) : table_bytes(work->table);
 }
 
@@ -223,6 +243,8 @@ static int million_child(void *ctx)
 		size_t room = run->way == MILLION_RESERVED ? keys.n : 0;
 		if (run->peer == MILLION_UTHASH)
 			work.uthash = uthash_create();
+		else if (run->peer == MILLION_CMAP)
+			work.cmap = neap_cmap_create(&million_type, NULL);
 		else if (pool != NULL)
 			work.table = neap_pool_get(pool);
 		else
@@ -240,9 +262,13 @@ static int million_child(void *ctx)
 		delete_all(&work, run->way == MILLION_SHARED);
 		run->delete_ns = best(run->delete_ns, clock_now() - start);
 		run->kept = million_bytes(&work);
-		run->left = work.uthash != NULL ? uthash_len(work.uthash) : table_len(work.table);
+		run->left = work.uthash != NULL ? uthash_len(work.uthash)
+			    : work.cmap != NULL ? neap_cmap_len(work.cmap)
+						: table_len(work.table);
 		if (work.uthash != NULL)
 			uthash_destroy(work.uthash);
+		else if (work.cmap != NULL)
+			neap_cmap_destroy(work.cmap);
 		else if (pool != NULL)
 			neap_pool_put(pool, work.table);
 		else
@@ -258,7 +284,9 @@ static void million_line(struct result *result, const struct million_run *run, b
 {
 	double n = (double)run->keys->n;
 	const char *name = million_peers[run->peer], *figure = million_figures[run->way];
-	result_say(result, "  %-8s %-18s%10s%10s%10s%10s", first ? name : "", million_names[run->way],
+	bool unlocked = run->peer == MILLION_CMAP && run->way == MILLION_SHARED;
+	result_say(result, "  %-8s %-18s%10s%10s%10s%10s", first ? name : "",
+		   unlocked ? "2 threads, no lock" : million_names[run->way],
 		   duration((double)run->load_ns / n), duration((double)run->delete_ns / n),
 		   megabytes((double)run->loaded), megabytes((double)run->kept));
 	result_figure(result, (double)run->load_ns / n, "ns", "%s_%s_insert", name, figure);
@@ -314,6 +342,8 @@ static bool run_million_ours(struct lab *lab, struct million_run runs[MILLION_PE
 			struct million_run *run = &runs[peer][way];
 			if (peer == MILLION_UTHASH && (way != MILLION_PLAIN || !uthash_available()))
 				continue;
+			if (peer == MILLION_CMAP && way != MILLION_PLAIN && way != MILLION_SHARED)
+				continue;
 			*run = (struct million_run){.keys = &lab->keys, .peer = peer, .way = way};
 			progress_step("delete-million", (size_t)peer * MILLION_WAYS + way,
 				      (size_t)MILLION_PEERS * MILLION_WAYS);
@@ -345,6 +375,9 @@ static void run_delete_million(struct lab *lab)
 		none_kept &= neap->kept * 100 <= neap->loaded * KEPT_PERCENT;
 		all_gone &= classic->left == 0 && neap->left == 0;
 	}
+	const struct million_run *one = &runs[MILLION_CMAP][MILLION_PLAIN],
+				 *two = &runs[MILLION_CMAP][MILLION_SHARED];
+	all_gone &= one->left == 0 && two->left == 0;
 	const struct million_run *plain = &runs[MILLION_NEAP][MILLION_PLAIN];
 	const struct million_run *pooled = &runs[MILLION_NEAP][MILLION_POOLED];
 	result_check(result, pooled->reused == ROUNDS - 1 && pooled->idle == 0,
@@ -353,6 +386,11 @@ static void run_delete_million(struct lab *lab)
 	result_check(result, none_kept,
 		     "Neap's map keeps at most %d %% of its table in every way: plain %s of %s bytes",
 		     KEPT_PERCENT, thousands(plain->kept), thousands(plain->loaded));
+	result_check(result,
+		     one->kept * 100 <= one->loaded * CMAP_PERCENT &&
+			     two->kept * 100 <= two->loaded * CMAP_PERCENT,
+		     "the concurrent map keeps at most %d %%, also with two threads: %s of %s bytes",
+		     CMAP_PERCENT, thousands(two->kept), thousands(two->loaded));
 	result_check(result, all_kept, "the classic map keeps at least 90 %% of its table in every way");
 	const struct million_run *classic = &runs[MILLION_CLASSIC][MILLION_PLAIN];
 	if (lab->keys.n >= TIMED_LEAST)

@@ -35,6 +35,12 @@ static const struct experiment *const experiments[] = {
 	&experiment_profile_diff,
 	&experiment_watch_trigger,
 	&experiment_serve,
+	&experiment_inspect_go,
+	&experiment_concurrent_map,
+	&experiment_cache_leak,
+	&experiment_span_life,
+	&experiment_interface_fates,
+	&experiment_pointer_fates,
 	NULL,
 };
 

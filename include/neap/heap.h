@@ -97,6 +97,34 @@ struct neap_heap_class {
 /* One row for each class and region: fills at most `room` rows and returns how many there are. */
 NEAP_API size_t neap_heap_classes(struct neap_heap_class *ret, size_t room);
 
+/* What an address of the heap is part of. */
+enum neap_heap_state {
+	NEAP_HEAP_OUTSIDE = 0, /* not in memory that the heap hands out */
+	NEAP_HEAP_FREE = 1,    /* in a free run */
+	NEAP_HEAP_LARGE = 2,   /* in a block of a run of its own */
+	NEAP_HEAP_OPEN = 3,    /* in a span from which a thread takes blocks */
+	NEAP_HEAP_PARTIAL = 4, /* in a span that nobody owns, with free blocks */
+	NEAP_HEAP_FULL = 5     /* likewise, without */
+};
+
+struct neap_heap_place {
+	size_t size;	  /* sizeof(struct neap_heap_place), set by the caller */
+	unsigned state;	  /* enum neap_heap_state; the rest is 0 outside, and in a free run but for span */
+	const void *span; /* where the span, the large run, or the 64 KB unit of a free run begins */
+	size_t span_bytes, resident_bytes; /* of these, not given back to the system */
+	bool pointers;
+	const void *block; /* NULL: in the rest at the end that is no block */
+	size_t block_bytes;
+	bool taken;	       /* the block is the program's or in a thread's cache; exact with checking on */
+	uint32_t blocks, used; /* of the span: in all, and taken */
+	uint32_t free_index;   /* its owner has found no free block below this one */
+};
+
+/* Where any address lies. NEAP_EINVAL when `ret->size` is not set, NEAP_ENOMEM. Takes every lock of the heap for a
+ * moment: for tools. What other threads do meanwhile without a lock may be missing.
+ */
+NEAP_API int neap_heap_find(const void *address, struct neap_heap_place *ret);
+
 #ifdef __cplusplus
 }
 #endif

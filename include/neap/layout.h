@@ -38,6 +38,10 @@ struct neap_beacon {
 	const void *object;		  /* where to begin: the list of all maps, the heap */
 };
 
+/* Not for callers: the list of all maps of the process, whose layout is in neap_layout. */
+struct neap__registry;
+NEAP_API extern struct neap__registry neap__registry;
+
 #ifdef __cplusplus
 }
 #endif

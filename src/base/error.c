@@ -17,7 +17,7 @@ const char *neap_strerror(int error)
 	case NEAP_ENIL: return "assignment to entry in nil map";
 	case NEAP_EINVAL: return "argument out of range";
 	case NEAP_ETOOBIG: return "more entries or a longer key than the map can address";
-	case NEAP_EMISMATCH: return "the two maps have different types";
+	case NEAP_EMISMATCH: return "two different types where one was needed";
 	case NEAP_EVETO: return "refused by a hook";
 	default: return "unknown error";
 	}

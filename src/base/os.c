@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/userfaultfd.h>
@@ -284,10 +283,10 @@ void neap__os_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns)
 	errno = saved;
 }
 
-void neap__os_wake(_Atomic uint32_t *word)
+void neap__os_wake(_Atomic uint32_t *word, int count)
 {
 	int saved = errno;
-	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 	errno = saved;
 }
 
@@ -342,6 +341,11 @@ bool neap__os_barrier(void)
 	return !fails("membarrier") && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
+uint64_t neap__os_clock(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
 void neap__os_yield(void)
 {
 	sched_yield();
@@ -367,8 +371,9 @@ void neap__os_kernel(char *ret, size_t size)
 	*ret = '\0';
 	if (fails("uname") || uname(&name) != 0)
 		return;
-	strncpy(ret, name.release, size - 1);
-	ret[size - 1] = '\0';
+	size_t len = strnlen(name.release, size - 1);
+	memcpy(ret, name.release, len);
+	ret[len] = '\0';
 }
 
 void neap__os_random(void *ret, size_t size)

@@ -6,6 +6,7 @@
 #ifndef NEAP_SRC_BASE_OS_H
 #define NEAP_SRC_BASE_OS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -84,7 +85,8 @@ uintptr_t neap__os_tls_block(const void *thread_pointer, size_t module);
 
 /* Sleeps while *word == value, at most `timeout_ns` (negative: without an end). May return at any time. */
 void neap__os_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns);
-void neap__os_wake(_Atomic uint32_t *word);
+/* Wakes up to `count` sleepers. */
+void neap__os_wake(_Atomic uint32_t *word, int count);
 /* Nanoseconds of processor time of the calling thread, of the whole process. */
 uint64_t neap__os_thread_time(void);
 uint64_t neap__os_process_time(void);
@@ -98,6 +100,8 @@ void neap__os_yield(void);
 bool neap__os_barrier_prepare(void);
 /* Every running thread of this process passes a full memory fence during the call. False: refused, nothing done. */
 bool neap__os_barrier(void);
+/* Nanoseconds of the coarse monotonic clock, which moves every few milliseconds and costs no system call. */
+uint64_t neap__os_clock(void);
 /* Nanoseconds of a clock that only goes forward. */
 uint64_t neap__os_now(void);
 

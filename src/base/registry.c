@@ -101,7 +101,7 @@ static void unlock_in_child(void)
 	unlock_shards();
 }
 
-static void registry_start(void)
+static void list_start(void)
 {
 	neap__registry.shards = NEAP__SHARDS;
 	neap__registry.stride = sizeof(struct neap__shard);
@@ -122,7 +122,7 @@ static uint32_t shard_of_thread(void)
 void neap__registry_add(struct neap__link *link, const struct neap__species *species, enum neap__kind kind,
 			void *object)
 {
-	pthread_once(&registry_once, registry_start);
+	pthread_once(&registry_once, list_start);
 	link->object = object; /* its site may have been set already */
 	link->species = species;
 	link->kind = kind;
@@ -184,7 +184,7 @@ static bool visit_shard(struct neap__shard *shard, bool (*visit)(const struct ne
 
 bool neap__registry_each(bool (*visit)(const struct neap__link *link, void *ctx), void *ctx)
 {
-	pthread_once(&registry_once, registry_start);
+	pthread_once(&registry_once, list_start);
 	for (uint32_t i = 0; i < NEAP__SHARDS; i++)
 		if (!visit_shard(&neap__registry.shard[i], visit, ctx))
 			return false;
@@ -194,7 +194,7 @@ bool neap__registry_each(bool (*visit)(const struct neap__link *link, void *ctx)
 size_t neap__registry_count(void)
 {
 	size_t count = 0;
-	pthread_once(&registry_once, registry_start);
+	pthread_once(&registry_once, list_start);
 	for (uint32_t i = 0; i < NEAP__SHARDS; i++) {
 		shard_enter(&neap__registry.shard[i]);
 		count += neap__registry.shard[i].count;

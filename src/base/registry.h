@@ -56,7 +56,6 @@ struct neap__registry {
 	uint32_t stride; /* bytes from shard to shard */
 	struct neap__shard shard[NEAP__SHARDS];
 };
-NEAP_API extern struct neap__registry neap__registry;
 
 /* Adds `object`, whose header holds `link`, all zero. About 30 ns, as is removing. Never fails. */
 void neap__registry_add(struct neap__link *link, const struct neap__species *species, enum neap__kind kind,

@@ -19,6 +19,7 @@
  * Whoever runs a cycle holds the cycle lock, and is parked if it is attached. The collector's thread, started by
  * the first cycle that is due, runs those that pacing asks for; neap_gc_collect runs its own.
  */
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -312,7 +313,7 @@ void neap__gc_cycle_stir(void)
 		return;
 	atomic_store(&asleep, false);
 	atomic_fetch_add_explicit(&asked, 1, memory_order_release);
-	neap__os_wake(&asked);
+	neap__os_wake(&asked, INT_MAX);
 }
 
 /* A detached thread that takes no signals but the one that stops it, once it is attached. */
@@ -348,7 +349,7 @@ void neap__gc_cycle_nudge(void)
 		return;
 	}
 	atomic_fetch_add_explicit(&asked, 1, memory_order_release);
-	neap__os_wake(&asked);
+	neap__os_wake(&asked, INT_MAX);
 }
 
 void neap__gc_cycle_start(void)

@@ -8,6 +8,7 @@
  * The table is read again in the last stop: a white object's fields may have been written to since they were read,
  * by somebody who dropped it afterwards; nothing else would look at a white object's page.
  */
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -158,7 +159,7 @@ static void *final_main(void *unused)
 		struct due *now = &due[out % DUE_MOST];
 		now->finalize((void *)now->object, now->ctx);
 		atomic_store_explicit(&due_done, out + 1, memory_order_release);
-		neap__os_wake(&due_done);
+		neap__os_wake(&due_done, INT_MAX);
 	}
 	return NULL;
 }
@@ -170,7 +171,7 @@ void neap__gc_final_run(void)
 	int none = 0;
 	if (atomic_compare_exchange_strong(&final_thread, &none, 1) && !neap__gc_launch(final_main))
 		atomic_store(&final_thread, 0); /* the next cycle tries again */
-	neap__os_wake(&due_in);
+	neap__os_wake(&due_in, INT_MAX);
 }
 
 static void wait_for_done(void *ctx)

@@ -8,6 +8,7 @@
  * A stopped thread may hold malloc's lock, the loader's or the heap's: who stops the world takes none of them.
  */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -42,7 +43,7 @@ NEAP__GC_ALONE static void obey(struct neap__gc_thread *thread)
 	/* Release: the stopper sees everything that this thread did. */
 	atomic_store_explicit(&thread->stopped, stop, memory_order_release);
 	atomic_fetch_add_explicit(&neap__gc.acks, 1, memory_order_release);
-	neap__os_wake(&neap__gc.acks);
+	neap__os_wake(&neap__gc.acks, INT_MAX);
 	uint32_t resumed;
 	while ((int32_t)((resumed = atomic_load_explicit(&neap__gc.resumed, memory_order_acquire)) - stop) <
 	       0)
@@ -106,11 +107,11 @@ void neap__gc_start_world(void)
 {
 	atomic_store_explicit(&neap__gc.resumed, atomic_load_explicit(&neap__gc.stop, memory_order_relaxed),
 			      memory_order_release);
-	neap__os_wake(&neap__gc.resumed);
+	neap__os_wake(&neap__gc.resumed, INT_MAX);
 	for (struct neap__gc_thread *thread = neap__gc.threads; thread != NULL; thread = thread->next)
 		if (atomic_load_explicit(&thread->state, memory_order_relaxed) == NEAP__GC_HELD) {
 			atomic_store_explicit(&thread->state, NEAP__GC_PARKED, memory_order_release);
-			neap__os_wake(&thread->state);
+			neap__os_wake(&thread->state, INT_MAX);
 		}
 	neap__lock_give(&neap__gc.threads_lock);
 }

@@ -100,7 +100,7 @@ static void forget_hole(struct pass *pass, const struct neap__os_range *hole)
 static void finish_loans(struct pass *pass)
 {
 	size_t done = neap__os_return_many(pass->hole, pass->holes);
-	for (size_t i = 0; i < done; i++)
+	for (size_t i = 0; i < done && i < pass->holes; i++)
 		forget_hole(pass, &pass->hole[i]);
 	for (unsigned i = 0; i < pass->loans; i++) {
 		uint32_t head = pass->loan[i];

@@ -101,13 +101,17 @@ static void place(uint32_t head, unsigned kind)
 		list_push(head, kind);
 }
 
+static inline void clear_alone(uint64_t *alloc, uint32_t object)
+{
+	uint64_t bit = UINT64_C(1) << object % 64;
+	neap__assert((alloc[object / 64] & bit) != 0);
+	alloc[object / 64] &= ~bit;
+}
+
 static void clear_bit(uint32_t head, uint32_t object)
 {
-	struct neap__span *span = at(head);
-	uint64_t bit = UINT64_C(1) << object % 64;
-	neap__assert((span->alloc[object / 64] & bit) != 0);
-	span->alloc[object / 64] &= ~bit;
-	NEAP__ADD(span->used, (uint32_t)-1);
+	clear_alone(at(head)->alloc, object);
+	NEAP__ADD(at(head)->used, (uint32_t)-1);
 }
 
 /* Central lock held, the span closed. */
@@ -258,15 +262,21 @@ static bool push_remote(uint32_t head, void *block)
 void neap__span_flush(struct neap__cache *cache, unsigned kind, void **items, unsigned count)
 {
 	struct neap__central *central = &neap__heap.central[kind];
-	unsigned closed = 0;
+	const uint32_t own = cache->owned[kind];
+	uint64_t *own_bits = own != 0 ? at(own)->alloc : NULL;
+	unsigned closed = 0, cleared = 0;
 	for (unsigned i = 0; i < count; i++) {
 		uint32_t head = neap__head_of(items[i]);
-		if (head == cache->owned[kind]) {
-			clear_bit(head, neap__object_at(head, kind, items[i]));
-			touch_stamp(head);
+		if (head == own) {
+			clear_alone(own_bits, neap__object_at(head, kind, items[i]));
+			cleared++;
 		} else if (!push_remote(head, items[i])) {
 			items[closed++] = items[i];
 		}
+	}
+	if (cleared > 0) {
+		NEAP__ADD(at(own)->used, -cleared);
+		touch_stamp(own);
 	}
 	if (closed == 0)
 		return;

@@ -20,15 +20,15 @@ enum {
 	SEGMENTS_AT_ONCE = 512 /* of the table: 4 KB on the stack */
 };
 
-struct sums {
+struct glance_sums {
 	uint64_t live, room;
 };
 
 /* Adds up the table of `count` segments at `table`. */
-static bool sum_segments(const struct neap__segment *table, uint32_t count, struct sums *ret)
+static bool sum_segments(const struct neap__segment *table, uint32_t count, struct glance_sums *ret)
 {
 	struct neap__segment some[SEGMENTS_AT_ONCE];
-	*ret = (struct sums){0};
+	*ret = (struct glance_sums){0};
 	for (uint32_t from = 0; from < count; from += SEGMENTS_AT_ONCE) {
 		uint32_t n = count - from < SEGMENTS_AT_ONCE ? count - from : SEGMENTS_AT_ONCE;
 		if (!neap__os_peek(some, table + from, n * sizeof *some))
@@ -45,7 +45,7 @@ static bool sum_segments(const struct neap__segment *table, uint32_t count, stru
 struct sighting {
 	struct neap_map map;
 	struct neap__pool pool;
-	struct sums sums;
+	struct glance_sums sums;
 };
 
 static bool unmoved(const struct neap_map *map, const struct neap_map *before)
@@ -60,7 +60,7 @@ static bool sight(const struct neap_map *map, struct sighting *ret)
 	if (!neap__os_peek(&ret->map, map, sizeof ret->map))
 		return false;
 	if (ret->map.pool == NULL) {
-		ret->sums = (struct sums){ret->map.one.live, ret->map.one.room};
+		ret->sums = (struct glance_sums){ret->map.one.live, ret->map.one.room};
 		return true;
 	}
 	return neap__os_peek(&ret->pool, ret->map.pool, sizeof ret->pool) &&

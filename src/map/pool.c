@@ -36,14 +36,14 @@ enum {
 	RETURN_MOST = 8,  /* segments given back by one operation: 240 KB; returning 1 MB took 84 us here */
 };
 
-static size_t round_up(size_t bytes, size_t unit)
+static size_t pool_round_up(size_t bytes, size_t unit)
 {
 	return (bytes + unit - 1) & ~(unit - 1);
 }
 
 static size_t whole_pages(size_t bytes)
 {
-	return round_up(bytes, neap__os_page_size());
+	return pool_round_up(bytes, neap__os_page_size());
 }
 
 size_t neap__pool_bytes(const struct neap_map *map, uint32_t touched)
@@ -239,7 +239,7 @@ void neap__pool_drop(struct neap_map *map, uint32_t number)
 }
 
 /* What one page of page tables maps on x86-64, and on aarch64 with pages of 4 KB. */
-enum { TABLE_SPAN = 2 << 20 };
+enum { PAGE_TABLE_SPAN = 2 << 20 };
 
 /* Returns the whole pages of segments keep to touched - 1; false when the system refused. Where that empties a whole
  * 2 MB, these are returned once more as one range: Linux 6.14 and later then frees their page tables too. Otherwise the
@@ -250,7 +250,7 @@ static bool give_back(const struct neap__area *area, uint32_t keep, uint32_t tou
 	size_t from = whole_pages(area->stride * keep), to = whole_pages(area->stride * touched);
 	if (from != to && neap__os_return(area->base + from, to - from) != to - from)
 		return false;
-	size_t low = round_up(from, TABLE_SPAN), high = round_up(to, TABLE_SPAN);
+	size_t low = pool_round_up(from, PAGE_TABLE_SPAN), high = pool_round_up(to, PAGE_TABLE_SPAN);
 	high = high < area->reserved ? high : area->reserved;
 	if (low < high)
 		(void)neap__os_return(area->base + low, high - low);

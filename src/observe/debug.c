@@ -169,7 +169,7 @@ static long query_number(const char *query, const char *name)
 	return -1;
 }
 
-static int refuse(int status, const char *line, neap_write_fn *write, void *ctx)
+static int refuse_request(int status, const char *line, neap_write_fn *write, void *ctx)
 {
 	return write(ctx, line, strlen(line)) == 0 ? status : 500;
 }
@@ -185,9 +185,9 @@ static int profile_request(const char *query, neap_write_fn *write, void *ctx)
 {
 	long seconds = query_number(query, "seconds"), gc = query_number(query, "gc");
 	if (seconds < -1 || seconds == 0 || seconds > SECONDS_MOST)
-		return refuse(400, "seconds must be a number from 1 to 300\n", write, ctx);
+		return refuse_request(400, "seconds must be a number from 1 to 300\n", write, ctx);
 	if (gc < -1)
-		return refuse(400, "gc must be 0 or 1\n", write, ctx);
+		return refuse_request(400, "gc must be 0 or 1\n", write, ctx);
 	if (gc > 0)
 		(void)neap_debug_compact();
 	struct neap_profile *base = NULL, *profile = NULL;
@@ -201,10 +201,12 @@ static int profile_request(const char *query, neap_write_fn *write, void *ctx)
 	}
 	neap_profile_destroy(base);
 	neap_profile_destroy(profile);
-	return error == 0 ? 200 : error == NEAP_ENOMEM ? refuse(503, "out of memory\n", write, ctx) : 500;
+	return error == 0	      ? 200
+	       : error == NEAP_ENOMEM ? refuse_request(503, "out of memory\n", write, ctx)
+				      : 500;
 }
 
-static const struct page {
+static const struct debug_page {
 	const char *path, *type;
 	void (*text)(struct neap__text *text); /* NULL: the profile */
 } pages[] = {
@@ -214,7 +216,7 @@ static const struct page {
 	{"/debug/account", "application/json", neap__account_json},
 };
 
-static const struct page *page_of(const char *path)
+static const struct debug_page *debug_page_of(const char *path)
 {
 	size_t len = strcspn(path, "?");
 	for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
@@ -225,15 +227,15 @@ static const struct page *page_of(const char *path)
 
 const char *neap_debug_type(const char *path)
 {
-	const struct page *page = page_of(path);
+	const struct debug_page *page = debug_page_of(path);
 	return page == NULL ? NULL : page->type;
 }
 
 int neap_debug_handle(const char *path, neap_write_fn *write, void *ctx)
 {
-	const struct page *page = page_of(path);
+	const struct debug_page *page = debug_page_of(path);
 	if (page == NULL)
-		return refuse(
+		return refuse_request(
 			404,
 			"no such page; there are /metrics, /debug/pprof/heap, /debug/maps, /debug/account\n",
 			write, ctx);
@@ -241,7 +243,7 @@ int neap_debug_handle(const char *path, neap_write_fn *write, void *ctx)
 		return profile_request(path + strcspn(path, "?"), write, ctx);
 	struct neap__text *text = neap__scratch(sizeof *text);
 	if (text == NULL)
-		return refuse(503, "out of memory\n", write, ctx);
+		return refuse_request(503, "out of memory\n", write, ctx);
 	text->write = write;
 	text->ctx = ctx;
 	page->text(text);

@@ -25,7 +25,7 @@ enum {
 	SKIPPED_FRAMES = 1	/* the one of take() or grown() itself */
 };
 
-struct record {
+struct sample_record {
 	uint32_t site; /* of one that is free: the next free one */
 	uint32_t size;
 	double weight;
@@ -37,7 +37,7 @@ static struct {
 	uint32_t *slots;
 	struct neap__site *site; /* by number */
 	uint32_t sites;
-	struct record *record; /* by number */
+	struct sample_record *record; /* by number */
 	uint32_t records, free_record;
 	struct neap__sampling_stats stats;
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -112,8 +112,8 @@ static __attribute__((noinline)) uint32_t take_sample(size_t size, double weight
 	unsigned depth = neap__stack_walk(frame, NEAP__FRAMES_MOST, SKIPPED_FRAMES);
 	uint32_t number = site_here(frame, depth), made = number == 0 ? 0 : record_make();
 	if (made != 0) {
-		table.record[made] =
-			(struct record){number, (uint32_t)(size < UINT32_MAX ? size : UINT32_MAX), weight};
+		table.record[made] = (struct sample_record){
+			number, (uint32_t)(size < UINT32_MAX ? size : UINT32_MAX), weight};
 		table.site[number].alloc_objects += weight;
 		table.site[number].alloc_bytes += weight * table.record[made].size;
 	}
@@ -125,7 +125,7 @@ static __attribute__((noinline)) uint32_t take_sample(size_t size, double weight
 static void forget_sample(uint32_t number)
 {
 	table_lock();
-	struct record *record = &table.record[number];
+	struct sample_record *record = &table.record[number];
 	table.site[record->site].free_objects += record->weight;
 	table.site[record->site].free_bytes += record->weight * record->size;
 	record->site = table.free_record;

@@ -59,7 +59,7 @@ static void thread_ends(void *own_seats)
 			table[id].cache != NULL ? neap__pool_pin(id, table[id].serial) : NULL;
 		if (pool == NULL)
 			continue;
-		struct neap__pool_waste waste = {NULL};
+		struct neap__pool_waste waste = {0};
 		neap__lock_take(&pool->lock);
 		neap__pool_cache_empty(table[id].cache, &waste);
 		neap__pool_cache_end(table[id].cache);

@@ -61,7 +61,7 @@ static bool take_oldest(struct neap_pool *pool, struct neap__pool_idle *ret)
 
 void *neap__checked_get(struct neap_pool *pool)
 {
-	struct neap__pool_waste waste = {NULL};
+	struct neap__pool_waste waste = {0};
 	struct neap__pool_idle idle = {NULL, 0, 0};
 	neap__lock_take(&pool->lock);
 	neap__depot_age_if_due(pool, &waste);
@@ -130,27 +130,44 @@ void neap__checked_put(struct neap_pool *pool, void *object)
 		neap__pool_destroy_object(pool, object);
 }
 
-void neap__checked_age(struct neap_pool *pool, bool all, struct neap__pool_waste *waste)
+void neap__checked_age(struct neap_pool *pool, struct neap__pool_waste *waste)
 {
 	struct neap__pool_checked *list = &pool->checked;
-	size_t n = all ? list->count : list->victims;
+	size_t n = list->victims;
 	struct neap__pool_magazine *magazine = n != 0 ? neap__pool_magazine_create(pool, (uint32_t)n) : NULL;
-	for (size_t i = 0; magazine != NULL && i < n; i++) {
+	if (magazine == NULL && n != 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
 		magazine->objects[magazine->count++] = list->idle[i].object;
 		magazine->bytes += list->idle[i].bytes;
-		pool->depot_bytes -= list->idle[i].bytes;
 	}
-	if (magazine != NULL) {
+	if (n != 0) {
 		magazine->next = waste->magazines;
 		waste->magazines = magazine;
 		list->count -= n;
 		memmove(list->idle, list->idle + n, list->count * sizeof *list->idle);
+		pool->depot_bytes -= magazine->bytes;
 		pool->destroyed += n;
-		pool->collected += all ? 0 : n;
+		pool->collected += n;
 	}
 	list->victims = list->count;
-	if (all && list->count == 0) {
-		neap__free(&pool->allocator, list->idle, list->room * sizeof *list->idle);
-		*list = (struct neap__pool_checked){NULL, 0, 0, 0};
+}
+
+void neap__checked_drain(struct neap_pool *pool, struct neap__pool_waste *waste)
+{
+	waste->idle = pool->checked;
+	pool->destroyed += pool->checked.count;
+	pool->depot_bytes = 0;
+	pool->checked = (struct neap__pool_checked){NULL, 0, 0, 0};
+}
+
+size_t neap__checked_dispose(struct neap_pool *pool, struct neap__pool_checked list)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < list.count; i++) {
+		bytes += list.idle[i].bytes;
+		neap__pool_destroy_object(pool, list.idle[i].object);
 	}
+	neap__free(&pool->allocator, list.idle, list.room * sizeof *list.idle);
+	return bytes;
 }

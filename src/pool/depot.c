@@ -113,7 +113,7 @@ void neap__depot_age(struct neap_pool *pool, struct neap__pool_waste *waste)
 {
 	pool->aged_at = neap__os_now();
 	if (pool->checking) {
-		neap__checked_age(pool, false, waste);
+		neap__checked_age(pool, waste);
 		return;
 	}
 	uint64_t before = pool->destroyed;
@@ -134,7 +134,7 @@ void neap__depot_age_if_due(struct neap_pool *pool, struct neap__pool_waste *was
 void neap__depot_drain(struct neap_pool *pool, struct neap__pool_waste *waste)
 {
 	if (pool->checking)
-		neap__checked_age(pool, true, waste);
+		neap__checked_drain(pool, waste);
 	empty_list(pool, &pool->primary, waste);
 	empty_list(pool, &pool->victim, waste);
 	empty_list(pool, &pool->empties, waste);
@@ -142,7 +142,7 @@ void neap__depot_drain(struct neap_pool *pool, struct neap__pool_waste *waste)
 
 size_t neap__pool_dispose(struct neap_pool *pool, struct neap__pool_waste waste)
 {
-	size_t bytes = 0;
+	size_t bytes = neap__checked_dispose(pool, waste.idle);
 	while (waste.magazines != NULL) {
 		struct neap__pool_magazine *magazine = waste.magazines;
 		waste.magazines = magazine->next;

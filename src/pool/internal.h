@@ -90,6 +90,7 @@ struct neap_pool {
 /* What has to be destroyed once no lock is held. */
 struct neap__pool_waste {
 	struct neap__pool_magazine *magazines;
+	struct neap__pool_checked idle; /* of a checking pool that ends */
 };
 
 /* ---- depot.c ---- */
@@ -183,8 +184,12 @@ void neap__pool_unpin(struct neap_pool *pool);
 
 void *neap__checked_get(struct neap_pool *pool);
 void neap__checked_put(struct neap_pool *pool, void *object);
-/* With the lock held. Moves the victims, or all, to `waste`; what is left becomes victims. */
-void neap__checked_age(struct neap_pool *pool, bool all, struct neap__pool_waste *waste);
+/* With the lock held. Moves the victims to `waste`; what is left becomes victims. Without memory they stay. */
+void neap__checked_age(struct neap_pool *pool, struct neap__pool_waste *waste);
+/* With the lock held. Moves the whole list to `waste`. Never fails. */
+void neap__checked_drain(struct neap_pool *pool, struct neap__pool_waste *waste);
+/* Without the lock. Destroys a list's objects and frees it; returns their bytes. */
+size_t neap__checked_dispose(struct neap_pool *pool, struct neap__pool_checked list);
 bool neap__checked_wanted(uint32_t check);
 
 /* ---- stats.c ---- */

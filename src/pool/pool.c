@@ -74,7 +74,7 @@ size_t neap_pool_destroy(struct neap_pool *pool)
 	if (pool == NULL)
 		return 0;
 	neap__pool_unregister(pool);
-	struct neap__pool_waste waste = {NULL};
+	struct neap__pool_waste waste = {0};
 	neap__lock_take(&pool->lock);
 	while (pool->caches != NULL) {
 		pool->byte_cap = SIZE_MAX; /* whatever the threads had: it all goes below */
@@ -121,7 +121,7 @@ static void *get_from_depot(struct neap_pool *pool, struct neap__pool_cache *cac
 		cache->loaded = magazine;
 	} else {
 		NEAP__POOL_ADD(pool->gone.hits);
-		struct neap__pool_waste none = {NULL};
+		struct neap__pool_waste none = {0};
 		neap__depot_take_in(pool, magazine, &none); /* it fits: it was in there */
 	}
 	return object;
@@ -148,7 +148,7 @@ void *neap__pool_create_object(struct neap_pool *pool)
 
 static __attribute__((noinline)) void *get_slowly(struct neap_pool *pool)
 {
-	struct neap__pool_waste waste = {NULL};
+	struct neap__pool_waste waste = {0};
 	struct neap__pool_cache *cache = neap__pool_cache_join(pool);
 	neap__lock_take(&pool->lock);
 	void *object = get_from_depot(pool, cache);
@@ -207,7 +207,7 @@ static bool put_to_depot(struct neap_pool *pool, struct neap__pool_cache *cache,
 
 static __attribute__((noinline)) void put_slowly(struct neap_pool *pool, void *object)
 {
-	struct neap__pool_waste waste = {NULL};
+	struct neap__pool_waste waste = {0};
 	struct neap__pool_cache *cache = neap__pool_cache_join(pool);
 	neap__lock_take(&pool->lock);
 	NEAP__POOL_ADD(*(cache != NULL ? &cache->counts.puts : &pool->gone.puts));
@@ -274,7 +274,7 @@ void neap_pool_put(struct neap_pool *pool, void *object)
 
 static size_t collect_one(struct neap_pool *pool)
 {
-	struct neap__pool_waste waste = {NULL};
+	struct neap__pool_waste waste = {0};
 	neap__lock_take(&pool->lock);
 	neap__depot_age(pool, &waste);
 	neap__lock_give(&pool->lock);

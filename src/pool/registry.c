@@ -47,7 +47,7 @@ static void inherit(struct neap_pool *pool)
 		next = cache->next;
 		if (cache == own || atomic_load_explicit(&cache->busy, memory_order_relaxed))
 			continue;
-		struct neap__pool_waste none = {NULL};
+		struct neap__pool_waste none = {0};
 		const size_t byte_cap = pool->byte_cap;
 		pool->byte_cap =
 			SIZE_MAX; /* nothing can be destroyed here: the allocator may be locked still */

@@ -19,13 +19,15 @@ enum { IDS = 6000, LARGEST = 512 };
 
 /* ---- An allocator that counts ---- */
 
+const struct neap_allocator *model_memory = &neap__malloc_allocator;
+
 static size_t handed_out;
 
 static void *count_alloc(void *ctx, size_t size, size_t align)
 {
 	(void)ctx;
 	handed_out += size;
-	return neap__malloc_allocator.alloc(NULL, size, align);
+	return model_memory->alloc(model_memory->ctx, size, align);
 }
 
 static void count_free(void *ctx, void *block, size_t size)
@@ -33,7 +35,7 @@ static void count_free(void *ctx, void *block, size_t size)
 	(void)ctx;
 	handed_out -= size;
 	memset(block, 0xdd, size); /* whoever reads a freed block reads nonsense */
-	neap__malloc_allocator.free(NULL, block, size);
+	model_memory->free(model_memory->ctx, block, size);
 }
 
 static const struct neap_allocator counting = {count_alloc, count_free, NULL};

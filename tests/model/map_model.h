@@ -9,6 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "neap/base.h"
+
+/* Where the maps' memory comes from, counted on the way; malloc unless it is changed before the first run. */
+extern const struct neap_allocator *model_memory;
+
 /* Number of kinds of map that the model knows (key and value types, options). */
 extern const unsigned model_kinds;
 const char *model_kind_name(unsigned kind);

@@ -20,6 +20,10 @@
 #include "support/gauge.h"
 #include "support/map_probe.h"
 
+/* The compiler knows which function ends a block, and would warn of the mistakes: these pointers it cannot follow. */
+static void (*volatile end_block)(void *block) = neap_heap_free;
+static void *(*volatile make_block)(size_t size) = neap_heap_alloc;
+
 static void assert_whole(void)
 {
 	const char *broken = neap__heap_check();
@@ -172,6 +176,88 @@ static void account_agrees_with_smaps(void **state)
 	assert_true(stats.metadata_bytes >= meta && stats.metadata_bytes - meta < SMAPS_SLACK);
 }
 
+/* Three books: the classes' sum, the totals, and the kernel's. Every class holds a megabyte, each byte written. */
+static void classes_agree_with_totals_and_smaps(void **state)
+{
+	(void)state;
+	static struct neap_heap_class rows[NEAP__KINDS];
+	(void)neap_heap_return();
+	assert_int_equal(neap_heap_classes(rows, 3), NEAP__KINDS); /* no more rows than there is room for */
+	uint64_t before[NEAP__KINDS], spans_before[NEAP__KINDS];
+	assert_int_equal(neap_heap_classes(rows, NEAP__KINDS), NEAP__KINDS);
+	for (unsigned kind = 0; kind < NEAP__KINDS; kind++)
+		before[kind] = rows[kind].live_blocks, spans_before[kind] = rows[kind].spans;
+	unsigned used = 0;
+	for (unsigned kind = 0; kind < NEAP__KINDS; kind++)
+		for (size_t bytes = 0; bytes < (256 << 10); bytes += rows[kind].block_size) {
+			assert_true(used < BLOCKS);
+			unsigned flags = rows[kind].pointers ? 0 : NEAP_HEAP_NO_POINTERS;
+			blocks[used] = neap_heap_alloc_with(rows[kind].block_size, 16, flags);
+			memset(blocks[used++], 1, rows[kind].block_size);
+		}
+	(void)neap_heap_return();
+	assert_int_equal(neap_heap_classes(rows, NEAP__KINDS), NEAP__KINDS);
+	struct neap_heap_stats stats = stats_now();
+	uint64_t live = stats.large_bytes, cached = 0, spans = 0, mallocs = 0, frees = 0, span_bytes = 0;
+	for (unsigned kind = 0; kind < NEAP__KINDS; kind++) {
+		const struct neap_heap_class *row = &rows[kind];
+		uint64_t made = row->live_blocks - before[kind];
+		assert_int_equal(made, ((256 << 10) + row->block_size - 1) / row->block_size);
+		assert_int_equal(row->live_blocks, row->mallocs - row->frees);
+		/* Spans are filled before new ones are taken. */
+		assert_true(row->spans <= spans_before[kind] + made / (row->span_size / row->block_size) + 1);
+		live += row->live_blocks * row->block_size;
+		cached += row->cached_blocks * row->block_size;
+		spans += row->spans;
+		span_bytes += row->spans * row->span_size;
+		mallocs += row->mallocs;
+		frees += row->frees;
+	}
+	assert_int_equal(live, stats.live_bytes);
+	assert_int_equal(cached, stats.cached_bytes);
+	assert_int_equal(spans, stats.spans);
+	assert_true(mallocs <= stats.mallocs && mallocs - frees + stats.large_blocks == stats.live_blocks);
+	size_t kernel = arena_resident();
+	assert_true(kernel <= span_bytes + stats.large_bytes + SMAPS_SLACK);
+	assert_true(kernel >= live && kernel - live < live / 20 + SMAPS_SLACK);
+	drop_rest(used);
+}
+
+static void addresses_are_explained(void **state)
+{
+	(void)state;
+	struct neap_heap_place place = {.size = 1};
+	assert_int_equal(neap_heap_find(state, &place), NEAP_EINVAL);
+	place.size = sizeof place;
+	assert_int_equal(neap_heap_find(state, &place), NEAP_OK);
+	assert_int_equal(place.state, NEAP_HEAP_OUTSIDE);
+	(void)neap_heap_return(); /* the next block comes from a span that this thread takes */
+	char *block = neap_heap_alloc(100), *large = neap_heap_alloc_with(300000, 16, NEAP_HEAP_NO_POINTERS);
+	assert_int_equal(neap_heap_find(block + 50, &place), NEAP_OK);
+	assert_int_equal(place.state, NEAP_HEAP_OPEN);
+	assert_ptr_equal(place.block, block);
+	assert_int_equal(place.block_bytes, 112);
+	assert_true(place.taken && place.pointers && place.used > 0 && place.used <= place.blocks);
+	assert_true((const char *)place.span <= block && block < (const char *)place.span + place.span_bytes);
+	assert_int_equal(neap_heap_find(large + 299999, &place), NEAP_OK);
+	assert_int_equal(place.state, NEAP_HEAP_LARGE);
+	assert_ptr_equal(place.block, large);
+	assert_true(place.taken && !place.pointers && place.resident_bytes >= 300000);
+	end_block(large);
+	(void)neap_heap_return();
+	assert_int_equal(neap_heap_find(large, &place), NEAP_OK);
+	assert_int_equal(place.state, NEAP_HEAP_FREE);
+	assert_int_equal(place.resident_bytes, 0);
+	assert_null(place.block);
+	neap_heap_free(block);
+	/* Unit 0 and what the frontier has not reached are nobody's. */
+	assert_int_equal(neap_heap_find(neap__heap.base, &place), NEAP_OK);
+	assert_int_equal(place.state, NEAP_HEAP_OUTSIDE);
+	uint32_t beyond = neap__heap.regions[0].frontier;
+	assert_int_equal(neap_heap_find(neap__unit_address(beyond), &place), NEAP_OK);
+	assert_int_equal(place.state, NEAP_HEAP_OUTSIDE);
+}
+
 /* One block in a hundred survives, each on a page of its own: only those pages may stay. */
 static void holes_inside_spans_go_back(void **state)
 {
@@ -190,16 +276,25 @@ static void holes_inside_spans_go_back(void **state)
 	drop_rest(BLOCKS);
 }
 
-static void idle_program_is_clean_in_two_seconds(void **state)
+/* Idle until less than `limit` bytes are resident: two seconds at most on a machine of one's own, longer on a busy
+ * one. False after half a minute.
+ */
+static bool idle_until_below(size_t limit)
+{
+	const struct timespec tenth = {0, 100000000};
+	for (int waited = 0; waited < 300 && arena_resident() >= limit; waited++)
+		nanosleep(&tenth, NULL);
+	return arena_resident() < limit;
+}
+
+static void idle_program_becomes_clean(void **state)
 {
 	(void)state;
 	(void)neap_heap_return();
 	size_t before = arena_resident();
 	fill(BLOCKS, 256);
 	drop_but(BLOCKS, 100);
-	const struct timespec two = {2, 0};
-	nanosleep(&two, NULL);
-	assert_true(arena_resident() - before < (size_t)BLOCKS / 100 * 4096 + SMAPS_SLACK);
+	assert_true(idle_until_below(before + (size_t)BLOCKS / 100 * 4096 + SMAPS_SLACK));
 	drop_rest(BLOCKS);
 }
 
@@ -292,9 +387,7 @@ static void fork_works_in_both(void **state)
 		drop_rest(BLOCKS / 4);
 		void *block = neap_heap_alloc(1 << 20);
 		bool good = block != NULL && neap__heap_check() == NULL;
-		const struct timespec two = {2, 0};
-		nanosleep(&two, NULL);
-		_exit(good && arena_resident() < (8 << 20) ? 0 : 1);
+		_exit(good && idle_until_below(8 << 20) ? 0 : 1);
 	}
 	int status;
 	waitpid(child, &status, 0);
@@ -303,15 +396,45 @@ static void fork_works_in_both(void **state)
 	assert_whole();
 }
 
+/* A process that may map a third of a gigabyte more: the arena is smaller, full is NULL, and what was freed serves. */
+static void limited_address_space(void)
+{
+	unsigned long pages;
+	FILE *statm = fopen("/proc/self/statm", "r");
+	if (statm == NULL || fscanf(statm, "%lu", &pages) != 1)
+		exit(2);
+	fclose(statm);
+	rlim_t most = pages * (rlim_t)sysconf(_SC_PAGESIZE) + (350u << 20);
+	const struct rlimit limit = {most, most};
+	if (setrlimit(RLIMIT_AS, &limit) != 0)
+		exit(3);
+	size_t got[2] = {0, 0};
+	for (int round = 0; round < 2; round++) {
+		void *chain = NULL, *block;
+		while ((block = neap_heap_alloc(20000)) != NULL) {
+			memset(block, 1, 20000);
+			*(void **)block = chain;
+			chain = block;
+			got[round] += 20000;
+		}
+		if (neap_heap_alloc((size_t)1 << 30) != NULL || neap__heap_check() != NULL)
+			exit(4);
+		for (; chain != NULL; chain = block) {
+			block = *(void **)chain;
+			neap_heap_free(chain);
+		}
+		(void)neap_heap_return();
+	}
+	exit(got[0] >= (20u << 20) && got[1] >= got[0] - (1u << 20) && neap__heap_check() == NULL ? 0 : 5);
+}
+
 /* The checking mode is chosen at the first call, so each case is a program of its own: this one, run again. */
 static const char *self;
 
-/* The compiler knows which function ends a block, and would warn of the mistakes: these pointers it cannot follow. */
-static void (*volatile end_block)(void *block) = neap_heap_free;
-static void *(*volatile make_block)(size_t size) = neap_heap_alloc;
-
 static void make_mistake(const char *which)
 {
+	if (strcmp(which, "limited") == 0)
+		limited_address_space();
 	char *block = make_block(100), *large = make_block(100000);
 	if (strcmp(which, "double") == 0) {
 		end_block(block);
@@ -331,6 +454,14 @@ static void make_mistake(const char *which)
 	} else if (strcmp(which, "overflow-large") == 0) {
 		large[100000] = 'x';
 		end_block(large);
+	} else if (strcmp(which, "guard-realloc") == 0) {
+		block[100] = 'x';
+		block = neap_heap_realloc(block, 200);
+	} else if (strcmp(which, "interior-usable") == 0) {
+		(void)neap_heap_usable(block + 1);
+	} else if (strcmp(which, "late-large") == 0) {
+		end_block(large);
+		(void)neap_heap_usable(large);
 	} else if (strcmp(which, "late") == 0) {
 		end_block(block);
 		block[50] = 'x';
@@ -366,6 +497,16 @@ static void expect_stop(const char *which, const char *rule)
 		fail_msg("%s: expected \"%s\", got \"%s\"", which, wanted, line);
 }
 
+static void a_limit_on_address_space_is_borne(void **state)
+{
+	(void)state;
+	char command[600];
+	snprintf(command, sizeof command, "'%s' limited", self);
+	int status =
+		system(command); /* NOLINT(bugprone-command-processor,cert-env33-c,concurrency-mt-unsafe) */
+	assert_int_equal(status, 0);
+}
+
 static void mistakes_are_named(void **state)
 {
 	(void)state;
@@ -376,6 +517,9 @@ static void mistakes_are_named(void **state)
 	expect_stop("foreign", "foreign pointer");
 	expect_stop("overflow", "write past the end");
 	expect_stop("overflow-large", "write past the end");
+	expect_stop("guard-realloc", "write past the end");
+	expect_stop("interior-usable", "pointer into the interior");
+	expect_stop("late-large", "double free");
 	expect_stop("late", "write after free");
 	expect_stop("none", NULL);
 }
@@ -393,13 +537,16 @@ int main(int argc, char **argv)
 		cmocka_unit_test(classes_bound_their_waste),
 		cmocka_unit_test(alignment_and_usable),
 		cmocka_unit_test(account_agrees_with_smaps),
+		cmocka_unit_test(classes_agree_with_totals_and_smaps),
+		cmocka_unit_test(addresses_are_explained),
 		cmocka_unit_test(holes_inside_spans_go_back),
-		cmocka_unit_test(idle_program_is_clean_in_two_seconds),
+		cmocka_unit_test(idle_program_becomes_clean),
 		cmocka_unit_test(hundred_cycles_on_one_plateau),
 		cmocka_unit_test(refusals_leave_the_heap_whole),
 		cmocka_unit_test(holes_go_back_without_process_madvise),
 		cmocka_unit_test(a_map_lives_on_the_heap),
 		cmocka_unit_test(fork_works_in_both),
+		cmocka_unit_test(a_limit_on_address_space_is_borne),
 		cmocka_unit_test(mistakes_are_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,8 +128,8 @@ static void transient_keys_may_be_strings_or_structs(void **state)
 		for (int i = 0; i < 200; i++) {
 			snprintf(texts[i], sizeof texts[i], "%d number", i);
 			struct neap_str str = {texts[i], (uint32_t)strlen(texts[i]), 0};
-			char value = (char)i;
-			assert_int_equal(neap_transient_put(table, t == 0 ? (void *)&str : texts[i], &value),
+			char value[8] = {(char)i}; /* value_size is at most that */
+			assert_int_equal(neap_transient_put(table, t == 0 ? (void *)&str : texts[i], value),
 					 0);
 		}
 		for (int i = 0; i < 200; i += 2) {
