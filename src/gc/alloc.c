@@ -38,7 +38,7 @@ static bool next_span(struct neap__gc_slot *slot, unsigned kind, size_t *given)
 }
 
 /* Gives the slot of the thread objects to hand out. */
-static bool claim_more(struct neap__gc_thread *thread, unsigned kind)
+static bool refill_slot(struct neap__gc_thread *thread, unsigned kind)
 {
 	struct neap__gc_slot *slot = &thread->slots[kind];
 	size_t given = 0;
@@ -75,7 +75,7 @@ static void *alloc_small(struct neap__gc_thread *thread, unsigned kind, int type
 		if (NEAP__GC_LIKELY(block != NULL))
 			return block;
 		neap__gc_pace();
-		if (!claim_more(thread, kind)) {
+		if (!refill_slot(thread, kind)) {
 			if (attempt > 0)
 				return NULL;
 			neap__gc_cycle_now(); /* no memory: perhaps there is garbage */

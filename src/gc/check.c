@@ -41,7 +41,7 @@ static const char *check_gc_span(uint32_t head, struct gc_census *census)
 	return NULL;
 }
 
-static const char *check_lists(unsigned kind, struct gc_census *census)
+static const char *check_gc_lists(unsigned kind, struct gc_census *census)
 {
 	for (unsigned parity = 0; parity < 2; parity++)
 		for (unsigned state = 0; state < NEAP__GC_LISTS; state++)
@@ -56,7 +56,7 @@ static const char *check_lists(unsigned kind, struct gc_census *census)
 	return NULL;
 }
 
-static const char *check_slot(const struct neap__gc_slot *slot, unsigned kind, struct gc_census *census)
+static const char *check_gc_slot(const struct neap__gc_slot *slot, unsigned kind, struct gc_census *census)
 {
 	if (slot->head == 0)
 		return slot->free == 0 ? NULL : "an empty slot has nothing to hand out";
@@ -83,10 +83,10 @@ const char *neap__gc_check(void)
 			if (neap__gc_head(unit) == unit)
 				broken = check_gc_span(unit, &census);
 	for (unsigned kind = 0; kind < NEAP__GC_KINDS && broken == NULL; kind++)
-		broken = check_lists(kind, &census);
+		broken = check_gc_lists(kind, &census);
 	for (const struct neap__gc_thread *thread = neap__gc.threads; thread != NULL; thread = thread->next)
 		for (unsigned kind = 0; kind < NEAP__GC_KINDS && broken == NULL; kind++)
-			broken = check_slot(&thread->slots[kind], kind, &census);
+			broken = check_gc_slot(&thread->slots[kind], kind, &census);
 	if (broken != NULL)
 		return broken;
 	GC_REQUIRE(census.listed == 0 && census.owned == 0);

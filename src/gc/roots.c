@@ -17,7 +17,7 @@
 
 enum { HANDLES_MOST = 1 << 23 };
 
-static uintptr_t page_of(uintptr_t address)
+static uintptr_t page_below(uintptr_t address)
 {
 	return address & ~(((uintptr_t)1 << neap__heap.page_shift) - 1);
 }
@@ -25,7 +25,7 @@ static uintptr_t page_of(uintptr_t address)
 /* The stack's memory below an unknown stack pointer: down to the first page that is not mapped. */
 static uintptr_t mapped_from(uintptr_t low, uintptr_t high)
 {
-	uintptr_t page = (uintptr_t)1 << neap__heap.page_shift, at = page_of(high - 1);
+	uintptr_t page = (uintptr_t)1 << neap__heap.page_shift, at = page_below(high - 1);
 	while (at > low && neap__os_is_mapped((void *)(at - page)))
 		at -= page;
 	return at > low ? at : low;
@@ -106,7 +106,7 @@ static int copy_object(struct dl_phdr_info *info, size_t size, void *unused)
 	for (int i = 0; i < info->dlpi_phnum; i++)
 		if (info->dlpi_phdr[i].p_type == PT_GNU_RELRO) {
 			relro = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-			relro_end = page_of(relro + info->dlpi_phdr[i].p_memsz);
+			relro_end = page_below(relro + info->dlpi_phdr[i].p_memsz);
 		}
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *part = &info->dlpi_phdr[i];

@@ -110,13 +110,13 @@ static void gc_locks(void (*each)(struct neap__lock *), bool up)
 		each(locks[up ? i : COUNT - 1 - i]);
 }
 
-static void gc_before_fork(void)
+static void before_fork_of_gc(void)
 {
 	gc_locks(neap__lock_take, true);
 	neap__gc_maps_lock(true);
 }
 
-static void gc_after_fork(void)
+static void after_fork_of_gc(void)
 {
 	neap__gc_maps_lock(false);
 	gc_locks(neap__lock_give, false);
@@ -144,7 +144,7 @@ static void in_child_of_gc(void)
 		forget_marks();
 	neap__gc_marker_reset();
 	neap__gc_threads_forked();
-	gc_after_fork();
+	after_fork_of_gc();
 	neap__gc_cycle_forked();
 	neap__gc_final_forked();
 	if (neap__gc.tracking) {
@@ -167,7 +167,7 @@ static int start_once(const struct neap_gc_options *options)
 	}
 	pthread_mutex_unlock(&starting_gc);
 	if (result == NEAP_OK)
-		pthread_atfork(gc_before_fork, gc_after_fork, in_child_of_gc);
+		pthread_atfork(before_fork_of_gc, after_fork_of_gc, in_child_of_gc);
 	return result;
 }
 
