@@ -41,6 +41,7 @@ static const struct experiment *const experiments[] = {
 	&experiment_span_life,
 	&experiment_interface_fates,
 	&experiment_pointer_fates,
+	&experiment_leaks,
 	NULL,
 };
 
