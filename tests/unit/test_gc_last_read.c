@@ -150,12 +150,12 @@ static void announced_stores_before_the_second_stop(void **state)
 static void puts_into_a_map_before_the_second_stop(void **state)
 {
 	(void)state;
-	const struct neap_map_type type = {.size = sizeof type,
-					   .kind = NEAP_KEY_BYTES,
-					   .key_size = 8,
-					   .key_align = 8,
-					   .value_size = sizeof(void *),
-					   .value_align = _Alignof(void *)};
+	static const struct neap_map_type type = {.size = sizeof type,
+						  .kind = NEAP_KEY_BYTES,
+						  .key_size = 8,
+						  .key_align = 8,
+						  .value_size = sizeof(void *),
+						  .value_align = _Alignof(void *)};
 	holder_map = neap_gc_map_create(&type, NULL, &neap_gc_pointer, NULL);
 	assert_non_null(holder_map);
 	watch(&plain_type, store_into_map);
