@@ -334,14 +334,17 @@ static void note_pool(const struct invocation *v, struct state *state, struct va
 			create.kind == VALUE_ADDRESS && reset.kind == VALUE_NUMBER && reset.number == 0;
 }
 
-/* realloc and its like: on failure NULL, and the old object is as it was. */
+/* realloc and its like, by a row: on failure NULL, and the old object is as it was. A summary that says "free" has seen
+ * it on every path, and what is taken is taken for good.
+ */
 static struct state *failed_twin(const struct invocation *v, const struct state *state)
 {
 	int released = -1;
 	for (int i = 0; i < ARGS_MAX; i++)
-		if (v->effects->args[i].frees)
+		if (v->effects->args[i].frees && !v->effects->args[i].taken)
 			released = i;
-	if (released < 0 || v->effects->makes == NULL || v->args[released].kind != VALUE_ADDRESS)
+	if (released < 0 || !is_row(v) || v->effects->makes == NULL ||
+	    v->args[released].kind != VALUE_ADDRESS)
 		return NULL;
 	struct state *failed = lint_state_copy(state);
 	failed->result = (struct value){.kind = VALUE_NUMBER};
