@@ -142,6 +142,8 @@ def compare(report, truth, case):
     for label in ("kept", "local"):
         holder = maps.get(truth[label]["address"], {}).get("held_by", "")
         check("main.holdOnStack" in holder, f"{label} is held by {holder}")
+    holder = maps.get(truth["final"]["address"], {}).get("held_by", "")
+    check(holder.startswith("a finalizer or cleanup"), f"what a finalizer holds is held by {holder}")
     compare_stale(report, truth)
     compare_rss(report["rss"])
 
