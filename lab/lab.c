@@ -42,6 +42,11 @@ static const struct experiment *const experiments[] = {
 	&experiment_interface_fates,
 	&experiment_pointer_fates,
 	&experiment_leaks,
+	&experiment_memstats,
+	&experiment_finalizer,
+	&experiment_keepalive,
+	&experiment_gc_latency,
+	NULL,
 	NULL,
 };
 

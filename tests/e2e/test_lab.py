@@ -21,11 +21,12 @@ PARTS = ("live", "tombstone", "empty", "free_held", "other", "unexplained")
 EXPERIMENTS = ("hmap-layout", "map-shrinks", "map-sharing", "map-misuse", "release-ways", "key-types",
                "nested-values", "delete-million", "delete-impact", "release-latency", "pool", "generations", "hooks",
                "gate", "rss-account", "profile-diff", "watch-trigger", "serve", "inspect-go",
-               "concurrent-map", "cache-leak", "span-life", "interface-fates", "pointer-fates", "leaks")
+               "concurrent-map", "cache-leak", "span-life", "interface-fates", "pointer-fates", "leaks",
+               "memstats", "finalizer", "keepalive", "gc-latency")
 # Small enough for CI, large enough for every claim.
 SIZES = {"nested-values": 3000, "delete-million": 40000, "release-latency": 200000, "map-shrinks": 50000,
          "delete-impact": 50000, "rss-account": 30000, "release-ways": 40000, "key-types": 100000, "generations": 1000,
-         "concurrent-map": 100000, "cache-leak": 5000, "leaks": 1000}
+         "concurrent-map": 100000, "cache-leak": 5000, "leaks": 1000, "gc-latency": 20000}
 
 
 def neap(*arguments, stdin=subprocess.DEVNULL, timeout=120, **environment):
@@ -316,7 +317,8 @@ class Lab(InFolder):
                 self.assertEqual((result["schema"], result["name"]), (1, name))
                 self.assertTrue(result["claim"] and result["method"] and result["environment"]["kernel"])
                 self.assertLessEqual(max(map(len, result["evidence"])), 80, name)
-                if name in ("release-ways", "delete-million", "concurrent-map", "cache-leak", "leaks") and shutil.which("go"):
+                if name in ("release-ways", "delete-million", "concurrent-map", "cache-leak", "leaks",
+                            "gc-latency") and shutil.which("go"):
                     self.assertTrue([figure for figure in result["figures"] if figure.startswith("go_")])
 
     def test_list_names_all(self):
