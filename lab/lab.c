@@ -41,6 +41,12 @@ static const struct experiment *const experiments[] = {
 	&experiment_span_life,
 	&experiment_interface_fates,
 	&experiment_pointer_fates,
+	&experiment_leaks,
+	&experiment_memstats,
+	&experiment_finalizer,
+	&experiment_keepalive,
+	&experiment_gc_latency,
+	NULL,
 	NULL,
 };
 

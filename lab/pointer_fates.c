@@ -162,8 +162,8 @@ static int stack_child(void *ctx)
 	struct neap_map *map = store_local(run);
 	uintptr_t address = (uintptr_t)pointer_in(map), frame = (uintptr_t)__builtin_frame_address(0);
 	pthread_attr_t attr;
-	void *low;
-	size_t size;
+	void *low = NULL;
+	size_t size = 0;
 	must(pthread_getattr_np(pthread_self(), &attr) == 0 &&
 	     pthread_attr_getstack(&attr, &low, &size) == 0);
 	pthread_attr_destroy(&attr);
