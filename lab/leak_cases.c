@@ -74,6 +74,7 @@ static void leaks_pointer_keys(struct leaks_source *source, size_t n, bool cured
 {
 	const struct neap_map_type type =
 		leaks_type(cured ? sizeof(struct leaks_key) : sizeof(void *), NULL, NULL);
+	/* neap-lint: allow leak: measured as it is when the child process ends */
 	struct neap_map *map = leaks_map(NULL, &type);
 	for (uint64_t i = 0; i < LEAKS_ROUNDS * n; i++) {
 		struct leaks_key *request = leaks_new(source, sizeof *request);
@@ -99,6 +100,7 @@ static void leaks_nested_owners(struct leaks_source *source, size_t n, bool cure
 {
 	const struct neap_map_type outer_type = leaks_type(8, cured ? leaks_release_inner : NULL, NULL);
 	const struct neap_map_type inner_type = leaks_type(8, NULL, NULL);
+	/* neap-lint: allow leak: measured as it is when the child process ends */
 	struct neap_map *outer = leaks_map(NULL, &outer_type);
 	for (uint64_t i = 0; i < n; i++) {
 		struct neap_map *inner = leaks_map(source, &inner_type);
@@ -130,6 +132,7 @@ static void leaks_unfinished(struct leaks_source *source, size_t n, bool cured, 
 					    .value_size = 8,
 					    .value_align = 8};
 	const uint32_t hash0 = 1; /* the same overflow buckets in every run */
+	/* neap-lint: allow leak: measured as it is when the child process ends */
 	struct neap_hmap *map = leaks_must(neap_hmap_create(
 		&type, &(struct neap_hmap_options){.allocator = &source->allocator, .hash0 = &hash0}));
 	struct neap_hmap_stats stats = {.size = sizeof stats};
@@ -185,9 +188,11 @@ static void leaks_stop(void *key, void *value, void *ctx)
 
 static void leaks_timer_per_key(struct leaks_source *source, size_t n, bool cured, struct leaks_outcome *ret)
 {
+	/* neap-lint: allow dangling-stack: what names it is not used again before the process ends */
 	struct leaks_timers timers = {.source = source};
 	timers.head.before = timers.head.after = &timers.head;
 	const struct neap_map_type type = leaks_type(8, cured ? leaks_stop : NULL, &timers);
+	/* neap-lint: allow leak: measured as it is when the child process ends */
 	struct neap_map *map = leaks_map(NULL, &type);
 	for (uint64_t i = 0; i < LEAKS_ROUNDS * n; i++) {
 		struct leaks_timer *timer = leaks_start(&timers, i % n);
@@ -274,7 +279,9 @@ static void *leaks_work(void *ctx)
 /* One thread after the other: the counter is not atomic. */
 static void leaks_thread_local(struct leaks_source *source, size_t n, bool cured, struct leaks_outcome *ret)
 {
+	/* neap-lint: allow dangling-stack: every thread is joined */
 	const struct neap_map_type type = leaks_type(8, NULL, NULL);
+	/* neap-lint: allow dangling-stack: likewise */
 	struct leaks_worker worker = {.source = source, .type = &type, .n = LEAKS_OWN};
 	leaks_must(pthread_key_create(&worker.own, cured ? leaks_destroy_own : NULL) == 0 ? source : NULL);
 	for (size_t i = 0; i < n / LEAKS_OWN; i++) {

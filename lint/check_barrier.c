@@ -6,33 +6,22 @@
  * allocated with (the word "typed" of a row), or because a member of the named struct is addressed in it. A NULL that is
  * stored hides nothing from the collector, and locals of the type are no objects of the collector.
  */
-#include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "engine.h"
+#include "neap/gc.h"
 
-/* struct neap_gc_type and struct neap_gc_field, as neap/gc.h has them. */
+/* Where the header puts what the analysis looks at in a descriptor. */
 enum {
-	TYPE_NAME = 0,
-	TYPE_FIELDS = 16,
-	TYPE_FIELD_COUNT = 24,
-	TYPE_FLAGS = 28,
-	FIELD_OFFSET = 0,
-	FIELD_COUNT = 4,
-	FIELD_SIZE = 8,
-	FLAG_BARRIERED = 1
+	TYPE_NAME = offsetof(struct neap_gc_type, name),
+	TYPE_FIELDS = offsetof(struct neap_gc_type, fields),
+	TYPE_FIELD_COUNT = offsetof(struct neap_gc_type, field_count),
+	TYPE_FLAGS = offsetof(struct neap_gc_type, flags),
+	FIELD_OFFSET = offsetof(struct neap_gc_field, offset),
+	FIELD_COUNT = offsetof(struct neap_gc_field, count),
+	FIELD_SIZE = sizeof(struct neap_gc_field)
 };
-#if __has_include("neap/gc.h")
-#	include "neap/gc.h"
-static_assert(offsetof(struct neap_gc_type, name) == TYPE_NAME &&
-		      offsetof(struct neap_gc_type, fields) == TYPE_FIELDS &&
-		      offsetof(struct neap_gc_type, field_count) == TYPE_FIELD_COUNT &&
-		      offsetof(struct neap_gc_type, flags) == TYPE_FLAGS &&
-		      offsetof(struct neap_gc_field, offset) == FIELD_OFFSET &&
-		      offsetof(struct neap_gc_field, count) == FIELD_COUNT &&
-		      sizeof(struct neap_gc_field) == FIELD_SIZE && NEAP_GC_BARRIERED == FLAG_BARRIERED,
-	      "the analysis reads descriptors as neap/gc.h lays them out");
-#endif
 
 #define POINTER_SIZE 8
 
@@ -71,7 +60,7 @@ void lint_barrier_types(struct program *program)
 	for (uint32_t g = 0; g < program->n_globals && program->n_barriered < UINT8_MAX; g++) {
 		const struct global *global = &program->globals[g];
 		if (global->type != NULL && strcmp(global->type, "neap_gc_type") == 0 &&
-		    (lint_initial_number(global, TYPE_FLAGS) & FLAG_BARRIERED))
+		    (lint_initial_number(global, TYPE_FLAGS) & NEAP_GC_BARRIERED))
 			add_type(program, g);
 	}
 }

@@ -8,6 +8,7 @@
 #include "escape.h"
 #include "neap/hmap.h"
 #include "neap/map.h"
+#include "neap/pool.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -29,19 +30,11 @@
 #define STRICT_ITERATION_OFFSET ((int64_t)offsetof(struct neap_map_options, strict_iteration))
 #define ITER_KEY_OFFSET		((int64_t)offsetof(struct neap_map_iter, key))
 #define ITER_VALUE_OFFSET	((int64_t)offsetof(struct neap_map_iter, value))
+#define POOL_CREATE_OFFSET	((int64_t)offsetof(struct neap_pool_type, create))
+#define POOL_RESET_OFFSET	((int64_t)offsetof(struct neap_pool_type, reset))
 static_assert(offsetof(struct neap_hmap_iter, key) == offsetof(struct neap_map_iter, key) &&
 		      offsetof(struct neap_hmap_iter, value) == offsetof(struct neap_map_iter, value),
 	      "both kinds of iterator begin with key and value");
-
-/* struct neap_pool_type, as neap/pool.h has it. */
-#define POOL_CREATE_OFFSET 8
-#define POOL_RESET_OFFSET  24
-#if __has_include("neap/pool.h")
-#	include "neap/pool.h"
-static_assert(offsetof(struct neap_pool_type, create) == POOL_CREATE_OFFSET &&
-		      offsetof(struct neap_pool_type, reset) == POOL_RESET_OFFSET,
-	      "the analysis reads types of pools as neap/pool.h lays them out");
-#endif
 
 struct invocation {
 	struct engine *engine;

@@ -700,3 +700,27 @@ int good_short(void)
 		free(p);
 	return n;
 }
+
+// bad use-after-free: the value of an assignment, which is older than the choice of where it goes
+int bad_assigned(int c, int x, int y)
+{
+	int *slots[2], *q = malloc(sizeof *q);
+	if (q == NULL)
+		return 0;
+	*q = 1;
+	int *r = c ? (slots[x || y] = q) : q;
+	free(q);
+	return *r;
+}
+// good use-after-free: read before the release
+int good_assigned(int c, int x, int y)
+{
+	int *slots[2], *q = malloc(sizeof *q);
+	if (q == NULL)
+		return 0;
+	*q = 1;
+	int *r = c ? (slots[x || y] = q) : q;
+	int n = *r;
+	free(q);
+	return n;
+}

@@ -125,3 +125,86 @@ void good_lend_and_read(int *to, struct box *box)
 {
 	*to = box->n;
 }
+
+/* Deeper than calls are followed: what the last one does is known by its summary. */
+static char *turned6(char *p)
+{
+	char *fresh = calloc(1, 8);
+	free(p);
+	return fresh;
+}
+static char *turned5(char *p)
+{
+	return turned6(p);
+}
+static char *turned4(char *p)
+{
+	return turned5(p);
+}
+static char *turned3(char *p)
+{
+	return turned4(p);
+}
+static char *turned2(char *p)
+{
+	return turned3(p);
+}
+static char *turned1(char *p)
+{
+	return turned2(p);
+}
+// good leak: released by what makes another one, even when that fails
+char *good_turned(void)
+{
+	char *p = malloc(8);
+	return turned1(p);
+}
+// bad leak: what the other one is, nobody keeps
+void bad_turned(void)
+{
+	char *p = malloc(8);
+	turned1(p);
+}
+
+static void needed6(const void *p)
+{
+	if (p == 0)
+		exit(1);
+}
+static void needed5(char *p)
+{
+	needed6(p);
+	*p = 1;
+}
+static void needed4(void)
+{
+	char *p = malloc(8);
+	needed5(p);
+	free(p);
+}
+static void needed3(void)
+{
+	needed4();
+}
+static void needed2(void)
+{
+	needed3();
+}
+static void needed1(void)
+{
+	needed2();
+}
+// good unchecked-result: checked deep down, by a function that ends the process
+void good_needed(void)
+{
+	needed1();
+}
+// bad unchecked-result: looked at, and used in any case
+int bad_needed(void)
+{
+	char *p = malloc(8);
+	int n = p == 0;
+	*p = (char)n;
+	free(p);
+	return n;
+}

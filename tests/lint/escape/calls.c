@@ -101,6 +101,14 @@ void thread_joined(void)
 	pthread_create(&id, 0, 0, &x);
 	pthread_join(id, 0);
 }
+void thread_then_store(int *p) // want "p does not escape"
+{
+	int x = 1; // want "x escapes to heap: DANGLING"
+	pthread_t id; // want "id does not escape"
+	pthread_create(&id, 0, 0, &x);
+	*p = x;
+	p[1] = 0;
+}
 void thread_param(void *arg) // want "leaking param: arg"
 {
 	pthread_t id; // want "id does not escape"
