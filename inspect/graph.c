@@ -1,5 +1,5 @@
-/* graph.c: see graph.h. graph_roots.c finds the roots, graph_name.c gives the names, graph_retained.c tells what
- * would go away with an object. */
+/* graph.c: see graph.h. graph_roots.c finds the roots, graph_name.c gives the names, graph_path.c the
+ * shortest way to an object, graph_retained.c tells what would go away with it. */
 #include "graph.h"
 
 #include <stdlib.h>
@@ -239,6 +239,7 @@ int graph_build(struct go_process *process, struct maps *maps, struct graph *ret
 				   "%llu objects are more than the graph can number (2^31)",
 				   (unsigned long long)count);
 	ret->parent = take(count, sizeof *ret->parent);
+	ret->ways = graph_ways_create();
 	struct search search = {.process = process, .graph = ret};
 	search.queue = take(count, sizeof *search.queue);
 	keep_back(&search, maps);
@@ -258,58 +259,5 @@ void graph_free(struct graph *graph)
 	free(graph->parent);
 	free(graph->roots);
 	free(graph->stale);
-}
-
-/* The word of an object that points to another one. */
-struct word_search {
-	const struct go_heap *heap;
-	uint64_t wanted, found;
-};
-
-static void match_word(void *context, uint64_t slot, uint64_t value)
-{
-	struct word_search *search = context;
-	uint32_t index;
-	const struct go_span *span = go_heap_object(search->heap, value, &index);
-	if (search->found == 0 && span != NULL && span->first + index == search->wanted)
-		search->found = slot;
-}
-
-static uint64_t word_to(struct go_process *process, uint64_t from, uint64_t to)
-{
-	struct word_search search = {&process->heap, to, 0};
-	struct go_span *span = go_heap_span_of(&process->heap, from);
-	go_object_pointers(process, span, (uint32_t)(from - span->first), match_word, &search);
-	return search.found;
-}
-
-size_t graph_path(struct go_process *process, const struct graph *graph, uint64_t object,
-		  struct graph_step **ret)
-{
-	struct graph_step *steps = NULL;
-	size_t count = 0, capacity = 0;
-	*ret = NULL;
-	if (object >= process->heap.object_count || graph->parent[object] == 0)
-		return 0;
-	for (;;) { /* parents were set once, each before its children: no cycle */
-		uint32_t parent = graph->parent[object];
-		bool root = (parent & GRAPH_ROOT) != 0;
-		uint64_t slot =
-			root ? graph->roots[parent & ~GRAPH_ROOT].slot : word_to(process, parent - 1, object);
-		steps = make_room(steps, count, &capacity, sizeof *steps);
-		steps[count++] = (struct graph_step){object, 0, slot};
-		if (root) {
-			steps = make_room(steps, count, &capacity, sizeof *steps);
-			steps[count++] = (struct graph_step){GO_NO_OBJECT, parent & ~GRAPH_ROOT, 0};
-			break;
-		}
-		object = parent - 1;
-	}
-	for (size_t i = 0; i < count / 2; i++) {
-		struct graph_step swap = steps[i];
-		steps[i] = steps[count - 1 - i];
-		steps[count - 1 - i] = swap;
-	}
-	*ret = steps;
-	return count;
+	graph_ways_free(graph->ways);
 }

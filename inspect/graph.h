@@ -24,6 +24,8 @@ struct graph_stale {
 	uint64_t objects, bytes;
 };
 
+struct graph_ways;
+
 struct graph {
 	uint32_t *parent; /* by object: 0 not reached, object + 1, or GRAPH_ROOT | root */
 	struct graph_root *roots;
@@ -31,6 +33,7 @@ struct graph {
 	uint64_t objects, bytes;   /* reached, stale ones included */
 	struct graph_stale *stale; /* per map that has any */
 	size_t stale_count, stale_capacity;
+	struct graph_ways *ways; /* what graph_path remembers of large objects */
 };
 
 #define GRAPH_ROOT 0x80000000u
@@ -54,6 +57,10 @@ size_t graph_path(struct go_process *process, const struct graph *graph, uint64_
    cleanup holds. Words that are no pointers are visited too. */
 typedef void (*graph_root_fn)(void *context, uint64_t slot, uint64_t value, const struct go_stack *stack);
 void graph_each_root(struct go_process *process, graph_root_fn visit, void *context);
+
+/* For graph.c. */
+struct graph_ways *graph_ways_create(void);
+void graph_ways_free(struct graph_ways *ways); /* NULL is allowed */
 
 /* The dominator tree of the objects; an object's vertex is its number. Free with dominators_free. */
 void graph_dominators(struct go_process *process, struct dominators *ret);

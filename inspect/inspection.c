@@ -188,9 +188,14 @@ void inspection_holder(const struct inspection *inspection, const struct found_m
 	free(steps);
 }
 
+bool inspection_has_retained(const struct inspection *inspection, const struct found_map *map)
+{
+	return map->object != GO_NO_OBJECT && inspection->dominators.place != NULL;
+}
+
 uint64_t inspection_retained(const struct inspection *inspection, const struct found_map *map)
 {
-	if (map->object == GO_NO_OBJECT || inspection->dominators.place == NULL)
+	if (!inspection_has_retained(inspection, map))
 		return 0;
 	return dominators_retained(&inspection->dominators, (uint32_t)map->object);
 }

@@ -57,6 +57,8 @@ size_t inspection_steps(const struct inspection *inspection, const struct found_
 
 /* Bytes that the map keeps alive, itself included; 0 when dominators were not wished for, or it is on a stack. */
 uint64_t inspection_retained(const struct inspection *inspection, const struct found_map *map);
+/* False in these two cases: the number is not known. */
+bool inspection_has_retained(const struct inspection *inspection, const struct found_map *map);
 
 /* The map that an address names: its header's, or any address within the header or its arrays. NULL if none. */
 const struct found_map *inspection_map_at(const struct inspection *inspection, uint64_t address);

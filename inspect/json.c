@@ -50,6 +50,8 @@ static void json_map(FILE *out, const struct inspection *inspection, const struc
 		map->torn ? "true" : "false", map->reachable ? "true" : "false");
 	inspection_holder(inspection, map, text, sizeof text);
 	write_json_string(out, text);
+	if (inspection_has_retained(inspection, map))
+		fprintf(out, ", \"retained\": %" PRIu64, inspection_retained(inspection, map));
 	fputc('}', out);
 }
 

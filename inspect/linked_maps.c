@@ -75,7 +75,6 @@ static void read_type(struct map_read *map)
 	const bool classic = map->module == LINKED_HMAP;
 	struct linked_process *process = map->process;
 	const char *noun = classic ? "neap_hmap_type" : "neap_map_type";
-	/* neap-lint: allow dangling-stack: names are looked up by their text, and not kept */
 	char field[NAME_BYTES], text[NAME_BYTES * 2];
 	uint32_t sizes[3] = {0};
 	static const char *const fields[] = {"kind", "key_size", "value_size"};
@@ -293,7 +292,7 @@ uint64_t linked_map_take(struct linked_process *process, enum linked_module modu
 	struct map_read map = {.process = process, .module = module, .builder = builder};
 	uint64_t size = linked_fact(process, module, classic ? "neap_hmap" : "neap_map");
 	map.bytes = image_at(process->image, object, size);
-	if (map.bytes == NULL || process->missing != NULL) {
+	if (map.bytes == NULL || process->missing[0] != '\0') {
 		process->torn++;
 		return 0;
 	}

@@ -28,8 +28,8 @@ uint64_t linked_fact(struct linked_process *process, enum linked_module module, 
 	for (size_t i = 0; i < facts->count; i++)
 		if (strcmp(facts->list[i].name, name) == 0)
 			return facts->list[i].value;
-	if (process->missing == NULL)
-		process->missing = name;
+	if (process->missing[0] == '\0')
+		snprintf(process->missing, sizeof process->missing, "%s", name);
 	return 0;
 }
 
@@ -350,7 +350,7 @@ struct snapshot *linked_snapshot(const char *name, const struct inspection_wish 
 			    process.target->name);
 	if (problem->kind == 0)
 		snapshot = take_all(&process);
-	if (snapshot != NULL && process.missing != NULL) {
+	if (snapshot != NULL && process.missing[0] != '\0') {
 		problem_set(problem, PROBLEM_FEATURE,
 			    "the libneap in %s does not tell '%s': it is of another version",
 			    process.target->name, process.missing);

@@ -32,7 +32,7 @@ struct linked_process {
 	struct image *image;
 	struct residence *residence;
 	struct linked_facts facts[LINKED_MODULES];
-	const char *missing; /* the first name that was asked for and is not there */
+	char missing[64]; /* the first name that was asked for and is not there; "" while there is none */
 	uint64_t torn;
 };
 

@@ -132,16 +132,22 @@ static unsigned percent(uint64_t part, uint64_t whole)
 static void print_row(FILE *out, const struct inspection *inspection, const struct found_map *map)
 {
 	struct go_process *process = inspection->process;
-	char type[NAME_BYTES], holder[NAME_BYTES], live[32], slots[32], held[32], gain[32], note[48] = "";
+	char type[NAME_BYTES], holder[NAME_BYTES], live[32], slots[32], held[32], gain[32],
+		note[48] = "", amount[32], kept[48] = "";
 	type_column(process, map->type, type);
 	inspection_holder(inspection, map, holder, sizeof holder);
+	if (inspection->dominators.place != NULL)
+		snprintf(kept, sizeof kept, " %10s",
+			 inspection_has_retained(inspection, map)
+				 ? format_bytes(amount, inspection_retained(inspection, map))
+				 : "-");
 	if (map->confidence == MAP_AMBIGUOUS)
 		snprintf(note, sizeof note, " (or %u more types)", map->candidates - 1);
-	fprintf(out, "  0x%-12" PRIx64 " %-*s %10s %11s %4u%% %4u%% %9s %10s  %s%s%s\n", map->header.address,
-		TYPE_COLUMN, type, format_count(live, map->header.count),
+	fprintf(out, "  0x%-12" PRIx64 " %-*s %10s %11s %4u%% %4u%% %9s %10s%s  %s%s%s\n",
+		map->header.address, TYPE_COLUMN, type, format_count(live, map->header.count),
 		format_count(slots, map->counts.slots), percent(map->counts.live, map->counts.slots),
 		percent(map->counts.tombstones, map->counts.slots), format_bytes(held, map->bytes),
-		format_bytes(gain, map_reclaimable(map)), holder, note, map->torn ? " (torn)" : "");
+		format_bytes(gain, map_reclaimable(map)), kept, holder, note, map->torn ? " (torn)" : "");
 }
 
 /* With --stale or --ghosts only the maps that have any. */
@@ -157,8 +163,9 @@ static void print_table(FILE *out, const struct inspection *inspection, const st
 	size_t shown = 0, left = 0;
 	uint64_t left_gain = 0;
 	char count[32], gain[32];
-	fprintf(out, "\n  %-14s %-*s %10s %11s %5s %5s %9s %10s  %s\n", "MAP", TYPE_COLUMN, "TYPE", "LIVE",
-		"SLOTS", "FULL", "TOMB", "HELD", "GIVES BACK", "HELD BY");
+	fprintf(out, "\n  %-14s %-*s %10s %11s %5s %5s %9s %10s%s  %s\n", "MAP", TYPE_COLUMN, "TYPE", "LIVE",
+		"SLOTS", "FULL", "TOMB", "HELD", "GIVES BACK",
+		inspection->dominators.place != NULL ? "      KEEPS" : "", "HELD BY");
 	for (size_t i = 0; i < inspection->maps.count; i++) {
 		const struct found_map *map = &inspection->maps.list[inspection->order[i]];
 		if (!is_wanted(map, options))

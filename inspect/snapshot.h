@@ -103,7 +103,8 @@ struct snapshot_map *snapshot_last_map(struct snapshot_builder *builder);
 void snapshot_add_group(struct snapshot_builder *builder, uint64_t address, uint32_t states, unsigned depth);
 void snapshot_add_key(struct snapshot_builder *builder, uint64_t fingerprint);
 void snapshot_add_step(struct snapshot_builder *builder, const char *name);
-/* Maps must have come in the order of their addresses. Takes the builder; `header` needs no counts and offsets. */
+/* Maps must have come in the order of their addresses. Takes the builder; `header` needs no counts and offsets.
+   Never NULL. */
 struct snapshot *snapshot_finish(struct snapshot_builder *builder, const struct snapshot_header *header);
 
 /* A fingerprint of some bytes. */

@@ -1,4 +1,5 @@
 /* snapshot_build.c: puts a snapshot together, part by part; then all parts into one block. See snapshot.h. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,5 +181,10 @@ struct snapshot *snapshot_finish(struct snapshot_builder *builder, const struct 
 	free(builder->table);
 	free(builder);
 	struct problem problem = {0};
-	return snapshot_accept(bytes, full.file_size, "snapshot", &problem);
+	struct snapshot *snapshot = snapshot_accept(bytes, full.file_size, "snapshot", &problem);
+	if (snapshot == NULL) {
+		fprintf(stderr, "neap: what was just put together is not whole: %s\n", problem.text);
+		abort();
+	}
+	return snapshot;
 }

@@ -12,6 +12,6 @@ struct asset {
 extern const struct asset asset_uplot_js, asset_uplot_css;   /* third_party/uplot */
 extern const struct asset asset_report_js, asset_report_css; /* lab/page */
 extern const struct asset asset_release_go, asset_delete_go, asset_generations_go, asset_inspect_go,
-	asset_syncmap_go, asset_latency_go; /* lab/peers */
+	asset_leaks_go, asset_syncmap_go, asset_latency_go; /* lab/peers */
 
 #endif

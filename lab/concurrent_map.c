@@ -160,6 +160,7 @@ static double shared_time(struct shared_map *shared, size_t writes_of_100)
 {
 	struct timespec from, to;
 	pthread_t threads[SHARED_THREADS];
+	/* neap-lint: allow dangling-stack: they are joined; when one cannot be started, the process ends */
 	struct shared_worker workers[SHARED_THREADS];
 	size_t ops = shared->way == SHARED_QUEUE ? SHARED_OPS / 10 : SHARED_OPS;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
@@ -200,6 +201,7 @@ static void shared_all(struct shared_map *shared, int verb)
 static int shared_child(void *ctx)
 {
 	struct shared_run *run = ctx;
+	/* neap-lint: allow leak: after a failure threads may still use it; the process ends then */
 	struct shared_map *shared = aligned_alloc(64, (sizeof *shared + 63) & ~(size_t)63);
 	if (shared == NULL)
 		return 1;

@@ -250,6 +250,9 @@ static int million_child(void *ctx)
 		else
 			work.table =
 				table_create(run->peer == MILLION_NEAP ? TABLE_NEAP : TABLE_CLASSIC, room);
+		ready = work.uthash != NULL || work.cmap != NULL || work.table != NULL;
+		if (!ready)
+			break;
 		if (run->way == MILLION_KEPT) { /* a first life, so that the slots are there for the second */
 			load_all(&work);
 			table_clear_keep(work.table);

@@ -58,11 +58,14 @@ static int gate_child(void *ctx)
 	struct neap_pool *pool = neap_pool_create(
 		&(struct neap_pool_type){.size = sizeof(struct neap_pool_type), .object_size = 64}, NULL);
 	void *block = pool != NULL ? neap_pool_get(pool) : NULL;
-	if (block == NULL)
+	if (block == NULL) {
+		(void)neap_pool_destroy(pool);
 		return 3;
+	}
 	neap_pool_put(pool, block);
 	(void)neap_pool_collect(pool);
-	return neap_pool_collect(pool) == 64 && neap_pool_destroy(pool) == 0 ? 0 : 4;
+	bool collected = neap_pool_collect(pool) == 64;
+	return neap_pool_destroy(pool) == 0 && collected ? 0 : 4;
 }
 
 static void refuse_other_headers(struct result *result)

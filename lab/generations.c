@@ -134,6 +134,8 @@ static size_t publish_a_version(struct generations_work *work, uint64_t number)
 	uint32_t ticket;
 	size_t wrong = 0;
 	struct neap_map *next = neap_live_prepare(work->live);
+	if (next == NULL)
+		return 1;
 	for (uint64_t key = 0; key < 100; key++)
 		wrong += neap_map_put(next, &key, &number) != NEAP_OK;
 	if (neap_live_publish(work->live, next) != NEAP_OK)
@@ -150,6 +152,8 @@ static size_t round_pooled(struct generations_work *work, uint64_t *hold_ups, ui
 	uint64_t start = clock_now();
 	struct neap_tx *tx = neap_tx_begin(work->scopes, NULL);
 	hold_ups[0] = clock_now() - start;
+	if (tx == NULL)
+		return 1;
 	for (uint64_t key = 0; key < work->run->records; key++)
 		wrong += neap_tx_put(tx, &key, &key) != NEAP_OK;
 	wrong += delete_batches_pooled(work, tx, &hold_ups[2]);
@@ -202,9 +206,10 @@ static void sum_up(struct generations_work *work)
 
 static int generations_child(void *ctx)
 {
-	/* neap-lint: allow dangling-stack: the process ends here */
+	/* neap-lint: allow dangling-stack: the threads are joined; when one cannot be started, the process ends */
 	struct generations_work work = {.run = ctx};
 	work.counting = (struct neap_allocator){count_alloc, count_free, &work};
+	/* neap-lint: allow leak: when something fails below, the process ends with it */
 	work.hold_ups = calloc((size_t)THREADS * ROUNDS * HOLD_UPS, sizeof *work.hold_ups);
 	if (work.run->pooled) {
 		/* Every thread's map and log may lie idle at once. */
@@ -227,6 +232,7 @@ static int generations_child(void *ctx)
 	work.run->seconds = (double)(clock_now() - start) / 1e9;
 	neap_live_destroy(work.live);
 	sum_up(&work);
+	free(work.hold_ups);
 	return neap_scopes_destroy(work.scopes) == 0 ? 0 : 1;
 }
 

@@ -41,11 +41,13 @@ static const struct experiment *const experiments[] = {
 	&experiment_span_life,
 	&experiment_interface_fates,
 	&experiment_pointer_fates,
+	&experiment_leaks,
 	&experiment_memstats,
 	&experiment_finalizer,
 	&experiment_keepalive,
 	&experiment_gc_latency,
 	&experiment_reachability,
+	NULL,
 	NULL,
 };
 

@@ -71,18 +71,28 @@ static const struct neap_pool_type messages = {.size = sizeof(struct neap_pool_t
 					       .bytes = message_bytes,
 					       .object_size = sizeof(struct message)};
 
+/* What is needed and cannot be had ends the experiment. */
+static void *needed(void *block)
+{
+	if (block == NULL) {
+		fputs("neap: out of memory in pool\n", stderr);
+		exit(1);
+	}
+	return block;
+}
+
 static void churn_messages(struct neap_pool *pool, size_t n, size_t bytes)
 {
-	struct message **held = calloc(n, sizeof *held);
-	for (size_t i = 0; held != NULL && i < n; i++) {
-		held[i] = neap_pool_get(pool);
+	struct message **held = needed(calloc(n, sizeof *held));
+	for (size_t i = 0; i < n; i++) {
+		held[i] = needed(neap_pool_get(pool));
 		if (held[i]->room < bytes) {
-			held[i]->bytes = realloc(held[i]->bytes, bytes);
+			held[i]->bytes = needed(realloc(held[i]->bytes, bytes));
 			held[i]->room = bytes;
 		}
 		held[i]->used = bytes;
 	}
-	for (size_t i = 0; held != NULL && i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		neap_pool_put(pool, held[i]);
 	free(held);
 }
@@ -96,7 +106,8 @@ static struct neap_pool_stats pool_stats_of(struct neap_pool *pool)
 
 static void show_lives(struct result *result)
 {
-	struct neap_pool *pool = neap_pool_create(&messages, &(struct neap_pool_options){.name = "messages"});
+	struct neap_pool *pool =
+		needed(neap_pool_create(&messages, &(struct neap_pool_options){.name = "messages"}));
 	churn_messages(pool, IDLE, OBJECT);
 	churn_messages(pool, IDLE, OBJECT);
 	struct neap_pool_stats full = pool_stats_of(pool);
@@ -120,7 +131,7 @@ static void show_lives(struct result *result)
 	result_check(result, stats.refused == 1 && stats.idle_bytes < LARGE,
 		     "an object that has grown to 1 MB is not kept");
 	(void)neap_pool_destroy(pool);
-	pool = neap_pool_create(&messages, &(struct neap_pool_options){.byte_cap = 1 << 20});
+	pool = needed(neap_pool_create(&messages, &(struct neap_pool_options){.byte_cap = 1 << 20}));
 	churn_messages(pool, IDLE, OBJECT);
 	stats = pool_stats_of(pool);
 	result_say(result, "  a cap of 1 MB           %s bytes idle of %s, %s dropped",
@@ -136,7 +147,9 @@ static int dirty_child(void *ctx)
 	struct neap_pool_type type = messages;
 	type.reset = message_forget_to_reset;
 	const struct neap_pool_options options = {.name = "messages", .check = NEAP_POOL_CHECK_ON};
-	churn_messages(neap_pool_create(&type, &options), 1, OBJECT);
+	struct neap_pool *pool = needed(neap_pool_create(&type, &options));
+	churn_messages(pool, 1, OBJECT);
+	(void)neap_pool_destroy(pool);
 	return 0;
 }
 
@@ -174,7 +187,7 @@ static void list_pair(void)
 		memcpy(&free_list.first, block, sizeof free_list.first);
 	pthread_mutex_unlock(&free_list.lock);
 	if (block == NULL)
-		block = malloc(OBJECT);
+		block = needed(malloc(OBJECT));
 	*(volatile char *)block = 1;
 	pthread_mutex_lock(&free_list.lock);
 	memcpy(block, &free_list.first, sizeof free_list.first);
@@ -186,22 +199,22 @@ static void show_price_of_a_pair(struct result *result)
 {
 	static const char *const names[] = {"pool", "mutex_list", "malloc"};
 	double best[3] = {1e18, 1e18, 1e18};
-	struct neap_pool *pool = neap_pool_create(
+	struct neap_pool *pool = needed(neap_pool_create(
 		&(struct neap_pool_type){.size = sizeof(struct neap_pool_type), .object_size = OBJECT},
-		&(struct neap_pool_options){.check = NEAP_POOL_CHECK_OFF});
+		&(struct neap_pool_options){.check = NEAP_POOL_CHECK_OFF}));
 	for (int turn = 0; turn < TURNS * 3; turn++) {
 		progress_step("pool", (size_t)turn, (size_t)TURNS * 3);
 		double start = pool_cpu_ns();
 		for (int i = 0; i < PAIRS; i++) {
 			void *volatile block = NULL;
 			if (turn % 3 == 0) {
-				block = neap_pool_get(pool);
+				block = needed(neap_pool_get(pool));
 				*(volatile char *)block = 1;
 				neap_pool_put(pool, block);
 			} else if (turn % 3 == 1) {
 				list_pair();
 			} else {
-				block = malloc(OBJECT);
+				block = needed(malloc(OBJECT));
 				*(volatile char *)block = 1;
 				free(block);
 			}

@@ -60,6 +60,7 @@ static int diff_child(void *ctx)
 	if (neap_profile_start(RATE) != 0)
 		return 1;
 	(void)neap_heap_return(); /* this thread takes notice of the rate */
+	/* neap-lint: allow leak: its bytes are part of what is measured, and the process ends here */
 	struct neap_map *map = neap_map_create(&diff_type, &(struct neap_map_options){.name = "index"});
 	leak(); /* before the first profile: not part of the difference */
 	struct neap_profile *base = neap_profile_take();

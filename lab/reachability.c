@@ -182,11 +182,10 @@ static void run_reachability(struct lab *lab)
 	struct result *result = &lab->result;
 	unsigned strays = 0;
 	bool in_map = true, named = true, let_go = true;
-	result_say(result,
-		   "  ALSO HELD BY              IN THE MAP   DELETED      OBJECTS  LET GO        ASKED");
+	result_say(result, "  ALSO HELD BY             IN THE MAP  DELETED     OBJECTS LET GO         ASKED");
 	for (enum reach_way way = 0; way < REACH_WAYS; way++) {
 		const struct neap_why *why = &run->at[way].deleted;
-		result_say(result, "  %-25s %-12s %-12s%8zu  %-12s%8s", reach_names[way],
+		result_say(result, "  %-24s %-11s %-11s%8zu %-11s%9s", reach_names[way],
 			   roots[run->at[way].in_map.root], roots[why->root], why->length,
 			   roots[run->at[way].released.root], duration((double)run->at[way].ns));
 		in_map &= run->at[way].in_map.root != NEAP_WHY_UNREACHABLE;

@@ -61,6 +61,52 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_hmap_each_bucket", "reads:0 null-ok:2"},
 	{"neap_hmap_stats", "reads:0 null-ok:0 writes:1"},
 
+	/* neap/cmap.h: a map that threads share; values are copied in and out, so nothing points into it. */
+	{"neap_cmap_create", "new:neap_cmap maybe-null reads:0 null-ok:1"},
+	{"neap_cmap_destroy", "free:0:neap_cmap null-ok:0"},
+	{"neap_cmap_load", "reads:0 null-ok:0 reads:1 into:0:2:1 null-ok:2"},
+	{"neap_cmap_store", "reads:0 null-ok:0 reads:1 reads:2 null-ok:2 into:1:0:1 into:2:0:1"},
+	{"neap_cmap_load_or_store",
+	 "reads:0 null-ok:0 reads:1 reads:2 null-ok:2 into:1:0:1 into:2:0:1 into:0:3:1 null-ok:3"},
+	{"neap_cmap_delete", "reads:0 null-ok:0 reads:1"},
+	{"neap_cmap_load_and_delete", "reads:0 null-ok:0 reads:1 into:0:2:1 null-ok:2"},
+	{"neap_cmap_compare_and_swap", "reads:0 null-ok:0 reads:1 reads:2 reads:3 null-ok:3 into:3:0:1"},
+	{"neap_cmap_compare_and_delete", "reads:0 null-ok:0 reads:1 reads:2"},
+	{"neap_cmap_range", "reads:0 null-ok:0 writes:2 null-ok:2"},
+	{"neap_cmap_clear", "reads:0 null-ok:0"},
+	{"neap_cmap_len", "reads:0 null-ok:0"},
+	{"neap_cmap_name", "borrow:0 never-null null-ok:0"},
+	{"neap_cmap_reclaim", "reads:0 null-ok:0"},
+	{"neap_cmap_stats", "reads:0 null-ok:0 writes:1"},
+	{"neap_cmap_move_bound", "reads:0 null-ok:0"},
+
+	/* neap/cache.h: likewise. */
+	{"neap_cache_create", "new:neap_cache maybe-null reads:0 null-ok:1"},
+	{"neap_cache_destroy", "free:0:neap_cache null-ok:0"},
+	{"neap_cache_get", "reads:0 reads:1 into:0:2:1 null-ok:2"},
+	{"neap_cache_put", "reads:0 reads:1 reads:2 into:1:0:1 into:2:0:1"},
+	{"neap_cache_put_for", "reads:0 reads:1 reads:2 into:1:0:1 into:2:0:1"},
+	{"neap_cache_delete", "reads:0 reads:1"},
+	{"neap_cache_load", "reads:0 reads:1 writes:3 null-ok:3 writes:4 into:0:4:1 writes:5 null-ok:5"},
+	{"neap_cache_expire", "reads:0"},
+	{"neap_cache_clear", "reads:0"},
+	{"neap_cache_len", "reads:0"},
+	{"neap_cache_stats", "reads:0 writes:1"},
+
+	/* neap/any_map.h: a struct neap_any is two arguments. */
+	{"neap_any_map_put", "insert:0 null-ok:0"},
+	{"neap_any_map_get", "reads:0 null-ok:0 borrow:0 maybe-null"},
+	{"neap_any_map_delete", "delete:0 null-ok:0"},
+
+	/* neap/heap.h: alloc and free say it in the header. To ask where an address lies is no use of it. */
+	{"neap_heap_realloc", "new:neap_heap_free maybe-null free:0:neap_heap_free null-ok:0"},
+	{"neap_heap_usable", "reads:0 null-ok:0"},
+	{"neap_heap_owns", ""},
+	{"neap_heap_allocator", "never-null"},
+	{"neap_heap_stats", "writes:0"},
+	{"neap_heap_classes", "writes:0 null-ok:0"},
+	{"neap_heap_find", "writes:1"},
+
 	/* neap/pool.h: what a get gave has to be put, once, and is not touched after that. */
 	{"neap_pool_create", "new:neap_pool maybe-null pool-type:0 reads:0 reads:1 null-ok:1"},
 	{"neap_pool_destroy", "free:0:neap_pool null-ok:0"},
@@ -86,6 +132,21 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_gc_handle_destroy", "free:0:neap_gc_handle null-ok:0"},
 	{"neap_gc_handle_get", "reads:0 result:0:1"},
 	{"neap_gc_handle_set", "reads:0 heap:1"},
+	{"neap_gc_finalizer", "reads:0 heap:2"},
+	{"neap_weak_create", "new:neap_weak maybe-null"},
+	{"neap_weak_get", "reads:0"},
+	{"neap_weak_destroy", "free:0:neap_weak null-ok:0"},
+	{"neap_memstats", "writes:0"},
 	{"neap_store", "barrier writes:0 into:1:0"},
+
+	/* neap/gc_map.h: the handle is a collected object. */
+	{"neap_gc_map_create", "new:neap_gc_map maybe-null collected reads:0 null-ok:1 null-ok:2 null-ok:3"},
+	{"neap_gc_map_destroy", "free:0:neap_gc_map null-ok:0"},
+	{"neap_gc_map_put", "insert:0 reads:1 reads:2 into:1:0:1 into:2:0:1"},
+	{"neap_gc_map_get", "reads:0 reads:1 borrow:0 maybe-null"},
+	{"neap_gc_map_delete", "delete:0 reads:1"},
+	{"neap_gc_map_clear", "clear:0"},
+	{"neap_gc_map_len", "reads:0"},
+	{"neap_gc_map_of", "reads:0 result:0:1"},
 	{NULL, NULL},
 };

@@ -121,7 +121,8 @@ void lint_check_contract(struct engine *engine, const struct function *function)
 	for (uint32_t i = 0; row != NULL && row->makes != NULL && body->makes == NULL &&
 			     i < function->n_params && i < ARGS_MAX;
 	     i++)
-		if (body->borrows == (int)i || (body->args[i].result == 0 && function->params[i].pointer))
+		if (!row->args[i].frees && /* realloc gives its argument back when it can */
+		    (body->borrows == (int)i || (body->args[i].result == 0 && function->params[i].pointer)))
 			tell_broken(engine, function,
 				    "%s promises a new object, and gives what belongs to %s",
 				    function->params[i].name);

@@ -17,6 +17,9 @@
 /* A body up to this long is followed where it is called; the wrappers that people write are shorter. */
 #define INLINE_INSNS 300
 #define INLINE_DEPTH 5
+/* A check, must(p != NULL), is followed still deeper: a summary has no words for what holds after it. */
+#define CHECK_INSNS 30
+#define CHECK_DEPTH (INLINE_DEPTH + 2)
 /* Past this many steps of a root, calls are no longer followed: the rest of the budget is its own. */
 #define FOLLOW_STEPS 8000
 /* Things reached from an argument are forgotten to this depth: head, node, next node. */
@@ -331,14 +334,17 @@ static void note_pool(const struct invocation *v, struct state *state, struct va
 			create.kind == VALUE_ADDRESS && reset.kind == VALUE_NUMBER && reset.number == 0;
 }
 
-/* realloc and its like: on failure NULL, and the old object is as it was. */
+/* realloc and its like, by a row: on failure NULL, and the old object is as it was. A summary that says "free" has seen
+ * it on every path, and what is taken is taken for good.
+ */
 static struct state *failed_twin(const struct invocation *v, const struct state *state)
 {
 	int released = -1;
 	for (int i = 0; i < ARGS_MAX; i++)
-		if (v->effects->args[i].frees)
+		if (v->effects->args[i].frees && !v->effects->args[i].taken)
 			released = i;
-	if (released < 0 || v->effects->makes == NULL || v->args[released].kind != VALUE_ADDRESS)
+	if (released < 0 || !is_row(v) || v->effects->makes == NULL ||
+	    v->args[released].kind != VALUE_ADDRESS)
 		return NULL;
 	struct state *failed = lint_state_copy(state);
 	failed->result = (struct value){.kind = VALUE_NUMBER};
@@ -397,12 +403,24 @@ static bool is_active(const struct frame *frame, const struct function *function
 	return false;
 }
 
+/* A check: a short body in which the process may end. */
+static bool is_check(const struct body *body)
+{
+	for (uint32_t i = 0; body->n_insns <= CHECK_INSNS && i < body->n_insns; i++)
+		if (body->insns[i].op == OP_UNREACHABLE)
+			return true;
+	return false;
+}
+
 static bool worth_following(const struct invocation *v)
 {
 	const struct function *callee = v->callee;
-	return callee->body != NULL && callee->known == NULL && callee->body->n_insns <= INLINE_INSNS &&
-	       v->frame->depth < INLINE_DEPTH && !callee->variadic && !is_active(v->frame, callee) &&
-	       callee->n_params == v->n_args && v->engine->steps < FOLLOW_STEPS;
+	if (callee->body == NULL || callee->known != NULL || callee->variadic ||
+	    is_active(v->frame, callee) || callee->n_params != v->n_args)
+		return false;
+	return (callee->body->n_insns <= INLINE_INSNS && v->frame->depth < INLINE_DEPTH &&
+		v->engine->steps < FOLLOW_STEPS) ||
+	       (v->frame->depth < CHECK_DEPTH && is_check(callee->body));
 }
 
 /* NULL as one of several results of a function that makes nothing is an answer to a question that the caller may know

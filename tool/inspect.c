@@ -31,7 +31,7 @@ static const char help[] =
 	"  --consistent        copy all memory in one stop: everything is of one moment\n"
 	"  --snapshot          have the process clone itself, and read the copy: a shorter stop on a large "
 	"heap\n"
-	"  --retained          what each map keeps alive (dominators)\n"
+	"  --retained          what each map keeps alive: bytes that nothing else leads to\n"
 	"  --program FILE      the executable, when it is not where the target says\n"
 	"\n"
 	"Exit codes: 0 clean, 1 --fail-over exceeded, 2 usage or a file that is no core, 3 no such process "
@@ -162,6 +162,10 @@ static int show_snapshot(const struct snapshot *snapshot, const struct inspect_a
 {
 	if (arguments->render.show_keys)
 		return usage_error("inspect", "--show-keys needs a Go program that runs, or its core");
+	if (arguments->wish.retained)
+		return usage_error("inspect",
+				   "--retained needs a Go program that runs, or its core: what keeps "
+				   "what is in no snapshot, and not known of programs in C");
 	if (arguments->map != 0) {
 		const struct snapshot_map *map = snapshot_map_at(snapshot, arguments->map);
 		if (map == NULL)

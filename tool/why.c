@@ -8,6 +8,7 @@
 #include "command.h"
 #include "inspect.h"
 #include "inspection.h"
+#include "linked_process.h"
 
 static const char help[] = "usage: neap why PID|CORE ADDRESS [--json] [--program FILE]\n"
 			   "\n"
@@ -149,6 +150,29 @@ static int explain(const struct inspection *inspection, const struct why_argumen
 	return count == 0 ? EXIT_FINDINGS : process->torn > 0 ? EXIT_PARTIAL : EXIT_CLEAN;
 }
 
+/* What there is to say instead about a target that has no references to follow; 0 when it is not one of these. */
+static int refuse(const struct why_arguments *arguments, const struct problem *problem)
+{
+	struct problem second = {0};
+	if (snapshot_is(arguments->target))
+		return usage_error(
+			"why",
+			"%s is a snapshot, which holds no pointers: ask the process or its core; who "
+			"held its maps is in neap inspect %s",
+			arguments->target, arguments->target);
+	if (problem == NULL || problem->kind != PROBLEM_INPUT)
+		return 0;
+	struct snapshot *linked = linked_snapshot(arguments->target, &arguments->wish, &second);
+	if (linked == NULL)
+		return 0;
+	snapshot_close(linked);
+	return usage_error(
+		"why",
+		"%s is a program in C linked with libneap, whose pointers have no types to follow: "
+		"neap inspect %s --map ADDRESS shows the map, by the name that the program gave it",
+		arguments->target, arguments->target);
+}
+
 int run_why(int argc, char **argv)
 {
 	struct why_arguments arguments = {.wish = {.every_type = true, .retained = true}};
@@ -156,9 +180,14 @@ int run_why(int argc, char **argv)
 	int code = parse(argc, argv, &arguments);
 	if (code >= 0)
 		return code;
+	code = refuse(&arguments, NULL);
+	if (code != 0)
+		return code;
 	struct inspection *inspection = inspection_make(arguments.target, &arguments.wish, &problem);
-	if (inspection == NULL)
-		return print_problem("why", &problem);
+	if (inspection == NULL) {
+		code = refuse(&arguments, &problem);
+		return code != 0 ? code : print_problem("why", &problem);
+	}
 	code = explain(inspection, &arguments);
 	inspection_free(inspection);
 	return code;

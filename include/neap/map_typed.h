@@ -184,7 +184,7 @@ NEAP__INLINE NEAP__VALUE *NEAP__M(_get)(const struct neap_map *map, NEAP_MAP_KEY
 }
 
 static inline __attribute__((unused)) void
-NEAP__M(_get_many)(const struct neap_map *map, const NEAP_MAP_KEY *keys, size_t n, NEAP__VALUE **ret_values)
+NEAP__M(_get_many)(const struct neap_map *map, NEAP_MAP_KEY const *keys, size_t n, NEAP__VALUE **ret_values)
 {
 	if (!NEAP__DIRECT || map == NULL) {
 		neap_map_get_many(map, keys, n, (void **)ret_values);
@@ -196,7 +196,7 @@ NEAP__M(_get_many)(const struct neap_map *map, const NEAP_MAP_KEY *keys, size_t 
 }
 
 /* Writes the key of a slot that was claimed for it. */
-NEAP__INLINE void NEAP__M(_fill)(uint8_t *slot, const NEAP_MAP_KEY *key, uint64_t hash)
+NEAP__INLINE void NEAP__M(_fill)(uint8_t *slot, NEAP_MAP_KEY const *key, uint64_t hash)
 {
 	memcpy(slot, key, sizeof *key);
 	if (NEAP__M(_shape)().hash_offset != 0) {
@@ -208,7 +208,7 @@ NEAP__INLINE void NEAP__M(_fill)(uint8_t *slot, const NEAP_MAP_KEY *key, uint64_
 /* The slot of `key`, inserted when absent, as far as the home group decides; NULL: it does not, and nothing has
  * changed. The value of a new slot is not zeroed: the caller writes it at once.
  */
-NEAP__INLINE uint8_t *NEAP__M(_place_home)(struct neap_map *map, const NEAP_MAP_KEY *key, uint64_t hash,
+NEAP__INLINE uint8_t *NEAP__M(_place_home)(struct neap_map *map, NEAP_MAP_KEY const *key, uint64_t hash,
 					   bool *ret_inserted)
 {
 	bool more;
@@ -299,7 +299,7 @@ static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_ma
 }
 
 #ifdef NEAP_MAP_VALUE
-NEAP__INLINE void NEAP__M(_write)(uint8_t *slot, const NEAP_MAP_VALUE *value, bool inserted)
+NEAP__INLINE void NEAP__M(_write)(uint8_t *slot, NEAP_MAP_VALUE const *value, bool inserted)
 {
 	uint8_t *at = slot + NEAP__M(_shape)().value_offset;
 	if (!inserted && NEAP__M(_type).release != NULL)

@@ -10,6 +10,9 @@
 
 #ifdef NEAP_USDT
 #	include <sys/sdt.h>
+#	ifdef __clang__ /* its system header leaves a variadic argument out, and says so where it is used */
+#		pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#	endif
 #	define NEAP__PROBE2(name, a, b)    DTRACE_PROBE2(neap, name, a, b)
 #	define NEAP__PROBE3(name, a, b, c) DTRACE_PROBE3(neap, name, a, b, c)
 #else

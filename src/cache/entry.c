@@ -77,6 +77,7 @@ const struct neap_map_type neap__index_type = {.size = sizeof neap__index_type,
 
 struct neap__entry *neap__entry_find(struct neap__cache_shard *shard, const void *key, uint64_t hash)
 {
+	/* neap-lint: allow dangling-stack: `asking` forgets it below */
 	struct neap__entry sought = {.hash = hash, .key = key}, *at = &sought;
 	asking.type = shard->cache->type;
 	asking.sought = at;

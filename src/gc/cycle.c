@@ -251,13 +251,27 @@ void neap__gc_cycle_now(void)
 	(void)cycle_by_caller(false, false);
 }
 
+enum { WIPED = 8 << 10 }; /* bytes: more than the frames of a collection take */
+
+/* Overwrites what earlier calls have left on the stack where the frames of this collection will lie. These have holes,
+ * stacks are read conservatively, and one old word in a hole can keep all that was ever reachable from it.
+ */
+static __attribute__((noinline)) void wipe_stack_below(void)
+{
+	char area[WIPED];
+	memset(area, 0, sizeof area);
+	__asm__ volatile("" : : "r"(area) : "memory");
+}
+
 void neap_gc_collect(void)
 {
+	wipe_stack_below();
 	neap__gc_cycle_now();
 }
 
 size_t neap_gc_return(void)
 {
+	wipe_stack_below();
 	size_t holes = cycle_by_caller(false, true);
 	return holes + neap_heap_return();
 }

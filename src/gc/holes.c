@@ -3,6 +3,8 @@
  * Whole spans that are empty are the heap's, which returns them by itself. What is done here is done when the
  * program is idle, or asks: pages that are used again soon cost a fault each.
  */
+#include <string.h>
+
 #include "gc/internal.h"
 
 enum { RANGES_AT_ONCE = 1024, PAGES_IN_SPAN = 64 };
@@ -44,6 +46,8 @@ static void return_noted(struct collection_of_holes *holes)
 		atomic_fetch_and_explicit(&neap__heap.resident[unit], (uint16_t)~mask, memory_order_relaxed);
 		holes->bytes += holes->at[i].size;
 	}
+	/* This is static data, which is a root: an address left here would keep the object that comes to lie there. */
+	memset(holes->at, 0, holes->count * sizeof *holes->at);
 	holes->count = 0;
 }
 

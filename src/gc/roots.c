@@ -248,6 +248,7 @@ struct neap_gc_handle *neap_gc_handle_create(void *object)
 	return (struct neap_gc_handle *)slot;
 }
 
+/* neap-lint: allow contract-broken: it is released to the table of handles */
 void neap_gc_handle_destroy(struct neap_gc_handle *handle)
 {
 	struct neap__gc_thread *thread = handle != NULL ? neap__gc_attached() : NULL;

@@ -45,6 +45,7 @@ void *neap_weak_get(const struct neap_weak *weak)
 	return (void *)atomic_load_explicit(&weak->object, memory_order_relaxed);
 }
 
+/* neap-lint: allow contract-broken: it is released to the table of references */
 void neap_weak_destroy(struct neap_weak *weak)
 {
 	struct neap__gc_thread *thread = weak != NULL ? neap__gc_attached() : NULL;

@@ -69,6 +69,7 @@ var (
 	smalls   []map[string]interface{}
 	counter  func() int
 	churned  = map[uint64]uint64{}
+	guarded  *Node
 )
 
 // Twice the entries a bucket at which a classic map grows: 6.5, but 6 in Go 1.21, whose constant was rounded.
@@ -213,6 +214,19 @@ func makeStale() {
 	truth("stale", "map[uint64]*main.Node", unsafe.Pointer(&stale), len(stale), growsAt()*4096/2)
 }
 
+// A map that nothing holds but the function of a finalizer, whose object stays alive.
+//
+//go:noinline
+func makeFinal() {
+	final := map[int]*Node{}
+	for i := 0; i < 100; i++ {
+		final[i] = &Node{id: i}
+	}
+	guarded = &Node{id: 1}
+	runtime.SetFinalizer(guarded, func(*Node) { fmt.Fprintln(os.Stderr, len(final)) })
+	truth("final", "map[int]*main.Node", unsafe.Pointer(&final), len(final), 100)
+}
+
 //go:noinline
 func makeKept() map[int]*Node {
 	kept := map[int]*Node{}
@@ -273,6 +287,7 @@ func churn() {
 
 func main() {
 	makeNumbers()
+	makeFinal()
 	makeCache()
 	makeKinds()
 	makeHolders()

@@ -134,10 +134,16 @@ def compare(report, truth, case):
     if case in ("full", "core", "nodwarf", "pie"):
         smalls = [found for found in report["maps"] if found["type"] == "map[string]interface {}"]
         check(len(smalls) == truth["smalls"]["many"], f"{len(smalls)} of {truth['smalls']['many']} small maps")
+        # one holder, the slice's array, from which each map hangs by another word
+        places = {found["held_by"] for found in smalls}
+        check(len(places) == len(smalls) and all("main.smalls" in place for place in places),
+              f"{len(places)} places of {len(smalls)} small maps: {sorted(places)[:3]}")
     # frames are named by unwinding, with or without symbols
     for label in ("kept", "local"):
         holder = maps.get(truth[label]["address"], {}).get("held_by", "")
         check("main.holdOnStack" in holder, f"{label} is held by {holder}")
+    holder = maps.get(truth["final"]["address"], {}).get("held_by", "")
+    check(holder.startswith("a finalizer or cleanup"), f"what a finalizer holds is held by {holder}")
     compare_stale(report, truth)
     compare_rss(report["rss"])
 
@@ -189,6 +195,8 @@ def run_static(options, program, case):
             compare(report, sample.truth, "full" if case in MODES else case)
             check((report["stopped_ms"] > 0) == (case in MODES), f"stopped for {report['stopped_ms']} ms")
             ask_why(options.neap, target, sample.truth, case)
+        if case == "full":
+            ask_retained(options.neap, target, sample.truth)
         check(sample.answers(), "the program no longer answers")
         check_alone(sample.pid)
     finally:
@@ -262,6 +270,24 @@ def ask_why(neap, target, truth, case):
     check(path["reachable"] and path["retained_bytes"] > 2000000, "why: numbers retains its array")
     if case in ("full", "nodwarf", "core", "pie"):
         check(path["path"][0]["root"] == "main.numbers", f"why: root {path['path'][0]['root']}")
+
+
+def ask_retained(neap, target, truth):
+    """What each map keeps alive: no less than itself; of `numbers`, which holds no pointers, little more (the runtime's
+    list of its overflow buckets); and what why says."""
+    done = inspect(neap, target, "--retained")
+    check(done.returncode == 0, f"--retained: exit code {done.returncode}: {done.stderr}")
+    maps = {found["address"]: found for found in json.loads(done.stdout)["maps"]}
+    numbers, cache = maps[truth["numbers"]["address"]], maps[truth["cache"]["address"]]
+    check(numbers["bytes"] <= numbers["retained"] <= numbers["bytes"] * 1.1, f"numbers keeps {numbers['retained']} of {numbers['bytes']} bytes")
+    check(cache["retained"] > cache["bytes"], f"cache keeps {cache['retained']}, holds {cache['bytes']}")
+    why = subprocess.run([neap, "why", str(target), truth["cache"]["address"], "--json"], capture_output=True, text=True,
+                         check=False)
+    check(json.loads(why.stdout)["retained_bytes"] == cache["retained"], "inspect and why differ")
+    screen = subprocess.run([neap, "inspect", str(target), "--retained"], capture_output=True, text=True, check=False)
+    check(" KEEPS " in screen.stdout, f"--retained: {screen.stdout[:400]}")
+    plain = inspect(neap, target)
+    check("retained" not in plain.stdout, "retained bytes that nobody asked for")
 
 
 def run_churn(options, program):

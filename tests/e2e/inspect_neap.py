@@ -8,7 +8,9 @@ Exit status: 0 all agree, 1 something differs, 77 when processes may not be read
 import argparse
 import json
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,8 +33,9 @@ def run(*command):
 
 
 class Sample:
-    def __init__(self, program):
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, program, **more):
+        self.process = subprocess.Popen([os.path.abspath(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, **more)
         self.truth = {}
         for line in self.process.stdout:
             if line.strip() == "ready":
@@ -51,7 +54,7 @@ class Sample:
         self.process.wait()
 
 
-def compare(report, truth):
+def compare_maps(report, truth):
     maps = {found["held_by"]: found for found in report["maps"]}
     check(len(report["maps"]) == 4, f"{len(report['maps'])} maps, the program has 4")
     for label in ("sessions", "routes", "empty", "classic"):
@@ -64,6 +67,10 @@ def compare(report, truth):
             check(field not in fact or found[field] == fact[field],
                   f"{label}: {field} is {found[field]}, the program says {fact.get(field)}")
         check(found["live"] == fact["len"] and not found["torn"], f"{label}: {found['live']} live, torn {found['torn']}")
+
+
+def compare(report, truth):
+    compare_maps(report, truth)
     rss = report["rss"]
     parts = sum(value for part, value in rss.items() if part != "bytes")
     check(parts == rss["bytes"], f"the parts add up to {parts}, RSS is {rss['bytes']}")
@@ -83,7 +90,47 @@ def look(neap, sample):
     check("sessions" in screen and "GIVES BACK" in screen, f"the screen: {screen}")
     close = run(neap, "inspect", sample.pid, "--map", sample.truth["routes"]["address"]).stdout
     check("groups by live slots" in close, f"--map: {close}")
+    refused(neap, "why", sample.pid, sample.truth["routes"]["address"])
+    refused(neap, "inspect", sample.pid, "--retained")
     check(sample.answers(), "the program no longer answers")
+
+
+def refused(neap, *command):
+    """One clear line that says what to do instead."""
+    done = run(neap, *command)
+    check(done.returncode == 2 and done.stdout == "", f"{command}: exit code {done.returncode}: {done.stdout}")
+    check(("neap inspect" in done.stderr) if command[0] == "why" else ("Go program" in done.stderr),
+          f"{command}: {done.stderr}")
+
+
+def allow_core():
+    """A whole core, with the pages of files: of a shared libneap the constant data, where the beacon is."""
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with open("/proc/self/coredump_filter", "w", encoding="ascii") as file:
+        file.write("0x3f")
+
+
+def from_core(neap, program, folder):
+    """The kernel's core of the program says of its maps what the program says. (gcore would write out all 24 GB of
+    address space that the heap reserves; the kernel leaves out what was never touched.)"""
+    with open("/proc/sys/kernel/core_pattern", encoding="ascii") as file:
+        pattern = file.read().strip()
+    if "/" in pattern or pattern.startswith("|") or resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
+        print(f"cores go to '{pattern}', or are limited: the core is not tested")
+        return
+    sample = Sample(program, cwd=folder, preexec_fn=allow_core)
+    sample.process.send_signal(signal.SIGQUIT)
+    sample.process.wait()
+    cores = [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith("core")]
+    if not cores:
+        print("the kernel wrote no core: it is not tested")
+        return
+    done = run(neap, "inspect", cores[0], "--json")
+    check(done.returncode == 0, f"core: exit code {done.returncode}: {done.stderr}")
+    if done.returncode == 0:
+        compare_maps(json.loads(done.stdout), sample.truth)
+    refused(neap, "why", cores[0], sample.truth["routes"]["address"])
+    os.unlink(cores[0])
 
 
 def differ(neap, sample, folder):
@@ -98,6 +145,8 @@ def differ(neap, sample, folder):
     check(changes[0]["address"] == sample.truth["sessions"]["address"], f"diff: {changes}")
     slots = run(neap, "diff", before, after, "--map", changes[0]["address"]).stdout
     check(slots.count("deleted ") == 100 and slots.count("inserted ") == 10, f"diff --map: {slots[:200]}")
+    refused(neap, "why", before, sample.truth["routes"]["address"])
+    refused(neap, "inspect", before, "--retained")
     shown = run(neap, "inspect", before, "--json")
     compare(json.loads(shown.stdout), sample.truth)
 
@@ -113,6 +162,7 @@ def main():
         if options.stripped:
             program = shutil.copy(options.sample, os.path.join(folder, "stripped"))
             subprocess.run(["strip", program], check=True)
+        from_core(options.neap, program, folder)
         sample = Sample(program)
         try:
             look(options.neap, sample)

@@ -21,12 +21,12 @@ PARTS = ("live", "tombstone", "empty", "free_held", "other", "unexplained")
 EXPERIMENTS = ("hmap-layout", "map-shrinks", "map-sharing", "map-misuse", "release-ways", "key-types",
                "nested-values", "delete-million", "delete-impact", "release-latency", "pool", "generations", "hooks",
                "gate", "rss-account", "profile-diff", "watch-trigger", "serve", "inspect-go",
-               "concurrent-map", "cache-leak", "span-life", "interface-fates", "pointer-fates",
+               "concurrent-map", "cache-leak", "span-life", "interface-fates", "pointer-fates", "leaks",
                "memstats", "finalizer", "keepalive", "gc-latency", "reachability")
 # Small enough for CI, large enough for every claim.
 SIZES = {"nested-values": 3000, "delete-million": 40000, "release-latency": 200000, "map-shrinks": 50000,
          "delete-impact": 50000, "rss-account": 30000, "release-ways": 40000, "key-types": 100000, "generations": 1000,
-         "concurrent-map": 100000, "cache-leak": 5000, "gc-latency": 20000}
+         "concurrent-map": 100000, "cache-leak": 5000, "leaks": 1000, "gc-latency": 20000}
 
 
 def neap(*arguments, stdin=subprocess.DEVNULL, timeout=120, **environment):
@@ -317,7 +317,8 @@ class Lab(InFolder):
                 self.assertEqual((result["schema"], result["name"]), (1, name))
                 self.assertTrue(result["claim"] and result["method"] and result["environment"]["kernel"])
                 self.assertLessEqual(max(map(len, result["evidence"])), 80, name)
-                if name in ("release-ways", "delete-million", "concurrent-map", "cache-leak", "gc-latency") and shutil.which("go"):
+                if name in ("release-ways", "delete-million", "concurrent-map", "cache-leak", "leaks",
+                            "gc-latency") and shutil.which("go"):
                     self.assertTrue([figure for figure in result["figures"] if figure.startswith("go_")])
 
     def test_list_names_all(self):
@@ -336,6 +337,14 @@ class Lab(InFolder):
         self.assertEqual((code, result["verdict"]), (0, "holds"))
         self.assertIn("Go's own figures are missing:\n  no Go here", "\n".join(result["evidence"]))
         self.assertLessEqual(max(map(len, result["evidence"])), 80)
+
+    def test_leaks_without_go_are_those_of_c(self):
+        code, result = self.run_json("leaks", NEAP_GO="/nonexistent/go")
+        self.assertEqual((code, result["verdict"], len(result["checks"])), (0, "holds", 18))
+        self.assertIn("Go's own figures are missing:\n  no Go here", "\n".join(result["evidence"]))
+        for name, figure in result["figures"].items():
+            if name.endswith("_leaking"):
+                self.assertGreater(figure["value"], result["figures"][name.replace("_leaking", "_cured")]["value"])
 
     def test_a_broken_go_is_told(self):
         code, result = self.run_json("release-ways", "--n", 25000, NEAP_GO="/bin/false")

@@ -108,7 +108,7 @@ int main(void)
 			alarm(60);
 			_exit(child_work(number));
 		}
-		int status;
+		int status = 0;
 		if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) ||
 		    WEXITSTATUS(status) != 0) {
 			fprintf(stderr, "fork_heap: child %u went wrong: %x\n", number, (unsigned)status);

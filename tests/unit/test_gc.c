@@ -327,10 +327,10 @@ static void *spinner(void *arg)
 	(void)arg;
 	struct node *mine = make_list(1000, 5);
 	sem_post(&ready);
-	uintptr_t sum = 0;
+	volatile uintptr_t sum = 0; /* the loop must not be optimised away */
 	while (!atomic_load_explicit(&enough, memory_order_relaxed))
 		for (const struct node *n = mine; n != NULL; n = n->right)
-			sum += n->key;
+			sum = sum + n->key;
 	return (void *)(uintptr_t)check_list(mine, 1000, 5);
 }
 

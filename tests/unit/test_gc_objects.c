@@ -114,7 +114,8 @@ __attribute__((noinline)) static void make_chain(void)
 static void finalizers_run_in_order(void **state)
 {
 	(void)state;
-	last_number = disordered = 0;
+	last_number = 0;
+	disordered = 0;
 	make_chain();
 	for (unsigned i = 0; i < CHAIN * 4 && last_number < CHAIN; i++) {
 		uint64_t before = last_number;
