@@ -221,6 +221,31 @@ static void what_nothing_keeps_is_unreachable(void **state)
 	assert_in_range(unreachable, LONG * 9 / 10, LONG);
 }
 
+static int refuse_at;
+
+static bool refuse(const char *call)
+{
+	return strcmp(call, "mmap") == 0 && refuse_at-- == 0;
+}
+
+static void refused_memory_is_told(void **state)
+{
+	(void)state;
+	struct neap_why why = {.size = sizeof why};
+	int result = NEAP_ENOMEM, refusals = 0;
+	(void)make_chain(2, &static_link);
+	for (; result != NEAP_OK; refusals++) {
+		refuse_at = refusals;
+		neap__os_fail = refuse;
+		result = neap_why(static_link->next, &why);
+		neap__os_fail = NULL;
+		assert_true(result == NEAP_OK || (result == NEAP_ENOMEM && why.length == 0));
+	}
+	assert_int_equal(refusals, 3); /* the seen and the notes, and a run without */
+	assert_int_equal(why.root, NEAP_WHY_STATIC);
+	static_link = NULL;
+}
+
 static void what_is_no_object_is_refused(void **state)
 {
 	(void)state;
@@ -252,6 +277,7 @@ int main(void)
 		cmocka_unit_test(threads_are_named),
 		cmocka_unit_test(entries_of_maps_are_on_the_path),
 		cmocka_unit_test(what_nothing_keeps_is_unreachable),
+		cmocka_unit_test(refused_memory_is_told),
 		cmocka_unit_test(what_is_no_object_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
