@@ -46,6 +46,7 @@ static const struct experiment *const experiments[] = {
 	&experiment_finalizer,
 	&experiment_keepalive,
 	&experiment_gc_latency,
+	&experiment_reachability,
 	NULL,
 	NULL,
 };

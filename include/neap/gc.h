@@ -190,6 +190,48 @@ neap_weak_create(void *object); /* NULL: no memory, or not the start of an objec
 NEAP_API void *neap_weak_get(const struct neap_weak *weak);
 NEAP_API void neap_weak_destroy(struct neap_weak *weak); /* once for each create */
 
+/* Why an object is kept. */
+
+enum neap_why_root {
+	NEAP_WHY_UNREACHABLE,
+	NEAP_WHY_STATIC,       /* a global or static variable */
+	NEAP_WHY_THREAD_LOCAL, /* of `thread` */
+	NEAP_WHY_RANGE,	       /* named by neap_gc_root_add */
+	NEAP_WHY_HANDLE,
+	NEAP_WHY_STACK, /* of `thread`, its registers included */
+	NEAP_WHY_OTHER	/* its finalizer is due, or a signal stack */
+};
+
+enum { NEAP_WHY_STEPS = 32 };
+
+struct neap_why_step {
+	void *object; /* keeps nothing when it lies in memory that is no root */
+	const char
+		*type; /* its name; "bytes" and "words" for objects without; lives as long as the program */
+	size_t offset; /* of the field that leads to the next one; SIZE_MAX: an entry of a map */
+};
+
+struct neap_why {
+	size_t size; /* sizeof(struct neap_why), set by the caller */
+	enum neap_why_root root;
+	const void *word; /* of the root, that points into path[0] */
+	uint64_t thread;  /* pthread_t, where it says so above */
+	char symbol
+		[160]; /* of a static: "name+0x8", or the file's name when no exported symbol is near; else "" */
+	size_t length; /* objects on the path; the last is the one asked for */
+	/* The first of them; a longer path leaves out what is between the last but one and the last. */
+	struct neap_why_step path[NEAP_WHY_STEPS];
+};
+
+/* A shortest path that keeps the object `address` points into. The world is stopped while all that is reachable is
+ * traced: as long as a collection without concurrent marking. The caller's own stack counts last, as it mostly
+ * holds the address; an answer that lies on a stack keeps what it names. 0, also when it is unreachable; NEAP_EINVAL: no object there, `size` not set, or called
+ * by a thread that is parked; NEAP_ENOMEM.
+ */
+NEAP_API int neap_why(const void *address, struct neap_why *ret);
+/* The same for ~(uintptr_t)address: a caller who keeps it so does not keep the object by asking. */
+NEAP_API int neap_why_hidden(uintptr_t inverted, struct neap_why *ret);
+
 /* Numbers. */
 
 /* Go's runtime.MemStats, field by field, as far as it has a meaning here; bytes, counts, nanoseconds. Collected

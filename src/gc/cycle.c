@@ -276,6 +276,38 @@ size_t neap_gc_return(void)
 	return holes + neap_heap_return();
 }
 
+/* Work of others with the world stopped. */
+
+struct errand {
+	void (*work)(void *ctx);
+	void *ctx;
+};
+
+static void errand_stopped(void *ctx)
+{
+	const struct errand *errand = ctx;
+	neap__gc_stop_world();
+	errand->work(errand->ctx);
+	neap__gc_start_world();
+}
+
+static void errand_locked(void *errand)
+{
+	neap__lock_take(&cycle_lock);
+	neap__gc_with_statics(errand_stopped, errand);
+	neap__lock_give(&cycle_lock);
+}
+
+bool neap__gc_between_cycles(void (*work)(void *ctx), void *ctx)
+{
+	struct errand errand = {work, ctx};
+	const struct neap__gc_thread *thread = neap__gc_attached();
+	if (thread == NULL || thread->busy > 0 || thread->parks > 0)
+		return false;
+	neap__gc_aside(errand_locked, &errand);
+	return true;
+}
+
 /* The thread. */
 
 enum { THREAD_NONE, THREAD_RUNS };

@@ -424,6 +424,10 @@ void neap__gc_cycle_stir(void);
 void neap__gc_cycle_start(void);
 bool neap__gc_launch(void *(*body)(void *));
 void neap__gc_cycle_forked(void);
+/* Runs `work` between two cycles with the world stopped and all swept, inside the loader's lock, the caller parked.
+ * False, and not run: the caller is inside the collector, parked, or cannot be attached.
+ */
+bool neap__gc_between_cycles(void (*work)(void *ctx), void *ctx);
 
 /* pacer.c */
 bool neap__gc_due(void);
