@@ -77,10 +77,9 @@ static struct record *make_record(struct record *next)
 }
 
 /* Stays in a function that has the record in its frame. */
-static void *holding_thread(void *unused)
+static void *holding_thread(void *held)
 {
-	(void)unused;
-	struct record *volatile record = *(struct record **)neap_gc_map_get(records, &one);
+	struct record *volatile record = held;
 	reach_must(neap_thread_attach() == NEAP_OK);
 	sem_post(&record_held);
 	sem_wait(&record_let_go);
@@ -101,7 +100,7 @@ static __attribute__((noinline)) uintptr_t put_record(enum reach_way way, struct
 	if (way == REACH_HANDLE)
 		reach_must((*ret_handle = neap_gc_handle_create(record)) != NULL);
 	if (way == REACH_THREAD) {
-		reach_must(pthread_create(ret_thread, NULL, holding_thread, NULL) == 0);
+		reach_must(pthread_create(ret_thread, NULL, holding_thread, record) == 0);
 		sem_wait(&record_held);
 	}
 	if (way == REACH_OTHER_MAP)

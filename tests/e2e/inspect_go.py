@@ -134,9 +134,10 @@ def compare(report, truth, case):
     if case in ("full", "core", "nodwarf", "pie"):
         smalls = [found for found in report["maps"] if found["type"] == "map[string]interface {}"]
         check(len(smalls) == truth["smalls"]["many"], f"{len(smalls)} of {truth['smalls']['many']} small maps")
-        # one holder, the slice's array, from which each map hangs by another word
+        # one holder, the slice's array, from which each map hangs by another word; without DWARF it has no elements
         places = {found["held_by"] for found in smalls}
-        check(len(places) == len(smalls) and all("main.smalls" in place for place in places),
+        distinct = case == "nodwarf" or len(places) == len(smalls)
+        check(distinct and all("main.smalls" in place for place in places),
               f"{len(places)} places of {len(smalls)} small maps: {sorted(places)[:3]}")
     # frames are named by unwinding, with or without symbols
     for label in ("kept", "local"):
