@@ -15,7 +15,8 @@
 
 #include "gc/internal.h"
 
-enum { NOTE_ROOM_LEAST = 4096, NO_NOTE = UINT32_MAX };
+enum { NOTE_ROOM_LEAST = 4096 };
+#define NO_NOTE UINT32_MAX
 
 struct note {
 	uint32_t head, object;
