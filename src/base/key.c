@@ -1,4 +1,6 @@
-/* key.c: keys of every kind. */
+/* key.c: what a key is: whether its type fits together, its hash, and when two are one. All containers ask here, so a
+ * key that one finds is found by the others too.
+ */
 #include "base/key.h"
 
 #include <string.h>
@@ -7,7 +9,8 @@
 #include "base/random.h"
 #include "neap/map_core.h"
 
-enum { PART_MOST = 1 << 20 }; /* bytes of a key or value */
+/* Bytes of a key or value: a slot's blocks stay far below any allocator's limit. */
+enum { PART_MOST = 1 << 20 };
 
 static bool part_ok(uint32_t size, uint32_t align)
 {

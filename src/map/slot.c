@@ -9,35 +9,17 @@
 #include <stdalign.h>
 #include <string.h>
 
-#include "base/hash.h"
-#include "base/random.h"
+#include "base/key.h"
 #include "map/internal.h"
-
-enum {
-	LARGEST = 1 << 20
-}; /* bytes of a key or value: a slot's blocks stay far below any allocator's limit */
 
 static uint32_t round_up(uint32_t n, uint32_t align)
 {
 	return (n + align - 1) & ~(align - 1);
 }
 
-static bool is_alignment(uint32_t align)
-{
-	return align != 0 && align <= 64 && (align & (align - 1)) == 0;
-}
-
 bool neap__slot_layout(const struct neap_map_type *type, struct neap__shape *ret)
 {
-	if (type->size != sizeof *type || type->kind > NEAP_KEY_USER || type->key_size == 0 ||
-	    type->key_size > LARGEST || type->value_size > LARGEST || !is_alignment(type->key_align) ||
-	    (type->value_size != 0 && !is_alignment(type->value_align)))
-		return false;
-	if (type->kind == NEAP_KEY_USER && (type->hash == NULL || type->equal == NULL))
-		return false;
-	if ((type->kind == NEAP_KEY_STR && type->key_size != sizeof(struct neap_str)) ||
-	    (type->kind == NEAP_KEY_F32 && type->key_size != sizeof(float)) ||
-	    (type->kind == NEAP_KEY_F64 && type->key_size != sizeof(double)))
+	if (!neap__type_ok(type))
 		return false;
 
 	bool key_outside = type->key_size > NEAP_MAP_INLINE_MAX;
@@ -89,44 +71,9 @@ static size_t string_bytes(const struct neap_str *str)
 
 /* ---- Hash and equality for any type ---- */
 
-/* The word that stands for a float: one for both zeroes, a random one for each NaN. */
-static uint64_t float_word(double number)
-{
-	if (number == 0)
-		return 0;
-	if (number != number)
-		return neap__random_next();
-	return neap__load_word(&number, sizeof number);
-}
-
 uint64_t neap__key_hash(const struct neap_map *map, const void *key)
 {
-	const struct neap_map_type *type = map->type;
-	const bool sip = (type->flags & NEAP_MAP_SIPHASH) != 0;
-	uint64_t word;
-	switch (type->kind) {
-	case NEAP_KEY_STR: {
-		const struct neap_str *str = key;
-		return sip ? neap__siphash(str->ptr, str->len, map->seed) : neap__hash_str(*str, map->seed);
-	}
-	case NEAP_KEY_F32: {
-		float number;
-		memcpy(&number, key, sizeof number);
-		word = float_word((double)number);
-		break;
-	}
-	case NEAP_KEY_F64: {
-		double number;
-		memcpy(&number, key, sizeof number);
-		word = float_word(number);
-		break;
-	}
-	case NEAP_KEY_USER: word = type->hash(key, map->seed[0]); break;
-	default:
-		return sip ? neap__siphash(key, type->key_size, map->seed)
-			   : neap__hash_fixed(key, type->key_size, map->seed);
-	}
-	return sip ? neap__siphash(&word, sizeof word, map->seed) : neap__hash_word(word, map->seed);
+	return neap__type_hash(map->type, key, map->seed);
 }
 
 uint32_t neap__slot_hash(const struct neap_map *map, const uint8_t *slot)
@@ -144,32 +91,12 @@ uint32_t neap__slot_hash(const struct neap_map *map, const uint8_t *slot)
 
 bool neap__key_equal(const struct neap_map *map, const uint8_t *slot, const void *key, uint64_t hash)
 {
-	const struct neap_map_type *type = map->type;
 	if (map->hash_offset != 0 && neap__slot_hash(map, slot) != (uint32_t)(hash >> 32))
 		return false;
 	const void *stored = slot;
 	if (key_outside(map))
 		memcpy(&stored, slot, sizeof stored);
-	switch (type->kind) {
-	case NEAP_KEY_STR: {
-		const struct neap_str *a = stored, *b = key;
-		return a->len == b->len && (a->len == 0 || memcmp(a->ptr, b->ptr, a->len) == 0);
-	}
-	case NEAP_KEY_F32: {
-		float a, b;
-		memcpy(&a, stored, sizeof a);
-		memcpy(&b, key, sizeof b);
-		return a == b;
-	}
-	case NEAP_KEY_F64: {
-		double a, b;
-		memcpy(&a, stored, sizeof a);
-		memcpy(&b, key, sizeof b);
-		return a == b;
-	}
-	case NEAP_KEY_USER: return type->equal(stored, key);
-	default: return memcmp(stored, key, type->key_size) == 0;
-	}
+	return neap__type_equal(map->type, stored, key);
 }
 
 /* ---- Blocks outside the slot ---- */
