@@ -16,6 +16,7 @@
 #include <zlib.h>
 
 #include "export.h"
+#include "whole_file.h"
 
 struct message {
 	uint8_t *bytes;
@@ -124,11 +125,8 @@ static void add_types(struct profile *profile)
 
 static int write_gzip(const struct message *message, const char *path, struct problem *problem)
 {
-	size_t size = strlen(path) + 16;
-	char *beside = take(size, 1);
-	snprintf(beside, size, "%s.%d", path, (int)getpid());
-	int file = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	gzFile gzip = file < 0 ? NULL : gzdopen(file, "wb");
+	struct whole_file file = whole_file_begin(path);
+	gzFile gzip = file.descriptor < 0 ? NULL : gzdopen(file.descriptor, "wb");
 	bool wrote = gzip != NULL;
 	for (size_t done = 0; wrote && done < message->size;) {
 		size_t left = message->size - done;
@@ -137,16 +135,13 @@ static int write_gzip(const struct message *message, const char *path, struct pr
 		done += got > 0 ? (size_t)got : 0;
 	}
 	int error = errno;
-	if (gzip != NULL && gzclose(gzip) != Z_OK)
+	if (gzip != NULL && gzclose(gzip) != Z_OK) {
+		error = wrote ? errno : error;
 		wrote = false;
-	if (wrote && rename(beside, path) != 0) {
-		error = errno;
-		wrote = false;
+	} else if (gzip == NULL && file.descriptor >= 0) {
+		close(file.descriptor);
 	}
-	if (!wrote && file >= 0)
-		unlink(beside);
-	free(beside);
-	return wrote ? 0 : problem_set(problem, PROBLEM_PARTIAL, "can't write %s: %s", path, strerror(error));
+	return whole_file_end(&file, wrote, error, problem);
 }
 
 int export_pprof(const struct snapshot *snapshot, const char *path, struct problem *problem)

@@ -9,27 +9,6 @@
 
 enum { ATTEMPTS = 4 };
 
-/* Everything that can change is copied twice: while the process runs, so that the memory for it is there, and again in
-   one stop, so that it is of one moment. */
-static int copy_stopped(struct go_process *process, struct problem *problem)
-{
-	struct freeze freeze;
-	image_copy_writable(process->image, process->residence);
-	if (target_stop(process->target, &freeze, problem) != 0)
-		return -1;
-	if (target_ranges_again(process->target)) {
-		image_destroy(process->image);
-		process->image = image_create(process->target);
-	}
-	residence_free(process->residence);
-	process->residence = residence_take(process->target);
-	image_copy_writable(process->image, process->residence);
-	target_go_on(process->target, &freeze);
-	image_seal(process->image);
-	process->target->changing = false;
-	return 0;
-}
-
 static int load(struct go_process *process, struct problem *problem)
 {
 	process->program = program_open(process->target, problem);
@@ -42,7 +21,7 @@ static int load(struct go_process *process, struct problem *problem)
 	process->torn += process->target->cut;
 	process->image = image_create(process->target);
 	if (process->target->mode == TARGET_STOPPED && process->target->live &&
-	    copy_stopped(process, problem) != 0)
+	    image_copy_still(process->target, &process->image, &process->residence, problem) != 0)
 		return -1;
 	if (go_module_find(process, problem) != 0)
 		return -1;

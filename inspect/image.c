@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "freeze.h"
 #include "residence.h"
 
 enum { CHUNK_PAGES = 16, SMALL_CHUNK_PAGES = 2, RUN_PAGES = 2048 };
@@ -268,4 +269,24 @@ void image_forget(struct image *image, uint64_t address, size_t size)
 	size_t first = (address - region->start) / TARGET_PAGE;
 	size_t last = (address + size - 1 - region->start) / TARGET_PAGE;
 	memset(region->state + first, PAGE_UNKNOWN, last - first + 1);
+}
+
+int image_copy_still(struct target *target, struct image **image, struct residence **residence,
+		     struct problem *problem)
+{
+	struct freeze freeze;
+	image_copy_writable(*image, *residence);
+	if (target_stop(target, &freeze, problem) != 0)
+		return -1;
+	if (target_ranges_again(target)) {
+		image_destroy(*image);
+		*image = image_create(target);
+	}
+	residence_free(*residence);
+	*residence = residence_take(target);
+	image_copy_writable(*image, *residence);
+	target_go_on(target, &freeze);
+	image_seal(*image);
+	target->changing = false;
+	return 0;
 }

@@ -31,6 +31,12 @@ void image_copy_writable(struct image *image, const struct residence *residence)
    written, code and constants, is still read when it is asked for. */
 void image_seal(struct image *image);
 
+/* Copies the target's writable memory as it is at one moment, twice: while it runs, so that the memory for the copy is
+   there, and again in one stop. Makes image and residence anew when the target's ranges have changed; seals the image.
+   -1 and a problem when the target can't be stopped. */
+int image_copy_still(struct target *target, struct image **image, struct residence **residence,
+		     struct problem *problem);
+
 /* From now on what is asked for is scattered: reads 8 KiB at a time instead of 64. */
 void image_read_small(struct image *image);
 

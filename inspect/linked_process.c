@@ -312,23 +312,6 @@ static struct snapshot *take_all(struct linked_process *process)
 	return snapshot_finish(builder, &header);
 }
 
-static void copy_stopped(struct linked_process *process, struct problem *problem)
-{
-	struct freeze freeze;
-	image_copy_writable(process->image, process->residence);
-	if (target_stop(process->target, &freeze, problem) != 0)
-		return;
-	if (target_ranges_again(process->target)) {
-		image_destroy(process->image);
-		process->image = image_create(process->target);
-	}
-	residence_free(process->residence);
-	process->residence = residence_take(process->target);
-	image_copy_writable(process->image, process->residence);
-	target_go_on(process->target, &freeze);
-	image_seal(process->image);
-}
-
 struct snapshot *linked_snapshot(const char *name, const struct inspection_wish *wish,
 				 struct problem *problem)
 {
@@ -340,7 +323,7 @@ struct snapshot *linked_snapshot(const char *name, const struct inspection_wish 
 	process.residence = residence_take(process.target);
 	process.image = image_create(process.target);
 	if (wish->mode == TARGET_STOPPED && process.target->live)
-		copy_stopped(&process, problem);
+		(void)image_copy_still(process.target, &process.image, &process.residence, problem);
 	if (problem->kind == 0)
 		find_beacons(&process);
 	for (unsigned i = 0; i < LINKED_MODULES; i++)

@@ -3,9 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fill.h"
 #include "inspection.h"
 
-enum { BAR_CELLS = 72, TABLE_ROWS = 15, TYPE_ROWS = 5, NAME_BYTES = 512, FILL_STEPS = 10, TYPE_COLUMN = 34 };
+enum { BAR_CELLS = 72, TABLE_ROWS = 15, TYPE_ROWS = 5, NAME_BYTES = 512, TYPE_COLUMN = 34 };
 
 char *format_bytes(char *text, uint64_t bytes)
 {
@@ -201,29 +202,14 @@ static void print_types(FILE *out, const struct inspection *inspection)
 	free(groups);
 }
 
-/* Held bytes by how full the maps are: where the bytes are shows whether rebuilding pays. */
 static void print_fill(FILE *out, const struct inspection *inspection)
 {
-	uint64_t bytes[FILL_STEPS] = {0}, maps[FILL_STEPS] = {0}, most = 1;
+	struct fill fill = {0};
 	for (size_t i = 0; i < inspection->maps.count; i++) {
 		const struct found_map *map = &inspection->maps.list[i];
-		unsigned step = percent(map->counts.live, map->counts.slots) / FILL_STEPS;
-		step = step < FILL_STEPS ? step : FILL_STEPS - 1;
-		bytes[step] += map->bytes;
-		maps[step]++;
-		most = bytes[step] > most ? bytes[step] : most;
+		fill_add(&fill, map->counts.live, map->counts.slots, map->bytes);
 	}
-	fputs("\n  FULL       MAPS       HELD\n", out);
-	for (unsigned step = 0; step < FILL_STEPS; step++) {
-		char count[32], held[32];
-		if (maps[step] == 0)
-			continue;
-		fprintf(out, "  %2u-%3u%% %7s %10s  ", step * 10, step * 10 + 10,
-			format_count(count, maps[step]), format_bytes(held, bytes[step]));
-		for (uint64_t cell = 0; cell < bytes[step] * 40 / most; cell++)
-			fputs("█", out);
-		fputc('\n', out);
-	}
+	fill_print(out, &fill);
 }
 
 struct action {

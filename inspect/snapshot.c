@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "whole_file.h"
+
 static_assert(sizeof(struct snapshot_header) == 256, "docs/snapshot-format.md");
 static_assert(sizeof(struct snapshot_map) == 160, "docs/snapshot-format.md");
 static_assert(sizeof(struct snapshot_group) == 16, "docs/snapshot-format.md");
@@ -35,27 +37,16 @@ static bool write_all(int file, const void *bytes, size_t size)
 	return true;
 }
 
-/* Beside the file, then renamed: a reader sees the old file or the new one. */
 int snapshot_write(const struct snapshot *snapshot, const char *path, struct problem *problem)
 {
-	enum { SUFFIX = 16 }; /* a dot and a process id */
-	size_t size = strlen(path) + SUFFIX;
-	char *beside = take(size, 1);
-	snprintf(beside, size, "%s.%d", path, (int)getpid());
-	int file = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	bool wrote = file >= 0 && write_all(file, snapshot->bytes, snapshot->header->file_size) &&
-		     fsync(file) == 0;
+	struct whole_file file = whole_file_begin(path);
+	bool wrote = file.descriptor >= 0 &&
+		     write_all(file.descriptor, snapshot->bytes, snapshot->header->file_size) &&
+		     fsync(file.descriptor) == 0;
 	int error = errno;
-	if (file >= 0)
-		close(file);
-	if (wrote && rename(beside, path) != 0) {
-		error = errno;
-		wrote = false;
-	}
-	if (!wrote && file >= 0)
-		unlink(beside);
-	free(beside);
-	return wrote ? 0 : problem_set(problem, PROBLEM_PARTIAL, "can't write %s: %s", path, strerror(error));
+	if (file.descriptor >= 0)
+		close(file.descriptor);
+	return whole_file_end(&file, wrote, error, problem);
 }
 
 static int refuse(struct problem *problem, const char *path, uint64_t offset, const char *what)

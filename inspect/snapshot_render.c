@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fill.h"
 #include "snapshot.h"
 
-enum { ROWS = 15, REGIONS = 16, STRIP = 72, LEVELS = 9, FILL_STEPS = 10, ACTIONS = 3 };
+enum { ROWS = 15, REGIONS = 16, STRIP = 72, LEVELS = 9, ACTIONS = 3 };
 
 static const char *const levels[LEVELS] = {"·", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 
@@ -96,26 +97,12 @@ static void print_table(FILE *out, const struct snapshot *snapshot, const uint32
 
 static void print_fill(FILE *out, const struct snapshot *snapshot)
 {
-	uint64_t bytes[FILL_STEPS] = {0}, maps[FILL_STEPS] = {0}, most = 1;
+	struct fill fill = {0};
 	for (uint64_t i = 0; i < snapshot->header->map_count; i++) {
 		const struct snapshot_map *map = &snapshot->maps[i];
-		uint64_t step = percent(map->live, map->slots) / FILL_STEPS;
-		step = step < FILL_STEPS ? step : FILL_STEPS - 1;
-		bytes[step] += map->bytes;
-		maps[step]++;
-		most = bytes[step] > most ? bytes[step] : most;
+		fill_add(&fill, map->live, map->slots, map->bytes);
 	}
-	fputs("\n  FULL       MAPS       HELD\n", out);
-	for (unsigned step = 0; step < FILL_STEPS; step++) {
-		char count[32], held[32];
-		if (maps[step] == 0)
-			continue;
-		fprintf(out, "  %2u-%3u%% %7s %10s  ", step * 10, step * 10 + 10,
-			format_count(count, maps[step]), format_bytes(held, bytes[step]));
-		for (uint64_t cell = 0; cell < bytes[step] * 40 / most; cell++)
-			fputs("█", out);
-		fputc('\n', out);
-	}
+	fill_print(out, &fill);
 }
 
 static void print_actions(FILE *out, const struct snapshot *snapshot, const uint32_t *order)

@@ -10,6 +10,7 @@
 #include "export.h"
 #include "inspect.h"
 #include "look.h"
+#include "whole_file.h"
 
 static const char export_help[] =
 	"usage: neap export PID|CORE|SNAPSHOT --pprof | --heapsnapshot | --json  -o FILE [--consistent | "
@@ -82,35 +83,30 @@ static int parse(int argc, char **argv, struct export_arguments *arguments)
 
 typedef void (*write_fn)(FILE *out, const struct snapshot *before, struct look *look);
 
-/* Beside the file, then renamed. Returns an exit code. */
+/* Returns an exit code. */
 static int write_file(const struct export_arguments *arguments, write_fn write, const struct snapshot *before,
 		      struct look *look)
 {
-	size_t size = strlen(arguments->output) + 16;
-	char *beside = malloc(size);
-	if (beside == NULL)
-		return EXIT_PARTIAL;
-	snprintf(beside, size, "%s.%d", arguments->output, (int)getpid());
-	FILE *file = fopen(beside, "wxe");
-	bool wrote = file != NULL;
+	struct problem problem = {0};
+	struct whole_file file = whole_file_begin(arguments->output);
+	FILE *stream = file.descriptor < 0 ? NULL : fdopen(file.descriptor, "w");
+	bool wrote = stream != NULL;
 	if (wrote) {
-		write(file, before, look);
-		wrote = fflush(file) == 0 && ferror(file) == 0;
+		write(stream, before, look);
+		wrote = fflush(stream) == 0 && ferror(stream) == 0;
 	}
 	int error = errno;
-	if (file != NULL && fclose(file) != 0)
-		wrote = false;
-	if (wrote && rename(beside, arguments->output) != 0) {
+	if (stream != NULL && fclose(stream) != 0 && wrote) {
 		error = errno;
 		wrote = false;
+	} else if (stream == NULL && file.descriptor >= 0) {
+		close(file.descriptor);
 	}
-	if (!wrote && file != NULL)
-		unlink(beside);
-	if (!wrote)
-		fprintf(stderr, "neap %s: can't write %s: %s\n", arguments->command, arguments->output,
-			strerror(error));
-	free(beside);
-	return wrote ? EXIT_CLEAN : EXIT_PARTIAL;
+	if (whole_file_end(&file, wrote, error, &problem) != 0) {
+		fprintf(stderr, "neap %s: %s\n", arguments->command, problem.text);
+		return EXIT_PARTIAL;
+	}
+	return EXIT_CLEAN;
 }
 
 static void write_heapsnapshot(FILE *out, const struct snapshot *before, struct look *look)
