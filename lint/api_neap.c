@@ -148,5 +148,17 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_gc_map_clear", "clear:0"},
 	{"neap_gc_map_len", "reads:0"},
 	{"neap_gc_map_of", "reads:0 result:0:1"},
+
+	/* neap/weak_map.h: neither keys nor values are the map's. */
+	{"neap_weak_map_create", "new:neap_weak_map maybe-null collected reads:0 null-ok:0"},
+	{"neap_weak_map_destroy", "free:0:neap_weak_map null-ok:0"},
+	{"neap_weak_map_put", "reads:0"},
+	{"neap_weak_map_get", "reads:0 maybe-null"},
+	{"neap_weak_map_delete", "reads:0"},
+	{"neap_weak_map_clear", "reads:0"},
+	{"neap_weak_map_len", "reads:0 null-ok:0"},
+	{"neap_weak_map_bytes", "reads:0 null-ok:0"},
+	{"neap_weak_map_iter_init", "writes:0 reads:1"},
+	{"neap_weak_map_iter_next", "writes:0"},
 	{NULL, NULL},
 };

@@ -198,8 +198,9 @@ enum neap_why_root {
 	NEAP_WHY_THREAD_LOCAL, /* of `thread` */
 	NEAP_WHY_RANGE,	       /* named by neap_gc_root_add */
 	NEAP_WHY_HANDLE,
-	NEAP_WHY_STACK, /* of `thread`, its registers included */
-	NEAP_WHY_OTHER	/* its finalizer is due, or a signal stack */
+	NEAP_WHY_STACK,	  /* of `thread`, its registers included */
+	NEAP_WHY_OTHER,	  /* its finalizer is due, or a signal stack */
+	NEAP_WHY_WEAK_MAP /* the value of a weak map's entry: `word` is the key, ask what keeps that */
 };
 
 enum { NEAP_WHY_STEPS = 32 };

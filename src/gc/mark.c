@@ -81,6 +81,17 @@ void neap__gc_mark_word(uintptr_t word)
 	visit_word(neap__gc.marker, word);
 }
 
+bool neap__gc_mark_alone(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object)
+{
+	if (!neap__gc_find(word, ret_head, ret_object))
+		return false;
+	struct neap__gc_span *span = neap__gc_span(*ret_head);
+	if (!set_mark(span, *ret_object))
+		return false;
+	neap__gc.marker->bytes += span->size;
+	return true;
+}
+
 NEAP__GC_UNCHECKED void neap__gc_mark_range(uintptr_t start, uintptr_t end, void *unused)
 {
 	(void)unused;
