@@ -433,11 +433,27 @@ static void *collect_till_over(void *unused)
 	(void)unused;
 	while (!over) {
 		neap_gc_collect();
-		/* Maps that come and go move the marker's place in the list. */
-		struct neap_weak_map *passing = neap_weak_map_create(NULL);
-		struct node *key = make_node(1);
-		lost += neap_weak_map_put(passing, key, key) != NEAP_OK;
-		neap_weak_map_destroy(passing);
+	}
+	return NULL;
+}
+
+/* Maps that come and go under the marker's hand. */
+static void *pass_maps(void *unused)
+{
+	(void)unused;
+	enum { PASSING = 5 };
+	while (!over) {
+		struct neap_weak_map *passing[PASSING];
+		for (unsigned i = 0; i < PASSING; i++) {
+			passing[i] = neap_weak_map_create(NULL);
+			struct node *key = make_node(0);
+			for (unsigned k = 0; k < 1000; k++, key = key->next) {
+				key->next = make_node(k);
+				lost += neap_weak_map_put(passing[i], key, key) != NEAP_OK;
+			}
+		}
+		for (unsigned i = 0; i < PASSING; i++)
+			neap_weak_map_destroy(passing[i]);
 	}
 	return NULL;
 }
@@ -450,8 +466,8 @@ static void threads_share_a_map(void **state)
 	lost = 0;
 	for (uintptr_t i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, put_and_drop, (void *)(i + 1)), 0);
-	for (unsigned i = 0; i < 2; i++)
-		assert_int_equal(pthread_create(&collectors[i], NULL, collect_till_over, NULL), 0);
+	assert_int_equal(pthread_create(&collectors[0], NULL, collect_till_over, NULL), 0);
+	assert_int_equal(pthread_create(&collectors[1], NULL, pass_maps, NULL), 0);
 	for (unsigned i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	over = true;
