@@ -47,7 +47,9 @@ enum neap_gc_type_flags {
 	/* Every store of a pointer into such an object is made by neap_store. Such objects are not watched through
 	 * the page tables, which is cheaper for large arrays that are written to at random.
 	 */
-	NEAP_GC_BARRIERED = 1
+	NEAP_GC_BARRIERED = 1,
+	/* A struct neap_any (neap/any_gc.h). In maps its type decides whether its data is a pointer. */
+	NEAP_GC_INTERFACE = 2
 };
 
 /* What the objects of a type hold. Lives as long as the program; made by the macros below. A field that is

@@ -115,7 +115,8 @@ struct neap__gc_type {
 	uint32_t head_size;    /* bytes; elements of `stride` bytes follow up to the end of the object */
 	uint32_t stride;       /* 0: nothing follows that holds pointers */
 	uint8_t flavour;
-	bool map; /* the object is a struct neap__gc_map */
+	bool map;	/* the object is a struct neap__gc_map */
+	bool interface; /* struct neap_any: in maps its type decides */
 };
 
 /* A claim: hand out the lowest bit of `free`. */

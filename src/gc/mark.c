@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "gc/internal.h"
+#include "neap/any.h"
 
 enum { PIECE = 64 << 10 };
 
@@ -147,8 +148,13 @@ static bool is_map(const struct neap__gc_span *span, uint32_t object)
 
 void neap__gc_each_typed(const void *base, unsigned type, neap__gc_word_fn *each, void *ctx)
 {
-	if (neap__gc.types[type].head != NULL)
+	const struct neap_any *any = base;
+	if (neap__gc.types[type].interface) {
+		if (neap_any_boxed(*any))
+			each(any->data, ctx);
+	} else if (neap__gc.types[type].head != NULL) {
 		bits_words(base, neap__gc.types[type].head_size, neap__gc.types[type].head, each, ctx);
+	}
 }
 
 void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t to, neap__gc_word_fn *each,
