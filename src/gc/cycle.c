@@ -183,9 +183,11 @@ static void finish_stopped(void *unused)
 	neap__gc_final_read();
 	while (!neap__gc_drain(UINT64_MAX))
 		;
+	neap__gc_ephemerons_stopped();
 	if (neap__gc.checkmark)
 		neap__gc_checkmark();
 	neap__gc_weak_clear();
+	neap__gc_weak_map_select();
 	neap__gc_final_select();
 	neap__gc_map_select();
 	flip();
@@ -207,11 +209,13 @@ static void run_cycle(bool forced, bool idle)
 		begin_marking();
 		neap__gc_with_statics(read_globals, NULL);
 		drain_beside_program();
+		neap__gc_ephemerons_beside(drain_beside_program);
 		rounds_of_reading();
 	}
 	neap__gc_with_statics(finish_stopped, NULL);
 	neap__gc_last.marked_by = neap__os_now();
 	neap__gc_final_run();
+	neap__gc_weak_map_purge();
 	neap__gc_sweep_all();
 	neap__gc_pace_anew();
 	neap__gc_record_cycle();
