@@ -1,17 +1,12 @@
-/* gc_speed.c: what does collecting cost, and how long are the stops?
+/* gc_speed.c: what does collecting cost?
  *
  * usage: gc_speed trees [DEPTH [GO-PROGRAM]]            binary trees, beside malloc and free, bdwgc, and Go
- *        gc_speed stops MB SECONDS STORES_PER_S [plain|barrier]
  *
  * trees: the well-known benchmark: one tree that lives, many that die at once. CPU seconds of the process, all
  * threads; each way in a process of its own, so that the peaks are apart. Ratios are to malloc and free. The longest
  * stop is what each collector says of itself: Neap of a single stop, Go of the two of a cycle together, bdwgc of its
  * marking with the world stopped.
  * GO-PROGRAM is built from peers/go_trees (`ninja gc_bench` does both).
- *
- * stops: MB of objects of 64 + 32 + 96 bytes behind one table, whose entries are replaced at random at a rate, with
- * plain stores or through the barrier. What is printed are the collector's own stops, and the longest single
- * replacement without the time in which the kernel ran somebody else.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -254,76 +249,6 @@ static void compare_trees(int depth, const char *go)
 		printf("Go: not measured: no program named\n");
 }
 
-/* Stops. */
-
-struct leaf {
-	struct unit *up;
-	uint64_t number[3];
-};
-struct unit {
-	struct leaf *leaf;
-	void *bytes;
-	uint64_t number[6];
-};
-NEAP_TYPE(leaf_type, struct leaf, up);
-NEAP_TYPE(unit_type, struct unit, leaf, bytes);
-struct entry {
-	struct unit *unit;
-};
-NEAP_TYPE_BARRIERED(entry_type, struct entry, unit);
-
-static struct unit *make_unit(uint64_t number)
-{
-	struct unit *unit = neap_gc_alloc(&unit_type);
-	unit->leaf = neap_gc_alloc(&leaf_type);
-	unit->leaf->up = unit;
-	unit->bytes = neap_gc_alloc_data(96);
-	unit->number[0] = unit->leaf->number[0] = number;
-	return unit;
-}
-
-static struct unit **table;
-
-static void run_stops(size_t mb, double seconds, double rate, bool barrier)
-{
-	size_t count = (mb << 20) / (64 + 32 + 96);
-	table = neap_gc_alloc_array(barrier ? &entry_type : &neap_gc_pointer, count);
-	for (size_t i = 0; i < count; i++)
-		neap_store(&table[i], make_unit(i));
-	neap_gc_collect();
-	struct neap_memstats before = {.size = sizeof before}, after = before;
-	neap_memstats(&before);
-	uint64_t begin = now_ns(CLOCK_MONOTONIC), done = 0, random = 1, worst = 0;
-	for (double passed = 0; passed < seconds; passed = (double)(now_ns(CLOCK_MONOTONIC) - begin) / 1e9) {
-		for (; (double)done < passed * rate; done++) {
-			random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
-			size_t at = (size_t)((random >> 32) * count >> 32);
-			uint64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
-			if (table[at]->number[0] != at || table[at]->leaf->number[0] != at)
-				abort();
-			struct unit *fresh = make_unit(at);
-			if (barrier)
-				neap_store(&table[at], fresh);
-			else
-				table[at] = fresh;
-			uint64_t took = now_ns(CLOCK_THREAD_CPUTIME_ID) - start;
-			worst = took > worst ? took : worst;
-		}
-		nanosleep(&(struct timespec){0, 50000}, NULL);
-	}
-	neap_memstats(&after);
-	uint64_t longest = 0, sum = 0, cycles = after.NumGC - before.NumGC;
-	for (uint32_t i = before.NumGC; i < after.NumGC; i++) {
-		uint64_t pause = after.PauseNs[i % 256];
-		sum += pause;
-		longest = pause > longest ? pause : longest;
-	}
-	printf("%zu MB, %.0f %s stores/s: %llu cycles, stopped %.3f ms a cycle, %.3f ms the longest; "
-	       "worst operation %.3f ms of CPU\n",
-	       mb, rate, barrier ? "announced" : "plain", (unsigned long long)cycles,
-	       cycles ? (double)sum / 1e6 / (double)cycles : 0, (double)longest / 1e6, (double)worst / 1e6);
-}
-
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "trees";
@@ -332,12 +257,6 @@ int main(int argc, char **argv)
 		compare_trees(depth, argc > 3 ? argv[3] : NULL);
 		return 0;
 	}
-	if (strcmp(what, "stops") == 0 && argc > 4) {
-		run_stops(strtoul(argv[2], NULL, 10), atof(argv[3]), atof(argv[4]),
-			  argc > 5 && strcmp(argv[5], "barrier") == 0);
-		return 0;
-	}
-	fprintf(stderr, "usage: gc_speed trees [DEPTH [GO-PROGRAM]] | stops MB SECONDS STORES_PER_S "
-			"[plain|barrier]\n");
+	fprintf(stderr, "usage: gc_speed trees [DEPTH [GO-PROGRAM]]\n");
 	return 2;
 }
