@@ -77,7 +77,13 @@ struct go_map_visitor {
 	/* A heap object that belongs to the map: `size` bytes as allocated. May be NULL. */
 	void (*block)(void *context, uint64_t address, uint64_t size, bool old);
 	void (*group)(void *context, const struct go_group *group); /* may be NULL */
+	const bool *enough; /* the walk ends early, as a success, once this is true; may be NULL */
 };
+
+static inline bool go_map_seen_enough(const struct go_map_visitor *visitor)
+{
+	return visitor->enough != NULL && *visitor->enough;
+}
 
 /* Decodes the header at `address`; false when the words can't be a map's. */
 bool go_map_header(struct go_process *process, uint64_t address, struct go_map_header *ret);

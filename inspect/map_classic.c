@@ -214,7 +214,7 @@ static bool walk_array(struct go_process *process, const struct go_map_header *h
 		16 * buckets + CHAIN_LIMIT, old};
 	if (!check_array(&walk, header->address, log_buckets))
 		return false;
-	for (uint64_t home = 0; home < buckets; home++)
+	for (uint64_t home = 0; home < buckets && !go_map_seen_enough(visitor); home++)
 		if (!walk_chain(&walk, home))
 			return false;
 	return true;

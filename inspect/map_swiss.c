@@ -107,7 +107,7 @@ static bool walk_table(struct walk *walk, uint64_t address, uint64_t index, unsi
 		return false;
 	if (walk->visitor->block != NULL)
 		walk->visitor->block(walk->visitor->context, address, size, false);
-	for (uint64_t i = 0; i < count; i++)
+	for (uint64_t i = 0; i < count && !go_map_seen_enough(walk->visitor); i++)
 		if (!walk_group(walk, groups + i * walk->type->group_size, false, live))
 			return false;
 	return true;
@@ -122,7 +122,7 @@ static bool walk_directory(struct walk *walk, const struct go_map_header *header
 		return false;
 	if (walk->visitor->block != NULL)
 		walk->visitor->block(walk->visitor->context, header->directory, size, false);
-	for (uint64_t i = 0; i < header->directory_length; i++) {
+	for (uint64_t i = 0; i < header->directory_length && !go_map_seen_enough(walk->visitor); i++) {
 		uint64_t table;
 		unsigned live = 0;
 		if (!image_word(walk->process->image, header->directory + i * 8, &table))

@@ -169,7 +169,7 @@ void render_map(FILE *out, const struct inspection *inspection, const struct fou
 				.type = map->type,
 				.group_count = map->counts.groups == 0 ? 1 : map->counts.groups,
 				.out = out};
-	struct go_map_visitor visitor = {&view, NULL, view_group};
+	struct go_map_visitor visitor = {.context = &view, .group = view_group};
 	print_counts(out, inspection, map);
 	(void)go_map_walk(inspection->process, &map->header, map->type, &visitor);
 	finish_page(&view);
