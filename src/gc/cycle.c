@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "gc/internal.h"
+#include "neap/heap.h"
 
 enum {
 	IDLE_TICK_NS = 250 * 1000 * 1000,
@@ -181,6 +182,7 @@ static void run_cycle(bool forced, bool idle)
 	uint64_t begin = neap__os_now();
 	neap__gc_last = (struct neap__gc_cycle_record){
 		.forced = forced, .idle = idle, .begin = begin, .cpu_begin = neap__os_thread_time()};
+	neap__gc_last.dropped_before = atomic_load(&neap__gc.dropped);
 	neap__gc_sweep_all();
 	neap__gc_last.heap_before = atomic_load(&neap__gc.live_bytes);
 	neap__gc_last.goal = atomic_load(&neap__gc.goal);
@@ -311,6 +313,8 @@ static void cycle_in_background(bool idle)
 		(void)neap__gc_return_holes();
 	neap__lock_give(&cycle_lock);
 	neap__gc_map_release();
+	if (idle)
+		(void)neap_heap_return(); /* the program has rested for a second: no second one for the pages */
 }
 
 /* Wakes when asked, and four times a second while the program allocates: when it has stopped for a second with

@@ -248,6 +248,7 @@ struct neap__gc {
 	_Atomic uint64_t live_bytes; /* claimed and not freed, swept or returned */
 	_Atomic uint64_t pace_bytes; /* found alive by the last cycle, claimed since, minus freed since */
 	_Atomic uint64_t claimed_bytes;
+	_Atomic uint64_t dropped;	/* entries that maps let go of since the start */
 	_Atomic uint64_t trigger, goal; /* of pace_bytes: begin a cycle; be done */
 	_Atomic int percent;
 	_Atomic size_t limit;
@@ -459,6 +460,7 @@ struct neap__gc_cycle_record {
 	_Atomic uint64_t assisted;	/* ns that other threads marked */
 	uint64_t heap_before, heap_after, marked, goal;
 	uint64_t claimed_before, claimed_at_flip; /* values of claimed_bytes */
+	uint64_t dropped_before;
 };
 extern struct neap__gc_cycle_record neap__gc_last; /* the cycle lock's */
 void neap__gc_cycle_now(void);			   /* a whole one that begins now */
@@ -478,6 +480,7 @@ void neap__gc_pace(void); /* by a thread that is about to claim, not busy; may c
 void neap__gc_pace_flip(void);
 void neap__gc_pace_anew(void);
 void neap__gc_pace_start(void);
+void neap__gc_pace_drop(size_t entries); /* a map let go of so many: there may be garbage without a claim */
 bool neap__gc_nothing_new(void);
 bool neap__gc_idle(void); /* a cycle should run though none is due; asked by the collector's thread only */
 
