@@ -115,8 +115,6 @@ static bool mark_the_rest(uint64_t until, uint64_t *since)
 		neap__gc_final_read();
 		all = neap__gc_drain_stopped(until);
 	}
-	if (all)
-		neap__gc_ephemerons_stopped();
 	tick(NEAP__GC_PART_MARK, since);
 	return all;
 }
@@ -124,6 +122,7 @@ static bool mark_the_rest(uint64_t until, uint64_t *since)
 /* All is marked: what is white is garbage. */
 static void end_marking(void)
 {
+	neap__gc_ephemerons_stopped();
 	if (neap__gc.checkmark)
 		neap__gc_checkmark();
 	neap__gc_weak_clear();
