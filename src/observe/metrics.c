@@ -219,6 +219,9 @@ static void profile_families(struct neap__text *text)
 	      (double)neap_profile_rate());
 	value(text, "neap_profile_samples_total", "counter", "Allocations sampled.", (double)stats.samples);
 	value(text, "neap_profile_lost_total", "counter", "Samples that found no room.", (double)stats.lost);
+	value(text, "neap_profile_unwinder_walks_total", "counter",
+	      "Walks of a stack that took the whole unwinder.",
+	      (double)atomic_load_explicit(&neap__unwinder_walks, memory_order_relaxed));
 }
 
 /* ---- The process ---- */
