@@ -169,11 +169,6 @@ static long query_number(const char *query, const char *name)
 	return -1;
 }
 
-static int refuse_request(int status, const char *line, neap_write_fn *write, void *ctx)
-{
-	return write(ctx, line, strlen(line)) == 0 ? status : 500;
-}
-
 static void sleep_seconds(long seconds)
 {
 	struct timespec left = {seconds, 0};
@@ -185,9 +180,9 @@ static int profile_request(const char *query, neap_write_fn *write, void *ctx)
 {
 	long seconds = query_number(query, "seconds"), gc = query_number(query, "gc");
 	if (seconds < -1 || seconds == 0 || seconds > SECONDS_MOST)
-		return refuse_request(400, "seconds must be a number from 1 to 300\n", write, ctx);
+		return neap__answer_line(400, "seconds must be a number from 1 to 300\n", write, ctx);
 	if (gc < -1)
-		return refuse_request(400, "gc must be 0 or 1\n", write, ctx);
+		return neap__answer_line(400, "gc must be 0 or 1\n", write, ctx);
 	if (gc > 0)
 		(void)neap_debug_compact();
 	struct neap_profile *base = NULL, *profile = NULL;
@@ -202,18 +197,20 @@ static int profile_request(const char *query, neap_write_fn *write, void *ctx)
 	neap_profile_destroy(base);
 	neap_profile_destroy(profile);
 	return error == 0	      ? 200
-	       : error == NEAP_ENOMEM ? refuse_request(503, "out of memory\n", write, ctx)
+	       : error == NEAP_ENOMEM ? neap__answer_line(503, "out of memory\n", write, ctx)
 				      : 500;
 }
 
 static const struct debug_page {
 	const char *path, *type;
-	void (*text)(struct neap__text *text); /* NULL: the profile */
+	void (*text)(struct neap__text *text); /* or */
+	int (*answer)(const char *query, neap_write_fn *write, void *ctx);
 } pages[] = {
-	{"/metrics", "text/plain; version=0.0.4; charset=utf-8", neap__metrics_text},
-	{"/debug/pprof/heap", "application/octet-stream", NULL},
-	{"/debug/maps", "application/json", neap__maps_json},
-	{"/debug/account", "application/json", neap__account_json},
+	{"/metrics", "text/plain; version=0.0.4; charset=utf-8", neap__metrics_text, NULL},
+	{"/debug/pprof/heap", "application/octet-stream", NULL, profile_request},
+	{"/debug/maps", "application/json", neap__maps_json, NULL},
+	{"/debug/account", "application/json", neap__account_json, NULL},
+	{"/debug/why", "application/json", NULL, neap__why_request},
 };
 
 static const struct debug_page *debug_page_of(const char *path)
@@ -235,15 +232,15 @@ int neap_debug_handle(const char *path, neap_write_fn *write, void *ctx)
 {
 	const struct debug_page *page = debug_page_of(path);
 	if (page == NULL)
-		return refuse_request(
-			404,
-			"no such page; there are /metrics, /debug/pprof/heap, /debug/maps, /debug/account\n",
-			write, ctx);
+		return neap__answer_line(404,
+					 "no such page; there are /metrics, /debug/pprof/heap, /debug/maps, "
+					 "/debug/account, /debug/why\n",
+					 write, ctx);
 	if (page->text == NULL)
-		return profile_request(path + strcspn(path, "?"), write, ctx);
+		return page->answer(path + strcspn(path, "?"), write, ctx);
 	struct neap__text *text = neap__scratch(sizeof *text);
 	if (text == NULL)
-		return refuse_request(503, "out of memory\n", write, ctx);
+		return neap__answer_line(503, "out of memory\n", write, ctx);
 	text->write = write;
 	text->ctx = ctx;
 	page->text(text);

@@ -616,6 +616,9 @@ static void bad_requests_are_refused(void **state)
 	get("/debug/pprof/heap?seconds=99999999999999999999999", 400);
 	get("/debug/pprof/heap?gc=x", 400);
 	get("/debug/pprof/heap?debug=1&gc=1", 200);
+	get("/debug/why", 400);
+	assert_string_equal(get("/debug/why?address=0x10", 404),
+			    "no collector runs in this program: what its heap holds was not freed\n");
 	get("/metrics?anything", 200);
 	assert_null(neap_debug_type("/nothing"));
 	assert_non_null(neap_debug_type("/metrics?x=1"));
