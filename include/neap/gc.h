@@ -47,7 +47,9 @@ enum neap_gc_type_flags {
 	/* Every store of a pointer into such an object is made by neap_store. Such objects are not watched through
 	 * the page tables, which is cheaper for large arrays that are written to at random.
 	 */
-	NEAP_GC_BARRIERED = 1
+	NEAP_GC_BARRIERED = 1,
+	/* A struct neap_any (neap/any_gc.h). In maps its type decides whether its data is a pointer. */
+	NEAP_GC_INTERFACE = 2
 };
 
 /* What the objects of a type hold. Lives as long as the program; made by the macros below. A field that is
@@ -198,8 +200,9 @@ enum neap_why_root {
 	NEAP_WHY_THREAD_LOCAL, /* of `thread` */
 	NEAP_WHY_RANGE,	       /* named by neap_gc_root_add */
 	NEAP_WHY_HANDLE,
-	NEAP_WHY_STACK, /* of `thread`, its registers included */
-	NEAP_WHY_OTHER	/* its finalizer is due, or a signal stack */
+	NEAP_WHY_STACK,	  /* of `thread`, its registers included */
+	NEAP_WHY_OTHER,	  /* its finalizer is due, or a signal stack */
+	NEAP_WHY_WEAK_MAP /* the value of a weak map's entry: `word` is the key, ask what keeps that */
 };
 
 enum { NEAP_WHY_STEPS = 32 };

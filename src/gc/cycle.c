@@ -183,9 +183,11 @@ static void finish_stopped(void *unused)
 	neap__gc_final_read();
 	while (!neap__gc_drain(UINT64_MAX))
 		;
+	neap__gc_ephemerons_stopped();
 	if (neap__gc.checkmark)
 		neap__gc_checkmark();
 	neap__gc_weak_clear();
+	neap__gc_weak_map_select();
 	neap__gc_final_select();
 	neap__gc_map_select();
 	flip();
@@ -207,11 +209,13 @@ static void run_cycle(bool forced, bool idle)
 		begin_marking();
 		neap__gc_with_statics(read_globals, NULL);
 		drain_beside_program();
+		neap__gc_ephemerons_beside(drain_beside_program);
 		rounds_of_reading();
 	}
 	neap__gc_with_statics(finish_stopped, NULL);
 	neap__gc_last.marked_by = neap__os_now();
 	neap__gc_final_run();
+	neap__gc_weak_map_purge();
 	neap__gc_sweep_all();
 	neap__gc_pace_anew();
 	neap__gc_record_cycle();
@@ -254,9 +258,10 @@ void neap__gc_cycle_now(void)
 enum { WIPED = 8 << 10 }; /* bytes: more than the frames of a collection take */
 
 /* Overwrites what earlier calls have left on the stack where the frames of this collection will lie. These have holes,
- * stacks are read conservatively, and one old word in a hole can keep all that was ever reachable from it.
+ * stacks are read conservatively, and one old word in a hole can keep all that was ever reachable from it. Without
+ * AddressSanitizer's zones around the area, which would be holes too.
  */
-static __attribute__((noinline)) void wipe_stack_below(void)
+static __attribute__((noinline, no_sanitize("address"))) void wipe_stack_below(void)
 {
 	char area[WIPED];
 	memset(area, 0, sizeof area);

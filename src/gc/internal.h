@@ -101,10 +101,11 @@ struct neap__gc_span {
 	uint32_t next, prev;	 /* in its list; 0: none */
 	uint16_t objects;
 	uint8_t kind;
-	uint8_t state;	       /* enum neap__gc_span_state; under the central lock */
-	_Atomic bool overflow; /* has marked objects that were not read */
-	uint8_t cursor;	       /* words below it were offered to the owner */
-	uint8_t epoch;	       /* the last bits of the epoch in which it was made or swept */
+	uint8_t state;		/* enum neap__gc_span_state; under the central lock */
+	_Atomic bool overflow;	/* has marked objects that were not read */
+	uint8_t cursor;		/* words below it were offered to the owner */
+	uint8_t epoch;		/* the last bits of the epoch in which it was made or swept */
+	_Atomic bool weak_keys; /* some object of it was a key of a weak map, or one itself */
 };
 _Static_assert(sizeof(struct neap__gc_span) == 64, "one cache line");
 
@@ -114,7 +115,8 @@ struct neap__gc_type {
 	uint32_t head_size;    /* bytes; elements of `stride` bytes follow up to the end of the object */
 	uint32_t stride;       /* 0: nothing follows that holds pointers */
 	uint8_t flavour;
-	bool map; /* the object is a struct neap__gc_map */
+	bool map;	/* the object is a struct neap__gc_map */
+	bool interface; /* struct neap_any: in maps its type decides */
 };
 
 /* A claim: hand out the lowest bit of `free`. */
@@ -389,6 +391,8 @@ int neap__gc_roots_start(void);
 /* mark.c; by the holder of the mark lock, or with the world stopped */
 void neap__gc_mark_range(uintptr_t start, uintptr_t end, void *unused); /* conservatively */
 void neap__gc_mark_word(uintptr_t word);
+/* True when this call marked an object, which nobody else will read. */
+bool neap__gc_mark_alone(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object);
 bool neap__gc_drain(uint64_t bytes);			  /* false: something is left */
 void neap__gc_read_again(uintptr_t start, uintptr_t end); /* marked objects of written pages */
 void neap__gc_take_shades(void);
@@ -474,6 +478,23 @@ void neap__gc_map_select(void);	 /* world stopped, all marked: takes maps whose 
 void neap__gc_map_release(void); /* destroys them */
 bool neap__gc_map_alive(const void *proxy);
 void neap__gc_maps_lock(bool take); /* all of them; the lock of tables is held */
+
+/* weak_map.c */
+void neap__gc_weak_maps_start(void);
+void neap__gc_weak_map_select(
+	void); /* world stopped, all marked: entries and maps that nothing leads to die */
+void neap__gc_weak_map_purge(void); /* removes them; the cycle lock is held */
+void neap__gc_weak_map_forget(uintptr_t object);
+void neap__gc_weak_maps_lock(bool take);
+
+/* ephemeron.c */
+void neap__gc_ephemerons_beside(void (*drain)(void));
+void neap__gc_ephemerons_stopped(void); /* marks the values that map and key keep, and what these lead to */
+/* Entries whose map and key live. */
+typedef bool neap__gc_lives_fn(uintptr_t address, void *ctx);
+typedef void neap__gc_entry_fn(uintptr_t key, uintptr_t value, void *ctx);
+void neap__gc_ephemerons_each(neap__gc_lives_fn *lives, neap__gc_entry_fn *each, void *ctx);
+bool neap__gc_is_black(uintptr_t address, void *unused);
 
 /* memstats.c */
 void neap__gc_stats_start(void);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "gc/internal.h"
+#include "neap/any.h"
 
 enum { PIECE = 64 << 10 };
 
@@ -81,6 +82,17 @@ void neap__gc_mark_word(uintptr_t word)
 	visit_word(neap__gc.marker, word);
 }
 
+bool neap__gc_mark_alone(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object)
+{
+	if (!neap__gc_find(word, ret_head, ret_object))
+		return false;
+	struct neap__gc_span *span = neap__gc_span(*ret_head);
+	if (!set_mark(span, *ret_object))
+		return false;
+	neap__gc.marker->bytes += span->size;
+	return true;
+}
+
 NEAP__GC_UNCHECKED void neap__gc_mark_range(uintptr_t start, uintptr_t end, void *unused)
 {
 	(void)unused;
@@ -136,8 +148,13 @@ static bool is_map(const struct neap__gc_span *span, uint32_t object)
 
 void neap__gc_each_typed(const void *base, unsigned type, neap__gc_word_fn *each, void *ctx)
 {
-	if (neap__gc.types[type].head != NULL)
+	const struct neap_any *any = base;
+	if (neap__gc.types[type].interface) {
+		if (neap_any_boxed(*any))
+			each(any->data, ctx);
+	} else if (neap__gc.types[type].head != NULL) {
 		bits_words(base, neap__gc.types[type].head_size, neap__gc.types[type].head, each, ctx);
+	}
 }
 
 void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t to, neap__gc_word_fn *each,

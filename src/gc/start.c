@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/why.h"
-#include "gc/internal.h"
+#include "gc/weak_map.h"
 
 enum { SIGNAL_ABOVE_RTMIN = 6, SHADED_ROOM = 1 << 20, STRESS_HOSTILE = 64 };
 
@@ -47,6 +47,7 @@ static void init_gc_locks(void)
 	for (unsigned kind = 0; kind < NEAP__GC_KINDS; kind++)
 		neap__lock_init(&gc->central[kind].lock, NEAP__RANK_GC_CENTRAL, kind);
 	neap__gc_cycle_start();
+	neap__gc_weak_maps_start();
 }
 
 static void open_tracking(void)
@@ -102,9 +103,10 @@ static int start_gc(const struct neap_gc_options *options)
 
 static void gc_locks(void (*each)(struct neap__lock *), bool up)
 {
-	enum { FIXED = 5, COUNT = NEAP__GC_KINDS + FIXED };
-	struct neap__lock *locks[COUNT] = {&neap__gc.loader_lock, &neap__gc.threads_lock, &neap__gc.mark_lock,
-					   &neap__gc.tables, &neap__gc.shaded_lock};
+	enum { FIXED = 6, COUNT = NEAP__GC_KINDS + FIXED };
+	struct neap__lock *locks[COUNT] = {&neap__gc.loader_lock, &neap__gc.threads_lock,
+					   &neap__gc.mark_lock,	  &neap__weak_maps.lock,
+					   &neap__gc.tables,	  &neap__gc.shaded_lock};
 	for (unsigned kind = 0; kind < NEAP__GC_KINDS; kind++)
 		locks[FIXED + kind] = &neap__gc.central[kind].lock;
 	for (unsigned i = 0; i < COUNT; i++)
@@ -115,10 +117,12 @@ static void before_fork_of_gc(void)
 {
 	gc_locks(neap__lock_take, true);
 	neap__gc_maps_lock(true);
+	neap__gc_weak_maps_lock(true);
 }
 
 static void after_fork_of_gc(void)
 {
+	neap__gc_weak_maps_lock(false);
 	neap__gc_maps_lock(false);
 	gc_locks(neap__lock_give, false);
 }
