@@ -10,6 +10,7 @@
 #include "base/registry.h"
 #include "neap/heap.h"
 #include "observe/kernel_book.h"
+#include "observe/largest.h"
 #include "observe/profile.h"
 #include "observe/text.h"
 
@@ -45,24 +46,12 @@ struct shown_map {
 	struct neap__glance glance;
 };
 
-/* The largest maps as a heap whose root is the smallest of them. */
 struct map_list {
-	size_t maps, shown;
-	struct shown_map map[MAPS_SHOWN];
+	size_t maps;
+	struct neap__largest largest;
+	struct shown_map map[MAPS_SHOWN]; /* by the slots of `largest` */
 };
-
-static void sift_down(struct map_list *list, size_t at, size_t count)
-{
-	for (size_t child; (child = 2 * at + 1) < count; at = child) {
-		if (child + 1 < count && list->map[child + 1].glance.total < list->map[child].glance.total)
-			child++;
-		if (list->map[at].glance.total <= list->map[child].glance.total)
-			return;
-		struct shown_map swap = list->map[at];
-		list->map[at] = list->map[child];
-		list->map[child] = swap;
-	}
-}
+_Static_assert((int)MAPS_SHOWN <= (int)NEAP__LARGEST_MOST, "the maps that are shown have places");
 
 static bool list_map(const struct neap__link *link, void *ctx)
 {
@@ -70,28 +59,10 @@ static bool list_map(const struct neap__link *link, void *ctx)
 	struct shown_map map = {.address = (uintptr_t)link->object, .noun = link->species->noun};
 	link->species->glance(link->object, &map.glance);
 	list->maps++;
-	if (list->shown < MAPS_SHOWN) {
-		list->map[list->shown++] = map;
-		if (list->shown == MAPS_SHOWN)
-			for (size_t i = MAPS_SHOWN / 2; i-- > 0;)
-				sift_down(list, i, MAPS_SHOWN);
-	} else if (map.glance.total > list->map[0].glance.total) {
-		list->map[0] = map;
-		sift_down(list, 0, MAPS_SHOWN);
-	}
+	uint32_t slot = neap__largest_offer(&list->largest, map.glance.total);
+	if (slot != NEAP__NOT_LARGEST)
+		list->map[slot] = map;
 	return true;
-}
-
-static void sort_largest_first(struct map_list *list)
-{
-	for (size_t i = list->shown / 2; i-- > 0;)
-		sift_down(list, i, list->shown);
-	for (size_t end = list->shown; end > 1; end--) {
-		struct shown_map smallest = list->map[0];
-		list->map[0] = list->map[end - 1];
-		list->map[end - 1] = smallest;
-		sift_down(list, 0, end - 1);
-	}
 }
 
 static void map_json(struct neap__text *text, const struct shown_map *map)
@@ -116,12 +87,13 @@ void neap__maps_json(struct neap__text *text)
 		text->error = NEAP_ENOMEM;
 		return;
 	}
+	list->largest.room = MAPS_SHOWN;
 	(void)neap__registry_each(list_map, list);
-	sort_largest_first(list);
+	neap__largest_sort(&list->largest);
 	neap__text_put(text, "{\"schema\":1,\"maps\":%zu,\"shown\":[", list->maps);
-	for (size_t i = 0; i < list->shown; i++) {
+	for (uint32_t i = 0; i < list->largest.count; i++) {
 		neap__text_put(text, i == 0 ? "\n" : ",\n");
-		map_json(text, &list->map[i]);
+		map_json(text, &list->map[list->largest.at[i].slot]);
 	}
 	neap__text_put(text, "\n]}\n");
 	neap__scratch_free(list, sizeof *list);
