@@ -167,6 +167,7 @@ bool neap_gc_map_delete(struct neap_gc_map *map, const void *key)
 	bool deleted = neap_map_delete(core->map, key);
 	neap__lock_give(&core->lock);
 	neap__gc_leave(thread);
+	neap__gc_pace_drop(deleted);
 	return deleted;
 }
 
@@ -178,9 +179,11 @@ void neap_gc_map_clear(struct neap_gc_map *map)
 	struct map_core *core = core_of(map);
 	neap__gc_enter(thread);
 	neap__lock_take(&core->lock);
+	size_t entries = neap_map_len(core->map);
 	neap_map_clear(core->map);
 	neap__lock_give(&core->lock);
 	neap__gc_leave(thread);
+	neap__gc_pace_drop(entries);
 }
 
 size_t neap_gc_map_len(const struct neap_gc_map *map)

@@ -26,7 +26,7 @@ static void read_settings(const struct neap_gc_options *options)
 	gc->limit = options->memory_limit;
 	gc->stop_the_world = options->stop_the_world || debug_value("gcstoptheworld", 0) != 0;
 	gc->checkmark = debug_value("gccheckmark", 0) != 0;
-	gc->trace = debug_value("gctrace", 0) != 0;
+	gc->trace = debug_value("gctrace", 0);
 #ifdef NEAP_HOSTILE
 	gc->stress = debug_value("gcstress", STRESS_HOSTILE);
 	gc->clobber = true;
@@ -69,7 +69,8 @@ static bool reserve_tables(void)
 		gc->marker = neap__os_reserve(sizeof *gc->marker);
 	if (gc->shaded == NULL)
 		gc->shaded = neap__os_reserve(SHADED_ROOM * sizeof *gc->shaded);
-	return gc->spans != NULL && gc->types != NULL && gc->marker != NULL && gc->shaded != NULL;
+	return gc->spans != NULL && gc->types != NULL && gc->marker != NULL && gc->shaded != NULL &&
+	       neap__gc_again_start();
 }
 
 static int start_gc(const struct neap_gc_options *options)
@@ -91,7 +92,7 @@ static int start_gc(const struct neap_gc_options *options)
 	init_gc_locks();
 	if (!neap__gc_final_start() || !neap__gc_threads_start(number))
 		return NEAP_ENOMEM;
-	gc->type_count = NEAP__GC_CONSERVATIVE + 1;
+	gc->type_count = NEAP__GC_TYPES_OURS;
 	read_settings(options);
 	open_tracking();
 	neap__gc_pace_start();
@@ -147,6 +148,7 @@ static void in_child_of_gc(void)
 {
 	if (neap__gc_is_marking())
 		forget_marks();
+	neap__gc_again_end();
 	neap__gc_marker_reset();
 	neap__gc_threads_forked();
 	after_fork_of_gc();

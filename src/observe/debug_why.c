@@ -20,7 +20,7 @@
 enum { PAUSE_FACTOR = 9, HEX_DIGITS_MOST = 16 };
 
 static const char *const root_words[] = {"unreachable", "static", "thread_local", "range",
-					 "handle",	"stack",  "other"};
+					 "handle",	"stack",  "other",	  "weak_map"};
 
 static uint64_t monotonic_ns(void)
 {
