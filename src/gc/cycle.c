@@ -24,6 +24,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/probes.h"
 #include "gc/internal.h"
 #include "neap/heap.h"
 
@@ -185,6 +186,7 @@ static void run_cycle(bool forced, bool idle)
 	neap__gc_sweep_all();
 	neap__gc_last.heap_before = atomic_load(&neap__gc.live_bytes);
 	neap__gc_last.goal = atomic_load(&neap__gc.goal);
+	NEAP__PROBE2(gc__mark, forced, neap__gc_last.heap_before);
 	neap__gc_last.concurrent = neap__gc_tracks() && neap__gc_arm_all();
 	if (neap__gc_last.concurrent) {
 		begin_marking();
@@ -195,12 +197,14 @@ static void run_cycle(bool forced, bool idle)
 	}
 	finish();
 	neap__gc_last.marked_by = neap__os_now();
+	NEAP__PROBE2(gc__sweep, forced, neap__gc_last.marked_by - begin);
 	neap__gc_again_end();
 	neap__gc_final_run();
 	neap__gc_weak_map_purge();
 	neap__gc_sweep_all();
 	neap__gc_pace_anew();
 	neap__gc_record_cycle();
+	NEAP__PROBE2(gc__end, neap__os_now() - begin, atomic_load(&neap__gc.live_bytes));
 }
 
 /* What the caller wants, and what it gets. */
