@@ -28,6 +28,9 @@ struct frame {
 	struct value *temps; /* by instruction, of the block being run */
 	const struct value *params;
 	struct pending *pending; /* by block */
+	uint32_t next;		 /* no block waits whose place in body->order is before this one */
+	struct value *held;	 /* what the caller holds outside of the state until this call returns */
+	size_t n_held;
 	struct state **results;
 	size_t n_results, cap_results;
 };
@@ -37,10 +40,12 @@ struct frame {
  */
 struct symbol {
 	uint64_t key;
-	uint32_t of[2];		   /* derived: the things or symbols compared */
-	bool of_thing[2];	   /* which of the two */
-	uint32_t mark;		   /* prune.c */
-	bool derived, has_derived; /* has_derived: some other symbol is derived from this one */
+	uint32_t of[2];	  /* derived: the things or symbols compared */
+	bool of_thing[2]; /* which of the two */
+	bool derived;
+	uint32_t next[2]; /* derived: links to the next one that is derived from the same; 0: none */
+	uint32_t first;	  /* link to a symbol that is derived from this one; 0: none */
+	uint32_t mark;	  /* prune.c */
 };
 
 struct engine {

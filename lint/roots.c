@@ -152,6 +152,7 @@ static void run_root(struct engine *engine, struct function *function)
 	summarise_result(engine, function, &ends, function->summary);
 	if (whole && ends.n == 0 && !function->recursive && strcmp(function->name, "main") != 0)
 		function->no_return = true;
+	function->steps = engine->steps;
 	tell_limits(engine, function);
 	lint_check_contract(engine, function);
 	for (size_t i = 0; i < ends.n; i++)
@@ -207,6 +208,7 @@ static bool copy_equal(struct engine *engine, const struct seen *seen, struct fu
 	const struct function *equal = &engine->program->functions[slot - 1];
 	*function->summary = *equal->summary;
 	function->no_return = equal->no_return;
+	function->steps = equal->steps;
 	return true;
 }
 

@@ -18,6 +18,9 @@
 #ifndef NEAP_LINT_STATE_H
 #define NEAP_LINT_STATE_H
 
+#include <assert.h>
+#include <string.h>
+
 #include "code.h"
 
 enum value_kind { VALUE_UNKNOWN, VALUE_NUMBER, VALUE_ADDRESS, VALUE_SYMBOL, VALUE_TEST };
@@ -29,9 +32,12 @@ struct value {
 	uint8_t kind;
 	uint8_t compare; /* TEST: symbol `compare` number, or thing `compare` NULL when `of_thing` */
 	bool of_thing;
+	bool unused;	/* 0: two values are compared as bytes, so there is no padding */
 	uint32_t id;	/* thing or symbol */
 	int64_t number; /* number, offset, addend of a symbol, right side of a test */
 };
+
+static_assert(sizeof(struct value) == 4 * sizeof(uint8_t) + sizeof(uint32_t) + sizeof(int64_t), "no padding");
 
 #define NO_THING UINT32_MAX
 
@@ -58,7 +64,7 @@ struct thing {
 	const struct function *function; /* THING_LOCAL, THING_NEW: where */
 	uint32_t depth;			 /* of calls, when it was made */
 	uint32_t mark;			 /* prune.c */
-	bool has_derived;		 /* some symbol is derived from its address */
+	uint32_t first;			 /* link to a symbol that is derived from its address; 0: none */
 };
 
 enum life {
@@ -167,8 +173,7 @@ void lint_state_rename_symbol(struct state *state, uint32_t from, uint32_t to);
 
 static inline bool same_value(const struct value *a, const struct value *b)
 {
-	return a->kind == b->kind && a->id == b->id && a->number == b->number && a->compare == b->compare &&
-	       a->of_thing == b->of_thing;
+	return memcmp(a, b, sizeof *a) == 0;
 }
 
 #endif

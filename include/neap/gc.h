@@ -23,8 +23,8 @@
  *
  * Every function that allocates may collect. Sizes are bytes, times are nanoseconds.
  *
- * NEAP_DEBUG, read when the collector starts, takes gctrace=1 (a line for each collection), gcstoptheworld=1
- * (no concurrent marking), gccheckmark=1 (each collection is checked by a second one), gcstress=N (collect at
+ * NEAP_DEBUG, read when the collector starts, takes gctrace=1 (a line for each collection; 2: a second one with
+ * the parts of its stops), gcstoptheworld=1 (no concurrent marking), gccheckmark=1 (each collection is checked by a second one), gcstress=N (collect at
  * every N-th allocation).
  */
 #ifndef NEAP_GC_H

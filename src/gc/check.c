@@ -147,7 +147,7 @@ void neap__gc_checkmark(void)
 			neap__gc_each_word((uint32_t)(packed >> 32), (uint32_t)packed, 0, UINT64_MAX,
 					   second_word, &second);
 		}
-		neap__gc_last.checked = true;
+		atomic_fetch_add(&neap__gc.checked, 1);
 	}
 	neap__os_release((void *)second.seen, seen_bytes);
 	neap__os_release(second.stack, stack_bytes);

@@ -64,7 +64,9 @@ enum {
 	NEAP__GC_KINDS = NEAP__GC_FLAVOURS * NEAP__GC_CLASSES,
 	NEAP__GC_TYPES = 65535,
 	NEAP__GC_CONSERVATIVE = 0, /* the type number of objects whose words may all be pointers */
-	NEAP__GC_SHADES = 256,	   /* objects that a thread's barrier keeps before it hands them over */
+	NEAP__GC_NOTHING = 1, /* of objects that are claimed and not handed out: what is in them is old */
+	NEAP__GC_TYPES_OURS,
+	NEAP__GC_SHADES = 256, /* objects that a thread's barrier keeps before it hands them over */
 #ifdef NEAP_HOSTILE
 	NEAP__GC_STACK_ROOM = 64,
 	NEAP__GC_CLAIM_MOST = 1,
@@ -72,8 +74,10 @@ enum {
 	NEAP__GC_STACK_ROOM = 1 << 20, /* 8 MB of address space; a binary tree of any size needs far less */
 	NEAP__GC_CLAIM_MOST = 64,
 #endif
-	NEAP__GC_FIFO = 16,    /* 74 ns an object without it, 34 to 66 with it, in the research */
-	NEAP__GC_BUCKETS = 24, /* of a histogram: powers of two of a microsecond, up to 8 seconds */
+	NEAP__GC_FIFO = 16, /* 74 ns an object without it, 34 to 66 with it, in the research */
+	NEAP__GC_PAGES_AT_ONCE = 256,
+	NEAP__GC_ATTEMPTS_MOST = 48, /* stops that try to end a cycle */
+	NEAP__GC_BUCKETS = 24,	     /* of a histogram: powers of two of a microsecond, up to 8 seconds */
 	NEAP__GC_RANGES = 65536,
 	NEAP__GC_STATICS = 4096
 };
@@ -180,7 +184,7 @@ struct neap__gc_marker {
 	uint64_t bytes;	    /* marked by the marker in this cycle */
 	uint64_t credit;    /* bytes still to read in this call */
 	uint64_t overflows; /* in this cycle */
-	struct neap__os_pages pages[4096];
+	struct neap__os_pages pages[NEAP__GC_PAGES_AT_ONCE];
 };
 
 struct neap__gc_range_table {
@@ -238,8 +242,9 @@ struct neap__gc {
 	struct neap__os_track track;
 
 	_Atomic int phase; /* enum neap__gc_phase, for observers */
-	bool stop_the_world, checkmark, trace, clobber;
-	unsigned stress;
+	bool stop_the_world, checkmark, clobber;
+	unsigned stress, trace;	     /* trace 2: the stops too */
+	_Atomic uint32_t checked;    /* cycles that checkmark has traced again */
 	_Atomic uint32_t epoch;	     /* changes while the world is stopped */
 	_Atomic uint64_t live_bytes; /* claimed and not freed, swept or returned */
 	_Atomic uint64_t pace_bytes; /* found alive by the last cycle, claimed since, minus freed since */
@@ -271,6 +276,11 @@ static inline uint32_t neap__gc_head(uint32_t unit)
 static inline bool neap__gc_is_large(const struct neap__gc_span *span)
 {
 	return span->magic == 0;
+}
+
+static inline bool neap__gc_tracked(uint32_t head)
+{
+	return neap__gc_span(head)->kind < NEAP__GC_CLASSES;
 }
 
 static inline char *neap__gc_address(uint32_t head, uint32_t object)
@@ -397,8 +407,7 @@ void neap__gc_mark_range(uintptr_t start, uintptr_t end, void *unused); /* conse
 void neap__gc_mark_word(uintptr_t word);
 /* True when this call marked an object, which nobody else will read. */
 bool neap__gc_mark_alone(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object);
-bool neap__gc_drain(uint64_t bytes);			  /* false: something is left */
-void neap__gc_read_again(uintptr_t start, uintptr_t end); /* marked objects of written pages */
+bool neap__gc_drain(uint64_t bytes); /* false: something is left */
 void neap__gc_take_shades(void);
 void neap__gc_marker_reset(void);
 void neap__gc_shade(struct neap__gc_thread *thread, uintptr_t word); /* by a busy thread */
@@ -411,17 +420,47 @@ void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t 
 /* The words of a value of a type, outside of any object, that may be pointers. */
 void neap__gc_each_typed(const void *base, unsigned type, neap__gc_word_fn *each, void *ctx);
 
+/* again.c; like mark.c */
+bool neap__gc_again_start(void);
+/* Bytes [from, to) of a large tracked object that is read for the first time. */
+void neap__gc_read_first(uint32_t head, uint64_t from, uint64_t to);
+/* Marked objects in [start, end): whole pages, of the tracked region, that were written to. */
+void neap__gc_read_again(uintptr_t start, uintptr_t end);
+void neap__gc_again_end(void); /* marking is over */
+
+/* rounds.c */
+bool neap__gc_arm_all(void); /* false: the kernel changed its mind, no page is watched */
+void neap__gc_drain_beside_program(void);
+void neap__gc_rounds(void);
+/* World stopped, all written pages, until a time on neap__os_now's clock: false when it comes first. What is left is
+ * read by the next call; neap__gc_rounds_reset comes before the first one of a cycle.
+ */
+void neap__gc_rounds_reset(void);
+void neap__gc_read_beside(uint64_t until); /* between two such stops, beside the program */
+bool neap__gc_read_stopped(uint64_t until);
+bool neap__gc_drain_stopped(uint64_t until);
+
 /* cycle.c */
+enum neap__gc_stop_part {
+	NEAP__GC_PART_WAIT,   /* until the last thread had stopped */
+	NEAP__GC_PART_PAGES,  /* that were written to */
+	NEAP__GC_PART_ROOTS,  /* stacks, static data, handles */
+	NEAP__GC_PART_MARK,   /* what these led to */
+	NEAP__GC_PART_TABLES, /* weak references, finalizers, maps, claims */
+	NEAP__GC_PARTS
+};
 struct neap__gc_cycle_record {
 	bool concurrent;
 	bool refused; /* the kernel stopped saying what was written */
-	bool checked; /* by checkmark */
-	unsigned rounds;
-	long last_pages; /* read again in the second stop */
+	unsigned rounds, attempts;
+	long round_pages, last_pages; /* read again in the last round, in the last stop */
 	bool forced, idle;
-	uint64_t begin, cpu_begin, marked_by, stop1, stop2;
-	uint64_t cpu;		   /* of the thread that ran it */
-	_Atomic uint64_t assisted; /* ns that other threads marked */
+	uint64_t begin, cpu_begin, marked_by;
+	/* ns: the first stop, 0 if there was none, and the attempts; waiting for the last thread is part of them. */
+	uint64_t stops[NEAP__GC_ATTEMPTS_MOST + 1], waits[NEAP__GC_ATTEMPTS_MOST + 1];
+	uint64_t parts[NEAP__GC_PARTS]; /* ns, of the last one */
+	uint64_t cpu;			/* of the thread that ran it */
+	_Atomic uint64_t assisted;	/* ns that other threads marked */
 	uint64_t heap_before, heap_after, marked, goal;
 	uint64_t claimed_before, claimed_at_flip; /* values of claimed_bytes */
 	uint64_t dropped_before;

@@ -201,7 +201,11 @@ static void read_piece(struct neap__gc_marker *marker)
 	large->offset = from + PIECE;
 	if (map ? !neap__gc_map_piece(neap__gc_address(head, object), from == 0) : large->offset >= size)
 		marker->larges--;
-	words_of_object(head, object, from, from + PIECE < size ? from + PIECE : size, visit_each, marker);
+	uint64_t to = from + PIECE < size ? from + PIECE : size;
+	if (neap__gc_is_large(neap__gc_span(head)) && neap__gc_is_marking() && neap__gc_tracked(head))
+		neap__gc_read_first(head, from, to);
+	else
+		words_of_object(head, object, from, to, visit_each, marker);
 	charge(marker, PIECE);
 }
 
@@ -251,31 +255,6 @@ bool neap__gc_drain(uint64_t bytes)
 		} else if (!read_noted(marker)) {
 			return true;
 		}
-	}
-}
-
-/* Marked objects that touch [start, end), which lies in the tracked region. */
-void neap__gc_read_again(uintptr_t start, uintptr_t end)
-{
-	struct neap__gc_marker *marker = neap__gc.marker;
-	while (start < end) {
-		uint32_t head = 0, object;
-		(void)neap__gc_find(start, &head, &object);
-		uintptr_t next = (start & ~(uintptr_t)(NEAP__UNIT - 1)) + NEAP__UNIT;
-		if (head != 0) {
-			struct neap__gc_span *span = neap__gc_span(head);
-			uintptr_t base = (uintptr_t)neap__unit_address(head);
-			next = base + ((uintptr_t)span->units << NEAP__UNIT_SHIFT);
-			uintptr_t to = next < end ? next : end;
-			for (; object < span->objects && base + object * span->size < to; object++) {
-				if (!neap__gc_marked(head, object))
-					continue;
-				uintptr_t at = base + object * span->size;
-				words_of_object(head, object, start > at ? start - at : 0, to - at,
-						visit_each, marker);
-			}
-		}
-		start = next;
 	}
 }
 

@@ -45,30 +45,56 @@ static double mb(uint64_t bytes)
 	return bytes == UINT64_MAX ? 0 : (double)bytes / (1 << 20);
 }
 
+static uint64_t attempted(const struct neap__gc_cycle_record *last)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 1; i <= last->attempts; i++)
+		sum += last->stops[i];
+	return sum;
+}
+
+/* What Go's format has no place for: each stop, the parts of the last one, and how many pages were read again. */
+static void trace_stops(char *line, size_t size)
+{
+	const struct neap__gc_cycle_record *last = &neap__gc_last;
+	static const char *const names[NEAP__GC_PARTS] = {"wait", "pages", "roots", "mark", "tables"};
+	int used = snprintf(line, size, "gc %u: %u rounds, the last of %ld pages; last stop %ld pages",
+			    told.cycles, last->rounds, last->round_pages, last->last_pages);
+	for (unsigned i = 0; i < NEAP__GC_PARTS && (size_t)used < size; i++)
+		used += snprintf(line + used, size - (size_t)used, ", %s %.3f", names[i], ms(last->parts[i]));
+	for (unsigned i = 0; i <= last->attempts && (size_t)used < size; i++)
+		used += snprintf(line + used, size - (size_t)used, "%s%.3f+%.3f", i == 0 ? "; stops " : " ",
+				 ms(last->waits[i]), ms(last->stops[i] - last->waits[i]));
+	if ((size_t)used + 2 < size)
+		snprintf(line + used, size - (size_t)used, " ms\n");
+}
+
 /* In the format of Go's GODEBUG=gctrace=1, which tools read. What has no meaning here is 0: there are no idle
  * workers; assists are in the middle.
  */
 static void trace_cycle(void)
 {
 	const struct neap__gc_cycle_record *last = &neap__gc_last;
-	uint64_t stops = last->stop1 + last->stop2, whole = last->marked_by - last->begin;
-	uint64_t beside = whole > stops ? whole - stops : 0;
+	uint64_t first = last->stops[0], others = attempted(last), stops = first + others;
+	uint64_t whole = last->marked_by - last->begin, beside = whole > stops ? whole - stops : 0;
 	uint64_t cpu = last->cpu > stops ? last->cpu - stops : 0;
-	char line[512];
-	int used = snprintf(line, sizeof line,
-			    "gc %u @%.3fs %.0f%%: %.3f+%.1f+%.3f ms clock, %.3f+%.1f/%.1f/0+%.3f ms cpu, "
-			    "%.0f->%.0f->%.0f MB, %.0f MB goal, 0 MB stacks, 0 MB globals, 1 P%s%s%s\n",
-			    told.cycles, ms(told.last_end - told.started) / 1e3, 100 * cpu_fraction(),
-			    ms(last->stop1), ms(beside), ms(last->stop2), ms(last->stop1), ms(last->assisted),
-			    ms(cpu), ms(last->stop2), mb(last->heap_before), mb(last->heap_after),
-			    mb(last->marked), mb(last->goal), last->forced ? " (forced)" : "",
-			    last->concurrent ? "" : " (stopped)", last->refused ? " (tracking refused)" : "");
-	if (last->concurrent && last->last_pages >= 1024 && used > 0 && (size_t)used < sizeof line)
-		used += snprintf(line + used - 1, sizeof line - (size_t)used,
-				 " (did not converge: %ld pages)\n", last->last_pages) -
-			1;
-	if (used > 0 && write(STDERR_FILENO, line, (size_t)used) < 0)
-		neap__gc.trace = false;
+	bool unbound = last->concurrent && last->attempts == NEAP__GC_ATTEMPTS_MOST;
+	char line[1024];
+	snprintf(line, sizeof line,
+		 "gc %u @%.3fs %.0f%%: %.3f+%.1f+%.3f ms clock, %.3f+%.1f/%.1f/0+%.3f ms cpu, "
+		 "%.0f->%.0f->%.0f MB, %.0f MB goal, 0 MB stacks, 0 MB globals, 1 P%s%s%s%s\n",
+		 told.cycles, ms(told.last_end - told.started) / 1e3, 100 * cpu_fraction(), ms(first),
+		 ms(beside), ms(others), ms(first), ms(last->assisted), ms(cpu), ms(others),
+		 mb(last->heap_before), mb(last->heap_after), mb(last->marked), mb(last->goal),
+		 last->forced ? " (forced)" : "", last->concurrent ? "" : " (stopped)",
+		 last->refused ? " (tracking refused)" : "", unbound ? " (did not converge)" : "");
+	if (write(STDERR_FILENO, line, strlen(line)) < 0)
+		neap__gc.trace = 0;
+	if (neap__gc.trace > 1) {
+		trace_stops(line, sizeof line);
+		if (write(STDERR_FILENO, line, strlen(line)) < 0)
+			neap__gc.trace = 0;
+	}
 }
 
 static unsigned bucket_of(uint64_t ns)
@@ -105,7 +131,7 @@ void neap__gc_record_cycle(void)
 	struct neap__gc_cycle_record *last = &neap__gc_last;
 	last->cpu = neap__os_thread_time() - last->cpu_begin;
 	neap__lock_take(&neap__gc.tables);
-	uint64_t pause = last->stop1 + last->stop2;
+	uint64_t pause = last->stops[0] + attempted(last);
 	told.last_end = neap__os_now();
 	told.pauses[told.cycles % RING] = pause;
 	told.ends[told.cycles % RING] = told.last_end;
@@ -113,9 +139,8 @@ void neap__gc_record_cycle(void)
 	told.forced += last->forced;
 	told.pause_total += pause;
 	told.cpu += last->cpu;
-	if (last->concurrent)
-		count_stop(last->stop1);
-	count_stop(last->stop2);
+	for (unsigned i = last->concurrent ? 0 : 1; i <= last->attempts; i++)
+		count_stop(last->stops[i]);
 	if (neap__gc.trace)
 		trace_cycle();
 	neap__lock_give(&neap__gc.tables);

@@ -8,7 +8,7 @@
  */
 #include "gc/internal.h"
 
-enum { LEAST_GOAL = 4 << 20, ASSIST_BYTES = 256 << 10 };
+enum { LEAST_GOAL = 4 << 20, ASSIST_BYTES = 256 << 10, ASSIST_PORTION = 16 << 10 };
 
 static _Atomic uint64_t ended_at, claimed_then,
 	dropped_then; /* of the last cycle; the others: of claimed_bytes and dropped, when it began */
@@ -84,18 +84,21 @@ void neap__gc_pace_start(void)
 	set_goal(0);
 }
 
-/* Marks a little, when the marker is free; or waits for it, which slows the program down all the same. */
+/* Marks a little, when the marker is free; or waits for it, which slows the program down all the same. In portions:
+ * who stops the world waits for the end of one, 20 us.
+ */
 static void assist(struct neap__gc_thread *thread)
 {
-	neap__gc_enter(thread);
-	neap__lock_take(&neap__gc.mark_lock);
-	if (neap__gc_is_marking()) {
-		uint64_t begin = neap__os_thread_time();
-		(void)neap__gc_drain(ASSIST_BYTES);
-		atomic_fetch_add(&neap__gc_last.assisted, neap__os_thread_time() - begin);
+	uint64_t begin = neap__os_thread_time();
+	bool left = true;
+	for (unsigned done = 0; left && done < ASSIST_BYTES; done += ASSIST_PORTION) {
+		neap__gc_enter(thread);
+		neap__lock_take(&neap__gc.mark_lock);
+		left = neap__gc_is_marking() && !neap__gc_drain(ASSIST_PORTION);
+		neap__lock_give(&neap__gc.mark_lock);
+		neap__gc_leave(thread);
 	}
-	neap__lock_give(&neap__gc.mark_lock);
-	neap__gc_leave(thread);
+	atomic_fetch_add(&neap__gc_last.assisted, neap__os_thread_time() - begin);
 }
 
 enum { IDLE_WORTH = 256 << 10, DROPPED_WORTH = 4096 /* entries, so much with objects of 64 bytes */ };

@@ -252,7 +252,7 @@ static void garbage_does_not_grow_the_heap(void **state)
 }
 
 /* A program with a steady heap, allocating as fast as it can: the cycles follow from the percentage. Stopping the world
- * the heap ends at the goal; beside the program it may reach twice that.
+ * the heap ends at the goal; beside the program it may reach twice that, and more on a machine that is not free.
  */
 static void cycles_follow_the_percentage(void **state)
 {
@@ -272,8 +272,7 @@ static void cycles_follow_the_percentage(void **state)
 		/* Sooner than at the goal, by what is allocated while a cycle runs: at most 7 tenths of the room. */
 		assert_in_range(cycles, CHURN / room / 4, CHURN / room * 5 + 2);
 		/* Past the goal the program helps to mark, but what it allocates meanwhile comes on top. */
-		assert_in_range(peak, LIVE,
-				neap_gc_concurrent() ? 2 * (LIVE + room) + 8 * MB : LIVE + room + MB);
+		assert_in_range(peak, LIVE, neap_gc_concurrent() ? 4 * (LIVE + room) : LIVE + room + MB);
 	}
 	(void)neap_gc_set_percent(100);
 	steady_head = NULL;
