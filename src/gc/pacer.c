@@ -151,11 +151,15 @@ void neap__gc_pace(void)
 		neap__gc_cycle_stir();
 		return;
 	}
+	uint64_t begin = neap__os_now();
 	if (!neap__gc_is_marking())
 		neap__gc_cycle_nudge();
 	else if (atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed) >=
 		 atomic_load_explicit(&neap__gc.goal, memory_order_relaxed))
 		assist(neap__gc_self);
+	else
+		return;
+	neap__gc_felt(begin);
 }
 
 int neap_gc_set_percent(int percent)
