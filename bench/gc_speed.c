@@ -1,18 +1,15 @@
-/* gc_speed.c: what does collecting cost, and how long are the stops?
+/* gc_speed.c: what does collecting cost?
  *
- * usage: gc_speed trees [DEPTH [GO-PROGRAM]]            binary trees, beside malloc and free, bdwgc, and Go
- *        gc_speed stops MB SECONDS STORES_PER_S [plain|barrier]
+ * usage: gc_speed trees|gcbench|live|map SIZE [GO-PROGRAM]
  *
- * trees: the well-known benchmark: one tree that lives, many that die at once. CPU seconds of the process, all
- * threads; each way in a process of its own, so that the peaks are apart. Ratios are to malloc and free. The longest
- * stop is what each collector says of itself: Neap of a single stop, Go of the two of a cycle together, bdwgc of its
- * marking with the world stopped.
- * GO-PROGRAM is built from peers/go_trees (`ninja gc_bench` does both).
+ * A program of gc_work.c with malloc and free, with Neap's collector, with bdwgc, and in Go (peers/go_gc; `ninja
+ * gc_bench` runs all four). SIZE is the depth of the trees, MB, or thousands of entries.
  *
- * stops: MB of objects of 64 + 32 + 96 bytes behind one table, whose entries are replaced at random at a rate, with
- * plain stores or through the barrier. What is printed are the collector's own stops, and the longest single
- * replacement without the time in which the kernel ran somebody else.
+ * CPU seconds of the process, all threads; each way in a process of its own, so that the peaks are apart. Ratios are to
+ * malloc and free. The longest stop is what each collector says of itself: Neap of a single stop, Go of the two of a
+ * cycle together, bdwgc of its marking with the world stopped.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,93 +18,106 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "gc_work.h"
 #include "neap/gc.h"
+#include "neap/gc_map.h"
 #ifdef BENCH_HAVE_BDWGC
 #	include "peers/bdwgc.h"
 #endif
 
-struct tree {
-	struct tree *left, *right;
+/* What a way tells at its end: a line "answer collections longest-stop-ns". */
+struct told {
+	unsigned long long answer, collections, longest_ns;
 };
-NEAP_TYPE(tree_type, struct tree, left, right);
 
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec now;
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
+/* malloc and free. */
 
-static void *(*make_node)(void);
-static void (*drop_node)(struct tree *node);
-
-static void *make_collected(void)
-{
-	return neap_gc_alloc(&tree_type);
-}
-
-static void *make_malloc(void)
+static struct tree *malloc_tree(void)
 {
 	return calloc(1, sizeof(struct tree));
 }
 
-static void drop_free(struct tree *node)
+static struct node *malloc_node(void)
 {
-	if (node == NULL)
-		return;
-	drop_free(node->left);
-	drop_free(node->right);
-	free(node);
+	return calloc(1, sizeof(struct node));
 }
 
-static void drop_nothing(struct tree *node)
+static struct unit *malloc_unit(void)
 {
-	(void)node;
+	return calloc(1, sizeof(struct unit));
 }
 
-static struct tree *grow_tree(int depth)
+static void **malloc_table(size_t count)
 {
-	struct tree *node = make_node();
-	if (node == NULL)
-		abort();
-	if (depth > 0) {
-		node->left = grow_tree(depth - 1);
-		node->right = grow_tree(depth - 1);
-	}
-	return node;
+	return calloc(count, sizeof(void *));
 }
 
-static long count_tree(const struct tree *node)
+static void *malloc_data(size_t size)
 {
-	return node->left == NULL ? 1 : 1 + count_tree(node->left) + count_tree(node->right);
+	return calloc(1, size);
 }
-
-static void grow_and_drop(int depth, long *count)
-{
-	struct tree *tree = grow_tree(depth);
-	*count += count_tree(tree);
-	drop_node(tree);
-}
-
-static long grow_all(int depth)
-{
-	long count = 0;
-	grow_and_drop(depth + 1, &count);
-	struct tree *lives = grow_tree(depth);
-	for (int d = 4; d <= depth; d += 4)
-		for (int i = 0; i < 1 << (depth - d + 4); i++)
-			grow_and_drop(d, &count);
-	return count + count_tree(lives);
-}
-
-/* What a way tells at its end: a line "nodes collections longest-stop-ns". */
-struct told {
-	long nodes;
-	uint64_t collections, longest_ns;
-};
 
 static void begin_malloc(void)
 {
+}
+
+static void tell_nothing(struct told *ret)
+{
+	(void)ret;
+}
+
+/* Neap. */
+
+NEAP_TYPE(tree_type, struct tree, left, right);
+NEAP_TYPE(node_type, struct node, left, right);
+NEAP_TYPE(unit_type, struct unit, node, bytes);
+
+static struct tree *neap_tree(void)
+{
+	return neap_gc_alloc(&tree_type);
+}
+
+static struct node *neap_node(void)
+{
+	return neap_gc_alloc(&node_type);
+}
+
+static struct unit *neap_unit(void)
+{
+	return neap_gc_alloc(&unit_type);
+}
+
+static void **neap_table(size_t count)
+{
+	return neap_gc_alloc_array(&neap_gc_pointer, count);
+}
+
+static void *own_map_create(void)
+{
+	static const struct neap_map_type type = {.size = sizeof type,
+						  .kind = NEAP_KEY_BYTES,
+						  .key_size = 8,
+						  .key_align = 8,
+						  .value_size = sizeof(void *),
+						  .value_align = _Alignof(void *)};
+	return neap_gc_map_create(&type, NULL, &neap_gc_pointer, NULL);
+}
+
+static void own_map_put(void *map, uint64_t key, void *value)
+{
+	if (neap_gc_map_put(map, &key, &value) != NEAP_OK)
+		abort();
+}
+
+static void *own_map_get(void *map, uint64_t key)
+{
+	void **value = neap_gc_map_get(map, &key);
+	return value != NULL ? *value : NULL;
+}
+
+static void own_map_delete(void *map, uint64_t key)
+{
+	(void)neap_gc_map_delete(map, &key);
 }
 
 static void begin_concurrent(void)
@@ -124,11 +134,6 @@ static void begin_stopping(void)
 		abort();
 }
 
-static void tell_nothing(struct told *ret)
-{
-	(void)ret;
-}
-
 static void tell_neap(struct told *ret)
 {
 	struct neap_memstats stats = {.size = sizeof stats};
@@ -136,6 +141,8 @@ static void tell_neap(struct told *ret)
 	ret->collections = stats.NumGC;
 	ret->longest_ns = stats.LongestStopNs;
 }
+
+/* bdwgc. */
 
 #ifdef BENCH_HAVE_BDWGC
 static void begin_bdwgc(void)
@@ -148,43 +155,90 @@ static void begin_bdwgc_incremental(void)
 	bdwgc_begin(true);
 }
 
-static void *make_bdwgc(void)
+static struct tree *bdwgc_tree(void)
 {
 	return bdwgc_alloc(sizeof(struct tree));
 }
 
+static struct node *bdwgc_node(void)
+{
+	return bdwgc_alloc(sizeof(struct node));
+}
+
+static struct unit *bdwgc_unit(void)
+{
+	return bdwgc_alloc(sizeof(struct unit));
+}
+
+static void **bdwgc_table(size_t count)
+{
+	return bdwgc_alloc(count * sizeof(void *));
+}
+
 static void tell_bdwgc(struct told *ret)
 {
-	bdwgc_tell(&ret->collections, &ret->longest_ns);
+	uint64_t collections, longest;
+	bdwgc_tell(&collections, &longest);
+	ret->collections = collections;
+	ret->longest_ns = longest;
 }
+#endif
+
+static const struct memory malloc_memory = {.tree = malloc_tree,
+					    .node = malloc_node,
+					    .unit = malloc_unit,
+					    .table = malloc_table,
+					    .data = malloc_data,
+					    .release = free};
+static const struct memory neap_memory = {.tree = neap_tree,
+					  .node = neap_node,
+					  .unit = neap_unit,
+					  .table = neap_table,
+					  .data = neap_gc_alloc_data};
+static const struct memory neap_map_memory = {.data = neap_gc_alloc_data,
+					      .map_create = own_map_create,
+					      .map_put = own_map_put,
+					      .map_get = own_map_get,
+					      .map_delete = own_map_delete};
+#ifdef BENCH_HAVE_BDWGC
+static const struct memory bdwgc_memory = {
+	.tree = bdwgc_tree, .node = bdwgc_node, .unit = bdwgc_unit, .table = bdwgc_table, .data = bdwgc_data};
 #endif
 
 static const struct way {
 	const char *name;
 	void (*begin)(void);
-	void *(*make)(void);
-	void (*drop)(struct tree *node);
+	const struct memory *memory;
 	void (*tell)(struct told *ret);
+	const char *only, *not ; /* the question it is for; or not for, which would take minutes */
 } ways[] = {
-	{"malloc and free", begin_malloc, make_malloc, drop_free, tell_nothing},
-	{"neap, concurrent", begin_concurrent, make_collected, drop_nothing, tell_neap},
-	{"neap, stopping the world", begin_stopping, make_collected, drop_nothing, tell_neap},
+	{"malloc and free", begin_malloc, &malloc_memory, tell_nothing, NULL, NULL},
+	{"neap, concurrent", begin_concurrent, &neap_memory, tell_neap, NULL, NULL},
+	{"neap, stopping the world", begin_stopping, &neap_memory, tell_neap, NULL, NULL},
+	{"neap, its own map", begin_concurrent, &neap_map_memory, tell_neap, "map", NULL},
 #ifdef BENCH_HAVE_BDWGC
-	{"bdwgc", begin_bdwgc, make_bdwgc, drop_nothing, tell_bdwgc},
-	{"bdwgc, incremental", begin_bdwgc_incremental, make_bdwgc, drop_nothing, tell_bdwgc},
+	{"bdwgc", begin_bdwgc, &bdwgc_memory, tell_bdwgc, NULL, NULL},
+	{"bdwgc, incremental", begin_bdwgc_incremental, &bdwgc_memory, tell_bdwgc, NULL, "live"},
 #endif
 };
 
-static void grow_by(const struct way *way, int depth)
+static const struct question {
+	const char *name, *title;
+	work *work;
+} questions[] = {
+	{"trees", "binary trees, depth", work_trees},
+	{"gcbench", "GCBench, depth", work_gcbench},
+	{"live", "random replacement, MB", work_live},
+	{"map", "map with churn, thousands", work_map},
+};
+
+static void work_by(const struct way *way, const struct question *question, unsigned size)
 {
-	struct told told = {0};
-	make_node = way->make;
-	drop_node = way->drop;
+	struct told told = {0, 0, 0};
 	way->begin();
-	told.nodes = grow_all(depth);
+	told.answer = question->work(way->memory, size);
 	way->tell(&told);
-	printf("%ld %llu %llu\n", told.nodes, (unsigned long long)told.collections,
-	       (unsigned long long)told.longest_ns);
+	printf("%llu %llu %llu\n", told.answer, told.collections, told.longest_ns);
 	fflush(stdout);
 	_exit(0);
 }
@@ -194,150 +248,86 @@ static double seconds_of(struct timeval time)
 	return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
 
-/* Runs one way in a process of its own; `way` NULL: the Go program. The first one is what ratios are of. */
-static void run_trees(const char *name, const struct way *way, int depth, const char *go)
+static double now_seconds(void)
 {
-	static double first_cpu, first_peak;
-	static long nodes;
-	int ends[2];
-	struct told told = {0};
-	struct rusage usage;
-	int status;
-	uint64_t begin = now_ns(CLOCK_MONOTONIC);
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* In a process of its own; `way` NULL: the Go program. False: it did not come to its end. */
+static bool run(const struct way *way, const struct question *question, const char *size, const char *go,
+		struct told *ret, struct rusage *ret_usage)
+{
+	int ends[2], status;
 	if (pipe(ends) != 0)
 		abort();
 	fflush(stdout);
 	pid_t pid = fork();
 	if (pid == 0) {
-		char number[16];
-		snprintf(number, sizeof number, "%d", depth);
 		dup2(ends[1], STDOUT_FILENO);
 		if (way != NULL)
-			grow_by(way, depth);
-		execl(go, go, number, (char *)NULL);
+			work_by(way, question, (unsigned)strtoul(size, NULL, 10));
+		execl(go, go, question->name, size, (char *)NULL);
 		_exit(127);
 	}
 	close(ends[1]);
 	FILE *line = fdopen(ends[0], "r");
-	unsigned long long collections = 0, longest = 0;
-	bool whole = line != NULL && fscanf(line, "%ld %llu %llu", &told.nodes, &collections, &longest) == 3;
+	bool whole = line != NULL &&
+		     fscanf(line, "%llu %llu %llu", &ret->answer, &ret->collections, &ret->longest_ns) == 3;
 	if (line != NULL)
 		fclose(line);
-	if (pid < 0 || wait4(pid, &status, 0, &usage) != pid || status != 0 || !whole ||
-	    (nodes != 0 && told.nodes != nodes)) {
-		fprintf(stderr, "gc_speed: %s did not grow all trees\n", name);
+	return pid > 0 && wait4(pid, &status, 0, ret_usage) == pid && status == 0 && whole;
+}
+
+/* The first one says what the answer is, and is what ratios are of. */
+static void compare(const char *name, const struct way *way, const struct question *question,
+		    const char *size, const char *go)
+{
+	static double first_cpu, first_peak;
+	static unsigned long long answer;
+	struct told told;
+	struct rusage usage;
+	double begin = now_seconds();
+	if (!run(way, question, size, go, &told, &usage) || (first_cpu > 0 && told.answer != answer)) {
+		fprintf(stderr, "gc_speed: %s did not do its work\n", name);
 		exit(1);
 	}
+	double wall = now_seconds() - begin, peak = (double)usage.ru_maxrss / 1024;
 	double cpu = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
-	double peak = (double)usage.ru_maxrss / 1024, wall = (double)(now_ns(CLOCK_MONOTONIC) - begin) / 1e9;
-	if (nodes == 0) {
-		nodes = told.nodes;
+	if (first_cpu <= 0) {
+		answer = told.answer;
 		first_cpu = cpu;
 		first_peak = peak;
 	}
-	printf("%-25s%7.2f s%6.2f%8.2f s%7.0f MB%6.2f%9llu%10.3f ms\n", name, cpu, cpu / first_cpu, wall,
-	       peak, peak / first_peak, collections, (double)longest / 1e6);
+	printf("%-31s%7.2f s%6.2f%8.2f s%7.0f MB%6.2f%9llu%10.3f ms\n", name, cpu, cpu / first_cpu, wall,
+	       peak, peak / first_peak, told.collections, (double)told.longest_ns / 1e6);
 }
 
-static void compare_trees(int depth, const char *go)
+static void compare_all(const struct question *question, const char *size, const char *go)
 {
-	printf("%-25s%9s%6s%10s%10s%6s%9s%13s\n", "binary trees", "CPU", "ratio", "wall", "peak", "ratio",
-	       "cycles", "longest stop");
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
-		run_trees(ways[i].name, &ways[i], depth, NULL);
+	printf("%s %-*s%9s%6s%10s%10s%6s%9s%13s\n", question->title, (int)(30 - strlen(question->title)),
+	       size, "CPU", "ratio", "wall", "peak", "ratio", "cycles", "longest stop");
+	for (const struct way *way = ways; way < ways + sizeof ways / sizeof *ways; way++)
+		if ((way->only == NULL || strcmp(way->only, question->name) == 0) &&
+		    (way->not == NULL || strcmp(way->not, question->name) != 0))
+			compare(way->name, way, question, size, NULL);
 #ifndef BENCH_HAVE_BDWGC
 	printf("bdwgc: not measured: libgc-dev was not there when this was built\n");
 #endif
 	if (go != NULL)
-		run_trees("Go", NULL, depth, go);
+		compare("Go", NULL, question, size, go);
 	else
 		printf("Go: not measured: no program named\n");
 }
 
-/* Stops. */
-
-struct leaf {
-	struct unit *up;
-	uint64_t number[3];
-};
-struct unit {
-	struct leaf *leaf;
-	void *bytes;
-	uint64_t number[6];
-};
-NEAP_TYPE(leaf_type, struct leaf, up);
-NEAP_TYPE(unit_type, struct unit, leaf, bytes);
-struct entry {
-	struct unit *unit;
-};
-NEAP_TYPE_BARRIERED(entry_type, struct entry, unit);
-
-static struct unit *make_unit(uint64_t number)
-{
-	struct unit *unit = neap_gc_alloc(&unit_type);
-	unit->leaf = neap_gc_alloc(&leaf_type);
-	unit->leaf->up = unit;
-	unit->bytes = neap_gc_alloc_data(96);
-	unit->number[0] = unit->leaf->number[0] = number;
-	return unit;
-}
-
-static struct unit **table;
-
-static void run_stops(size_t mb, double seconds, double rate, bool barrier)
-{
-	size_t count = (mb << 20) / (64 + 32 + 96);
-	table = neap_gc_alloc_array(barrier ? &entry_type : &neap_gc_pointer, count);
-	for (size_t i = 0; i < count; i++)
-		neap_store(&table[i], make_unit(i));
-	neap_gc_collect();
-	struct neap_memstats before = {.size = sizeof before}, after = before;
-	neap_memstats(&before);
-	uint64_t begin = now_ns(CLOCK_MONOTONIC), done = 0, random = 1, worst = 0;
-	for (double passed = 0; passed < seconds; passed = (double)(now_ns(CLOCK_MONOTONIC) - begin) / 1e9) {
-		for (; (double)done < passed * rate; done++) {
-			random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
-			size_t at = (size_t)((random >> 32) * count >> 32);
-			uint64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
-			if (table[at]->number[0] != at || table[at]->leaf->number[0] != at)
-				abort();
-			struct unit *fresh = make_unit(at);
-			if (barrier)
-				neap_store(&table[at], fresh);
-			else
-				table[at] = fresh;
-			uint64_t took = now_ns(CLOCK_THREAD_CPUTIME_ID) - start;
-			worst = took > worst ? took : worst;
-		}
-		nanosleep(&(struct timespec){0, 50000}, NULL);
-	}
-	neap_memstats(&after);
-	uint64_t longest = 0, sum = 0, cycles = after.NumGC - before.NumGC;
-	for (uint32_t i = before.NumGC; i < after.NumGC; i++) {
-		uint64_t pause = after.PauseNs[i % 256];
-		sum += pause;
-		longest = pause > longest ? pause : longest;
-	}
-	printf("%zu MB, %.0f %s stores/s: %llu cycles, stopped %.3f ms a cycle, %.3f ms the longest; "
-	       "worst operation %.3f ms of CPU\n",
-	       mb, rate, barrier ? "announced" : "plain", (unsigned long long)cycles,
-	       cycles ? (double)sum / 1e6 / (double)cycles : 0, (double)longest / 1e6, (double)worst / 1e6);
-}
-
 int main(int argc, char **argv)
 {
-	const char *what = argc > 1 ? argv[1] : "trees";
-	if (strcmp(what, "trees") == 0) {
-		int depth = argc > 2 ? atoi(argv[2]) : 16;
-		compare_trees(depth, argc > 3 ? argv[3] : NULL);
-		return 0;
-	}
-	if (strcmp(what, "stops") == 0 && argc > 4) {
-		run_stops(strtoul(argv[2], NULL, 10), atof(argv[3]), atof(argv[4]),
-			  argc > 5 && strcmp(argv[5], "barrier") == 0);
-		return 0;
-	}
-	fprintf(stderr, "usage: gc_speed trees [DEPTH [GO-PROGRAM]] | stops MB SECONDS STORES_PER_S "
-			"[plain|barrier]\n");
+	for (size_t i = 0; argc > 2 && i < sizeof questions / sizeof *questions; i++)
+		if (strcmp(argv[1], questions[i].name) == 0) {
+			compare_all(&questions[i], argv[2], argc > 3 ? argv[3] : NULL);
+			return 0;
+		}
+	fprintf(stderr, "usage: gc_speed trees|gcbench|live|map SIZE [GO-PROGRAM]\n");
 	return 2;
 }

@@ -13,6 +13,11 @@
 #define NEAP_MAP_VALUE uint64_t
 #include <neap/map_typed.h>
 
+#define NEAP_TRANSIENT_NAME  table
+#define NEAP_TRANSIENT_KEY   uint64_t
+#define NEAP_TRANSIENT_VALUE uint64_t
+#include <neap/transient_typed.h>
+
 enum { ROUNDS = 9, SMALL = 64, LARGE = 80000, LOOPS = 2000, WRITES = 20000, BLOCKS = 200000 };
 
 static struct neap_scopes *scopes;
@@ -71,6 +76,20 @@ static double transient(void)
 		for (uint64_t key = 0; key < SMALL; key++) {
 			REQUIRE(neap_transient_put(table, &key, &key) == NEAP_OK);
 			sink += *(uint64_t *)neap_transient_get(table, &key);
+		}
+		neap_transient_end(table);
+	}
+	return (cpu_now() - start) / LOOPS / SMALL;
+}
+
+static double transient_typed(void)
+{
+	double start = cpu_now();
+	for (int loop = 0; loop < LOOPS; loop++) {
+		struct neap_transient *table = table_begin(scopes);
+		for (uint64_t key = 0; key < SMALL; key++) {
+			REQUIRE(table_put(table, key, key) == NEAP_OK);
+			sink += *table_get(table, key);
 		}
 		neap_transient_end(table);
 	}
@@ -243,7 +262,8 @@ int main(void)
 	} lines[] = {
 		{"put + get, 64 keys: a map made anew", map_fresh},
 		{"put + get, 64 keys: a map cleared and kept", map_kept},
-		{"put + get, 64 keys: a transient table", transient},
+		{"put + get, 64 keys: a transient table, called", transient},
+		{"put + get, 64 keys: the same, inlined", transient_typed},
 		{"clear after 80,000 keys: neap_map_clear_keep", clear_large_map},
 		{"clear after 80,000 keys: neap_transient_clear", clear_large_transient},
 		{"overwrite: neap_map_put", write_plain},

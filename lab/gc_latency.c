@@ -201,8 +201,15 @@ static void run_latency_go(struct lab *lab, size_t entries, size_t operations)
 					  .op_p999 = (uint64_t)go_peer_number(output, "op_p999"),
 					  .op_max = (uint64_t)go_peer_number(output, "op_max")};
 		latency_line(&lab->result, go_peer_text(output, "version"), "go", &run);
-		result_check(&lab->result, go_peer_number(output, "lost") == 0,
-			     "Go did the same work: no session lost");
+		result_check(&lab->result,
+			     go_peer_number(output, "lost") == 0 &&
+				     go_peer_number(output, "operations") == (double)operations &&
+				     go_peer_number(output, "left") == (double)entries &&
+				     go_peer_number(output, "mallocs") >= 2.0 * (double)operations &&
+				     go_peer_number(output, "objects") >= 2.0 * (double)entries,
+			     "Go did the same work: %s objects made, %s alive at the end, no session lost",
+			     thousands((uint64_t)go_peer_number(output, "mallocs")),
+			     thousands((uint64_t)go_peer_number(output, "objects")));
 		free(output);
 	}
 	go_peer_close(&go);

@@ -148,5 +148,27 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_gc_map_clear", "clear:0"},
 	{"neap_gc_map_len", "reads:0"},
 	{"neap_gc_map_of", "reads:0 result:0:1"},
+
+	/* neap/any_gc.h: the same on collected boxes. */
+	{"neap_any_make_collected", "reads:1 reads:2 writes:3"},
+	{"neap_any_make_str_collected", "writes:2"},
+	{"neap_any_collected", ""},
+	{"neap_any_free_collected", ""},
+	{"neap_any_gc_map_create", "new:neap_gc_map maybe-null collected reads:0 null-ok:0"},
+	{"neap_any_gc_map_put", "insert:0"},
+	{"neap_any_gc_map_get", "reads:0 null-ok:0 writes:3 null-ok:3"},
+	{"neap_any_gc_map_delete", "delete:0"},
+
+	/* neap/weak_map.h: neither keys nor values are the map's. */
+	{"neap_weak_map_create", "new:neap_weak_map maybe-null collected reads:0 null-ok:0"},
+	{"neap_weak_map_destroy", "free:0:neap_weak_map null-ok:0"},
+	{"neap_weak_map_put", "reads:0"},
+	{"neap_weak_map_get", "reads:0 maybe-null"},
+	{"neap_weak_map_delete", "reads:0"},
+	{"neap_weak_map_clear", "reads:0"},
+	{"neap_weak_map_len", "reads:0 null-ok:0"},
+	{"neap_weak_map_bytes", "reads:0 null-ok:0"},
+	{"neap_weak_map_iter_init", "writes:0 reads:1"},
+	{"neap_weak_map_iter_next", "writes:0"},
 	{NULL, NULL},
 };

@@ -2,6 +2,7 @@
 #include "peers/bdwgc.h"
 
 #include <gc/gc.h>
+#include <string.h>
 #include <time.h>
 
 static uint64_t stop_began, longest_stop;
@@ -33,6 +34,12 @@ void bdwgc_begin(bool incremental)
 void *bdwgc_alloc(size_t size)
 {
 	return GC_MALLOC(size);
+}
+
+void *bdwgc_data(size_t size)
+{
+	void *block = GC_MALLOC_ATOMIC(size);
+	return block != NULL ? memset(block, 0, size) : NULL;
 }
 
 void bdwgc_tell(uint64_t *ret_collections, uint64_t *ret_longest_ns)

@@ -8,6 +8,7 @@
 
 void bdwgc_begin(bool incremental);
 void *bdwgc_alloc(size_t size);
+void *bdwgc_data(size_t size); /* without pointers; zeroed, as all of ours is */
 void bdwgc_tell(uint64_t *ret_collections, uint64_t *ret_longest_ns);
 
 #endif

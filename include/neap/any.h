@@ -108,6 +108,12 @@ NEAP_API int neap_any_make(const struct neap_allocator *from, const struct neap_
 /* A string with a copy of its bytes, in one box. Its type is neap_any_type_str. Fails like neap_any_make. */
 NEAP_API int neap_any_make_str(const struct neap_allocator *from, struct neap_str str, struct neap_any *ret);
 
+/* True when the data word leads to a box: the value is larger than the word, or its type has a `drop`. */
+static inline bool neap_any_boxed(struct neap_any value)
+{
+	return value.type != NULL && (value.type->value_size > sizeof value.data || value.type->drop != NULL);
+}
+
 /* Another owner of the same value. Cannot fail: it is the same box. */
 NEAP_API struct neap_any neap_any_copy(struct neap_any value);
 /* Gives up ownership. nil and scalars are allowed. */

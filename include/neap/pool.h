@@ -117,7 +117,9 @@ struct neap_pool_stats {
 	size_t out;		 /* objects that somebody holds */
 	size_t threads;		 /* that have magazines */
 };
-/* Fills `ret`. Exact when no other thread is in a get or put. */
+/* Fills `ret`. Exact when no other thread is in a get or put: a thread that stays in one has its magazines and their
+ * counts left out.
+ */
 NEAP_API NEAP_NONNULL(1, 2) void neap_pool_stats(struct neap_pool *pool, struct neap_pool_stats *ret);
 
 #ifdef __cplusplus

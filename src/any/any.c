@@ -11,6 +11,8 @@ _Static_assert(sizeof(struct neap_any) == 16 && sizeof(struct neap_iface) == 16,
 	       "an interface value is two words");
 _Static_assert(sizeof(struct neap__box) == 16, "a box costs 16 bytes");
 
+const struct neap_allocator neap__any_collector = {NULL, NULL, NULL};
+
 enum { ANY_VALUE_MOST = 1 << 30, ANY_ALIGN_MOST = 64 };
 
 #define ANY_SCALAR(c_type, of_kind, named)                                                                  \
@@ -58,7 +60,7 @@ struct neap_any neap_any_of_ptr(const void *value)
 	return any_in_word(&neap_any_type_ptr, &value);
 }
 
-static bool any_type_valid(const struct neap_any_type *type)
+bool neap__any_type_valid(const struct neap_any_type *type)
 {
 	static const uint32_t size_of_kind[] = {0, sizeof(float), sizeof(double), sizeof(struct neap_str), 0,
 						0};
@@ -103,7 +105,7 @@ int neap_any_make(const struct neap_allocator *from, const struct neap_any_type 
 		  struct neap_any *ret)
 {
 	*ret = (struct neap_any){NULL, 0};
-	if (type == NULL || !any_type_valid(type))
+	if (type == NULL || !neap__any_type_valid(type))
 		return NEAP_EINVAL;
 	if (neap__any_inline(type)) {
 		*ret = any_in_word(type, value);
@@ -140,6 +142,8 @@ struct neap_any neap_any_copy(struct neap_any value)
 	if (value.type == NULL || neap__any_inline(value.type))
 		return value;
 	struct neap__box *box = neap__any_box(value);
+	if (box->from == &neap__any_collector)
+		return value;
 	/* Relaxed: who copies is an owner already. */
 	if (atomic_fetch_add_explicit(&box->owners, 1, memory_order_relaxed) >= ANY_OWNERS_MOST)
 		neap__fault((struct neap_fault){.rule = "too many copies of one value",
@@ -155,6 +159,8 @@ void neap_any_drop(struct neap_any value)
 	if (value.type == NULL || neap__any_inline(value.type))
 		return;
 	struct neap__box *box = neap__any_box(value);
+	if (box->from == &neap__any_collector)
+		return;
 	/* Release: what this owner read, it read before. Acquire: the last one frees after all of them. */
 	if (atomic_fetch_sub_explicit(&box->owners, 1, memory_order_acq_rel) > 1)
 		return;

@@ -14,10 +14,13 @@
 #include "neap/any.h"
 
 struct neap__box {
-	const struct neap_allocator *from;
+	const struct neap_allocator *from; /* &neap__any_collector: a collected object */
 	_Atomic uint32_t owners;
 	uint32_t extra; /* bytes behind the value: those of a string */
 };
+
+extern const struct neap_allocator neap__any_collector; /* its address is all that it says */
+bool neap__any_type_valid(const struct neap_any_type *type);
 
 static inline bool neap__any_inline(const struct neap_any_type *type)
 {

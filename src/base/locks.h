@@ -20,6 +20,7 @@ enum neap__lock_rank {
 	NEAP__RANK_GC_LOADER, /* held around the loader's own lock, which fork would leave locked in the child */
 	NEAP__RANK_GC_THREADS,	 /* the attached threads; held while the world is stopped */
 	NEAP__RANK_GC_MARK,	 /* the marker's stack and queue */
+	NEAP__RANK_GC_WEAK_MAPS, /* the list of weak maps */
 	NEAP__RANK_GC_MAP,	 /* the entries of one collected map */
 	NEAP__RANK_GC_TABLES,	 /* types, ranges, handles, weak references, finalizers, maps */
 	NEAP__RANK_GC_SHADED,	 /* what barriers shaded */

@@ -230,6 +230,7 @@ long neap__os_track_scan(const struct neap__os_track *track, uintptr_t *from, ui
 				    .end = to,
 				    .vec = (uint64_t)(uintptr_t)ret,
 				    .vec_len = room,
+				    .max_pages = room,
 				    .category_mask = PAGE_WRITTEN,
 				    .return_mask = ret != NULL ? PAGE_WRITTEN : 0};
 	int saved = errno;

@@ -67,7 +67,7 @@ struct neap__os_pages { /* the kernel's struct page_region */
  */
 bool neap__os_track_open(struct neap__os_track *ret, void *start, size_t size);
 void neap__os_track_close(struct neap__os_track *track);
-/* Finds stretches of pages in [*from, to) written to since they were last armed, at most `room`; with `arm` they
+/* Finds stretches of pages in [*from, to) written to since they were last armed, at most `room` pages; with `arm` they
  * are armed again, each in one step with being read. Pages that were never armed count as written. `*from` moves
  * to where the walk ended: go on until it reaches `to`. Returns the stretches, or -1: the kernel refused.
  * `ret` NULL, room 0: only arms.

@@ -212,6 +212,7 @@ void neap_gc_free(void *object)
 	neap__gc_enter(thread);
 	neap__gc_weak_forget((uintptr_t)object);
 	neap__gc_final_forget((uintptr_t)object);
+	neap__gc_weak_map_forget((uintptr_t)object);
 	uint32_t head = held_span(object, "neap_gc_free", &number, &given);
 	struct neap__gc_span *span = neap__gc_span(head);
 	struct neap__gc_central *central = &neap__gc.central[span->kind];

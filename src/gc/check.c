@@ -126,6 +126,13 @@ __attribute__((no_sanitize("address", "thread"))) static void second_range(uintp
 		second_word(*(const volatile uintptr_t *)at, ctx);
 }
 
+/* The value of a weak map's entry, whose map and key are marked. */
+static void second_value(uintptr_t key, uintptr_t value, void *ctx)
+{
+	(void)key;
+	second_word(value, ctx);
+}
+
 /* World stopped, marking complete. Quietly does nothing when there is no memory for it. */
 void neap__gc_checkmark(void)
 {
@@ -134,12 +141,13 @@ void neap__gc_checkmark(void)
 	if (second.seen != NULL && second.stack != NULL) {
 		neap__gc_each_stack(second_range, &second);
 		neap__gc_each_global(second_range, &second);
+		neap__gc_ephemerons_each(neap__gc_is_black, second_value, &second);
 		while (second.depth > 0) {
 			uint64_t packed = second.stack[--second.depth];
 			neap__gc_each_word((uint32_t)(packed >> 32), (uint32_t)packed, 0, UINT64_MAX,
 					   second_word, &second);
 		}
-		neap__gc_last.checked = true;
+		atomic_fetch_add(&neap__gc.checked, 1);
 	}
 	neap__os_release((void *)second.seen, seen_bytes);
 	neap__os_release(second.stack, stack_bytes);

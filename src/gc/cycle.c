@@ -24,77 +24,23 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/probes.h"
 #include "gc/internal.h"
+#include "neap/heap.h"
 
 enum {
-	ROUNDS_MOST = 6,
-	PAGES_FEW = 64, /* 256 KB: about 50 us to read again */
 	IDLE_TICK_NS = 250 * 1000 * 1000,
-	DRAIN_BYTES = 256 << 10, /* under one hold of the mark lock */
-	PAGES_AT_ONCE = sizeof((struct neap__gc_marker *)0)->pages / sizeof(struct neap__os_pages)
+#ifdef NEAP_HOSTILE
+	STOP_BUDGET_NS = 1, /* every stop with more than a page or an object to read is given up */
+#else
+	STOP_BUDGET_NS = 400 * 1000, /* of reading and marking in one of the first stops */
+#endif
+	ATTEMPTS_ALIKE = 16,   /* then the budget doubles */
+	WINDOW_NS = 150 * 1000 /* that the program runs between two of them, about */
 };
 
 struct neap__gc_cycle_record neap__gc_last;
 static struct neap__lock cycle_lock;
-
-static uintptr_t tracked_end(void)
-{
-	uint32_t frontier =
-		__atomic_load_n(&neap__heap.regions[NEAP__REGION_TRACKED].frontier, __ATOMIC_RELAXED);
-	return (uintptr_t)neap__unit_address(frontier);
-}
-
-/* Every page from here on counts as written when it is written to. False: the kernel changed its mind. */
-static bool arm_all(void)
-{
-	uintptr_t from = (uintptr_t)neap__unit_address(neap__heap.regions[NEAP__REGION_TRACKED].first);
-	for (uintptr_t end = tracked_end(); from < end;)
-		if (neap__os_track_scan(&neap__gc.track, &from, end, true, NULL, 0) < 0)
-			return false;
-	return true;
-}
-
-/* Reads again what was written since pages were armed; returns the pages, or -1. */
-static long read_written(bool arm)
-{
-	struct neap__gc_marker *marker = neap__gc.marker;
-	uintptr_t from = (uintptr_t)neap__unit_address(neap__heap.regions[NEAP__REGION_TRACKED].first);
-	long pages = 0;
-	for (uintptr_t end = tracked_end(); from < end;) {
-		if (arm)
-			neap__lock_take(&neap__gc.mark_lock);
-		long found =
-			neap__os_track_scan(&neap__gc.track, &from, end, arm, marker->pages, PAGES_AT_ONCE);
-		for (long i = 0; i < found; i++) {
-			pages += (long)((marker->pages[i].end - marker->pages[i].start) >>
-					neap__heap.page_shift);
-			neap__gc_read_again((uintptr_t)marker->pages[i].start,
-					    (uintptr_t)marker->pages[i].end);
-		}
-		if (arm)
-			neap__lock_give(&neap__gc.mark_lock);
-		if (found < 0)
-			return -1;
-	}
-	return pages;
-}
-
-/* The kernel refused to say what was written: everything counts as written. */
-static void read_everything(void)
-{
-	neap__gc_read_again((uintptr_t)neap__unit_address(neap__heap.regions[NEAP__REGION_TRACKED].first),
-			    tracked_end());
-	neap__gc_last.refused = true;
-}
-
-static void drain_beside_program(void)
-{
-	for (bool done = false; !done;) {
-		neap__lock_take(&neap__gc.mark_lock);
-		done = neap__gc_drain(DRAIN_BYTES);
-		neap__lock_give(&neap__gc.mark_lock);
-	}
-}
 
 static void read_globals(void *unused)
 {
@@ -107,28 +53,11 @@ static void read_globals(void *unused)
 	neap__lock_give(&neap__gc.mark_lock);
 }
 
-static void rounds_of_reading(void)
-{
-	long before = INT32_MAX;
-	for (unsigned round = 0; round < ROUNDS_MOST; round++) {
-		neap__lock_take(&neap__gc.mark_lock);
-		neap__gc_take_shades();
-		neap__lock_give(&neap__gc.mark_lock);
-		long pages = read_written(true);
-		if (pages < 0)
-			return;
-		drain_beside_program();
-		neap__gc_last.rounds = round + 1;
-		if (pages < PAGES_FEW || pages > before / 4 * 3)
-			return;
-		before = pages;
-	}
-}
-
 static void begin_marking(void)
 {
 	uint64_t begin = neap__os_now();
 	neap__gc_stop_world();
+	neap__gc_last.waits[0] = neap__os_now() - begin;
 	neap__gc_marker_reset();
 	neap__gc_last.claimed_before = atomic_load(&neap__gc.claimed_bytes);
 	for (struct neap__gc_thread *thread = neap__gc.threads; thread != NULL; thread = thread->next) {
@@ -142,8 +71,8 @@ static void begin_marking(void)
 	}
 	atomic_store_explicit(&neap__gc.marking, true, memory_order_relaxed);
 	neap__gc_each_stack(neap__gc_mark_range, NULL);
+	neap__gc_last.stops[0] = neap__os_now() - begin;
 	neap__gc_start_world();
-	neap__gc_last.stop1 = neap__os_now() - begin;
 }
 
 /* Claims go back, spans lose their owners, and a new epoch makes all of them unswept. World stopped. */
@@ -161,37 +90,91 @@ static void flip(void)
 	atomic_store_explicit(&neap__gc.marking, false, memory_order_relaxed);
 }
 
-/* The second stop, or the only one. Runs inside the loader's lock. */
-static void finish_stopped(void *unused)
+/* What the parts of a stop took goes into the trace. */
+static void tick(enum neap__gc_stop_part part, uint64_t *since)
 {
-	(void)unused;
-	uint64_t begin = neap__os_now();
-	neap__gc_stop_world();
-	if (!neap__gc_last.concurrent) {
-		neap__gc_marker_reset();
-		neap__gc_last.claimed_before = atomic_load(&neap__gc.claimed_bytes);
-	} else if ((neap__gc_last.last_pages = read_written(false)) < 0) {
-		read_everything();
-	}
+	uint64_t now = neap__os_now();
+	neap__gc_last.parts[part] = now - *since;
+	*since = now;
+}
+
+/* Marks all that is left, with the world stopped. False: not in the time; what was marked stays so. */
+static bool mark_the_rest(uint64_t until, uint64_t *since)
+{
 	for (struct neap__gc_thread *thread = neap__gc.threads; thread != NULL; thread = thread->next)
 		neap__gc_shades_flush(thread);
 	neap__gc_take_shades();
+	bool all = !neap__gc_last.concurrent || neap__gc_read_stopped(until);
+	tick(NEAP__GC_PART_PAGES, since);
+	if (!all)
+		return false;
 	neap__gc_each_stack(neap__gc_mark_range, NULL);
 	neap__gc_each_global(neap__gc_mark_range, NULL);
-	while (!neap__gc_drain(UINT64_MAX))
-		;
-	neap__gc_final_read();
-	while (!neap__gc_drain(UINT64_MAX))
-		;
+	tick(NEAP__GC_PART_ROOTS, since);
+	all = neap__gc_drain_stopped(until);
+	if (all) {
+		neap__gc_final_read();
+		all = neap__gc_drain_stopped(until);
+	}
+	tick(NEAP__GC_PART_MARK, since);
+	return all;
+}
+
+/* All is marked: what is white is garbage. */
+static void end_marking(void)
+{
+	neap__gc_ephemerons_stopped();
 	if (neap__gc.checkmark)
 		neap__gc_checkmark();
 	neap__gc_weak_clear();
+	neap__gc_weak_map_select();
 	neap__gc_final_select();
 	neap__gc_map_select();
 	flip();
 	neap__gc_pace_flip();
+}
+
+/* A stop that ends marking, or whose time was over before; `ctx` says how long it may take, and then whether it did.
+ * Runs inside the loader's lock.
+ */
+struct attempt {
+	uint64_t budget;
+	bool done;
+};
+
+static void finish_stopped(void *ctx)
+{
+	struct attempt *attempt = ctx;
+	uint64_t begin = neap__os_now(), since = begin;
+	neap__gc_stop_world();
+	tick(NEAP__GC_PART_WAIT, &since);
+	if (!neap__gc_last.concurrent) {
+		neap__gc_marker_reset();
+		neap__gc_last.claimed_before = atomic_load(&neap__gc.claimed_bytes);
+	}
+	attempt->done =
+		mark_the_rest(attempt->budget == UINT64_MAX ? UINT64_MAX : since + attempt->budget, &since);
+	if (attempt->done)
+		end_marking();
+	tick(NEAP__GC_PART_TABLES, &since);
+	neap__gc_last.waits[++neap__gc_last.attempts] = neap__gc_last.parts[NEAP__GC_PART_WAIT];
+	neap__gc_last.stops[neap__gc_last.attempts] = since - begin;
 	neap__gc_start_world();
-	neap__gc_last.stop2 = neap__os_now() - begin;
+}
+
+/* Stops until one of them comes to its end. Between two the program runs. */
+static void finish(void)
+{
+	struct attempt attempt = {.done = false};
+	neap__gc_rounds_reset();
+	while (!attempt.done) {
+		unsigned before = neap__gc_last.attempts;
+		bool bounded = neap__gc_last.concurrent && before + 1 < NEAP__GC_ATTEMPTS_MOST;
+		attempt.budget = bounded ? (uint64_t)STOP_BUDGET_NS << before / ATTEMPTS_ALIKE : UINT64_MAX;
+		neap__gc_with_statics(finish_stopped, &attempt);
+		if (!attempt.done)
+			neap__gc_read_beside(neap__os_now() + WINDOW_NS);
+	}
 }
 
 static void run_cycle(bool forced, bool idle)
@@ -199,22 +182,29 @@ static void run_cycle(bool forced, bool idle)
 	uint64_t begin = neap__os_now();
 	neap__gc_last = (struct neap__gc_cycle_record){
 		.forced = forced, .idle = idle, .begin = begin, .cpu_begin = neap__os_thread_time()};
+	neap__gc_last.dropped_before = atomic_load(&neap__gc.dropped);
 	neap__gc_sweep_all();
 	neap__gc_last.heap_before = atomic_load(&neap__gc.live_bytes);
 	neap__gc_last.goal = atomic_load(&neap__gc.goal);
-	neap__gc_last.concurrent = neap__gc_tracks() && arm_all();
+	NEAP__PROBE2(gc__mark, forced, neap__gc_last.heap_before);
+	neap__gc_last.concurrent = neap__gc_tracks() && neap__gc_arm_all();
 	if (neap__gc_last.concurrent) {
 		begin_marking();
 		neap__gc_with_statics(read_globals, NULL);
-		drain_beside_program();
-		rounds_of_reading();
+		neap__gc_drain_beside_program();
+		neap__gc_ephemerons_beside(neap__gc_drain_beside_program);
+		neap__gc_rounds();
 	}
-	neap__gc_with_statics(finish_stopped, NULL);
+	finish();
 	neap__gc_last.marked_by = neap__os_now();
+	NEAP__PROBE2(gc__sweep, forced, neap__gc_last.marked_by - begin);
+	neap__gc_again_end();
 	neap__gc_final_run();
+	neap__gc_weak_map_purge();
 	neap__gc_sweep_all();
 	neap__gc_pace_anew();
 	neap__gc_record_cycle();
+	NEAP__PROBE2(gc__end, neap__os_now() - begin, atomic_load(&neap__gc.live_bytes));
 }
 
 /* What the caller wants, and what it gets. */
@@ -254,9 +244,10 @@ void neap__gc_cycle_now(void)
 enum { WIPED = 8 << 10 }; /* bytes: more than the frames of a collection take */
 
 /* Overwrites what earlier calls have left on the stack where the frames of this collection will lie. These have holes,
- * stacks are read conservatively, and one old word in a hole can keep all that was ever reachable from it.
+ * stacks are read conservatively, and one old word in a hole can keep all that was ever reachable from it. Without
+ * AddressSanitizer's zones around the area, which would be holes too.
  */
-static __attribute__((noinline)) void wipe_stack_below(void)
+static __attribute__((noinline, no_sanitize("address"))) void wipe_stack_below(void)
 {
 	char area[WIPED];
 	memset(area, 0, sizeof area);
@@ -325,6 +316,8 @@ static void cycle_in_background(bool idle)
 		(void)neap__gc_return_holes();
 	neap__lock_give(&cycle_lock);
 	neap__gc_map_release();
+	if (idle)
+		(void)neap_heap_return(); /* the program has rested for a second: no second one for the pages */
 }
 
 /* Wakes when asked, and four times a second while the program allocates: when it has stopped for a second with

@@ -64,7 +64,9 @@ enum {
 	NEAP__GC_KINDS = NEAP__GC_FLAVOURS * NEAP__GC_CLASSES,
 	NEAP__GC_TYPES = 65535,
 	NEAP__GC_CONSERVATIVE = 0, /* the type number of objects whose words may all be pointers */
-	NEAP__GC_SHADES = 256,	   /* objects that a thread's barrier keeps before it hands them over */
+	NEAP__GC_NOTHING = 1, /* of objects that are claimed and not handed out: what is in them is old */
+	NEAP__GC_TYPES_OURS,
+	NEAP__GC_SHADES = 256, /* objects that a thread's barrier keeps before it hands them over */
 #ifdef NEAP_HOSTILE
 	NEAP__GC_STACK_ROOM = 64,
 	NEAP__GC_CLAIM_MOST = 1,
@@ -73,6 +75,9 @@ enum {
 	NEAP__GC_CLAIM_MOST = 64,
 #endif
 	NEAP__GC_FIFO = 16, /* 74 ns an object without it, 34 to 66 with it, in the research */
+	NEAP__GC_PAGES_AT_ONCE = 256,
+	NEAP__GC_ATTEMPTS_MOST = 48, /* stops that try to end a cycle */
+	NEAP__GC_BUCKETS = 24,	     /* of a histogram: powers of two of a microsecond, up to 8 seconds */
 	NEAP__GC_RANGES = 65536,
 	NEAP__GC_STATICS = 4096
 };
@@ -101,10 +106,11 @@ struct neap__gc_span {
 	uint32_t next, prev;	 /* in its list; 0: none */
 	uint16_t objects;
 	uint8_t kind;
-	uint8_t state;	       /* enum neap__gc_span_state; under the central lock */
-	_Atomic bool overflow; /* has marked objects that were not read */
-	uint8_t cursor;	       /* words below it were offered to the owner */
-	uint8_t epoch;	       /* the last bits of the epoch in which it was made or swept */
+	uint8_t state;		/* enum neap__gc_span_state; under the central lock */
+	_Atomic bool overflow;	/* has marked objects that were not read */
+	uint8_t cursor;		/* words below it were offered to the owner */
+	uint8_t epoch;		/* the last bits of the epoch in which it was made or swept */
+	_Atomic bool weak_keys; /* some object of it was a key of a weak map, or one itself */
 };
 _Static_assert(sizeof(struct neap__gc_span) == 64, "one cache line");
 
@@ -114,7 +120,8 @@ struct neap__gc_type {
 	uint32_t head_size;    /* bytes; elements of `stride` bytes follow up to the end of the object */
 	uint32_t stride;       /* 0: nothing follows that holds pointers */
 	uint8_t flavour;
-	bool map; /* the object is a struct neap__gc_map */
+	bool map;	/* the object is a struct neap__gc_map */
+	bool interface; /* struct neap_any: in maps its type decides */
 };
 
 /* A claim: hand out the lowest bit of `free`. */
@@ -177,7 +184,7 @@ struct neap__gc_marker {
 	uint64_t bytes;	    /* marked by the marker in this cycle */
 	uint64_t credit;    /* bytes still to read in this call */
 	uint64_t overflows; /* in this cycle */
-	struct neap__os_pages pages[4096];
+	struct neap__os_pages pages[NEAP__GC_PAGES_AT_ONCE];
 };
 
 struct neap__gc_range_table {
@@ -235,12 +242,16 @@ struct neap__gc {
 	struct neap__os_track track;
 
 	_Atomic int phase; /* enum neap__gc_phase, for observers */
-	bool stop_the_world, checkmark, trace, clobber;
-	unsigned stress;
+	bool stop_the_world, checkmark, clobber;
+	unsigned stress, trace;	     /* trace 2: the stops too */
+	_Atomic uint32_t checked;    /* cycles that checkmark has traced again */
 	_Atomic uint32_t epoch;	     /* changes while the world is stopped */
 	_Atomic uint64_t live_bytes; /* claimed and not freed, swept or returned */
 	_Atomic uint64_t pace_bytes; /* found alive by the last cycle, claimed since, minus freed since */
 	_Atomic uint64_t claimed_bytes;
+	_Atomic uint64_t dropped; /* entries that maps let go of since the start */
+	/* Relaxed counters, also of signal handlers; see struct neap_memstats. */
+	_Atomic uint64_t delays_below[NEAP__GC_BUCKETS], delay_total, delay_longest;
 	_Atomic uint64_t trigger, goal; /* of pace_bytes: begin a cycle; be done */
 	_Atomic int percent;
 	_Atomic size_t limit;
@@ -265,6 +276,11 @@ static inline uint32_t neap__gc_head(uint32_t unit)
 static inline bool neap__gc_is_large(const struct neap__gc_span *span)
 {
 	return span->magic == 0;
+}
+
+static inline bool neap__gc_tracked(uint32_t head)
+{
+	return neap__gc_span(head)->kind < NEAP__GC_CLASSES;
 }
 
 static inline char *neap__gc_address(uint32_t head, uint32_t object)
@@ -389,8 +405,9 @@ int neap__gc_roots_start(void);
 /* mark.c; by the holder of the mark lock, or with the world stopped */
 void neap__gc_mark_range(uintptr_t start, uintptr_t end, void *unused); /* conservatively */
 void neap__gc_mark_word(uintptr_t word);
-bool neap__gc_drain(uint64_t bytes);			  /* false: something is left */
-void neap__gc_read_again(uintptr_t start, uintptr_t end); /* marked objects of written pages */
+/* True when this call marked an object, which nobody else will read. */
+bool neap__gc_mark_alone(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object);
+bool neap__gc_drain(uint64_t bytes); /* false: something is left */
 void neap__gc_take_shades(void);
 void neap__gc_marker_reset(void);
 void neap__gc_shade(struct neap__gc_thread *thread, uintptr_t word); /* by a busy thread */
@@ -403,19 +420,50 @@ void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t 
 /* The words of a value of a type, outside of any object, that may be pointers. */
 void neap__gc_each_typed(const void *base, unsigned type, neap__gc_word_fn *each, void *ctx);
 
+/* again.c; like mark.c */
+bool neap__gc_again_start(void);
+/* Bytes [from, to) of a large tracked object that is read for the first time. */
+void neap__gc_read_first(uint32_t head, uint64_t from, uint64_t to);
+/* Marked objects in [start, end): whole pages, of the tracked region, that were written to. */
+void neap__gc_read_again(uintptr_t start, uintptr_t end);
+void neap__gc_again_end(void); /* marking is over */
+
+/* rounds.c */
+bool neap__gc_arm_all(void); /* false: the kernel changed its mind, no page is watched */
+void neap__gc_drain_beside_program(void);
+void neap__gc_rounds(void);
+/* World stopped, all written pages, until a time on neap__os_now's clock: false when it comes first. What is left is
+ * read by the next call; neap__gc_rounds_reset comes before the first one of a cycle.
+ */
+void neap__gc_rounds_reset(void);
+void neap__gc_read_beside(uint64_t until); /* between two such stops, beside the program */
+bool neap__gc_read_stopped(uint64_t until);
+bool neap__gc_drain_stopped(uint64_t until);
+
 /* cycle.c */
+enum neap__gc_stop_part {
+	NEAP__GC_PART_WAIT,   /* until the last thread had stopped */
+	NEAP__GC_PART_PAGES,  /* that were written to */
+	NEAP__GC_PART_ROOTS,  /* stacks, static data, handles */
+	NEAP__GC_PART_MARK,   /* what these led to */
+	NEAP__GC_PART_TABLES, /* weak references, finalizers, maps, claims */
+	NEAP__GC_PARTS
+};
 struct neap__gc_cycle_record {
 	bool concurrent;
 	bool refused; /* the kernel stopped saying what was written */
-	bool checked; /* by checkmark */
-	unsigned rounds;
-	long last_pages; /* read again in the second stop */
+	unsigned rounds, attempts;
+	long round_pages, last_pages; /* read again in the last round, in the last stop */
 	bool forced, idle;
-	uint64_t begin, cpu_begin, marked_by, stop1, stop2;
-	uint64_t cpu;		   /* of the thread that ran it */
-	_Atomic uint64_t assisted; /* ns that other threads marked */
+	uint64_t begin, cpu_begin, marked_by;
+	/* ns: the first stop, 0 if there was none, and the attempts; waiting for the last thread is part of them. */
+	uint64_t stops[NEAP__GC_ATTEMPTS_MOST + 1], waits[NEAP__GC_ATTEMPTS_MOST + 1];
+	uint64_t parts[NEAP__GC_PARTS]; /* ns, of the last one */
+	uint64_t cpu;			/* of the thread that ran it */
+	_Atomic uint64_t assisted;	/* ns that other threads marked */
 	uint64_t heap_before, heap_after, marked, goal;
 	uint64_t claimed_before, claimed_at_flip; /* values of claimed_bytes */
+	uint64_t dropped_before;
 };
 extern struct neap__gc_cycle_record neap__gc_last; /* the cycle lock's */
 void neap__gc_cycle_now(void);			   /* a whole one that begins now */
@@ -435,6 +483,7 @@ void neap__gc_pace(void); /* by a thread that is about to claim, not busy; may c
 void neap__gc_pace_flip(void);
 void neap__gc_pace_anew(void);
 void neap__gc_pace_start(void);
+void neap__gc_pace_drop(size_t entries); /* a map let go of so many: there may be garbage without a claim */
 bool neap__gc_nothing_new(void);
 bool neap__gc_idle(void); /* a cycle should run though none is due; asked by the collector's thread only */
 
@@ -475,9 +524,27 @@ void neap__gc_map_release(void); /* destroys them */
 bool neap__gc_map_alive(const void *proxy);
 void neap__gc_maps_lock(bool take); /* all of them; the lock of tables is held */
 
+/* weak_map.c */
+void neap__gc_weak_maps_start(void);
+void neap__gc_weak_map_select(
+	void); /* world stopped, all marked: entries and maps that nothing leads to die */
+void neap__gc_weak_map_purge(void); /* removes them; the cycle lock is held */
+void neap__gc_weak_map_forget(uintptr_t object);
+void neap__gc_weak_maps_lock(bool take);
+
+/* ephemeron.c */
+void neap__gc_ephemerons_beside(void (*drain)(void));
+void neap__gc_ephemerons_stopped(void); /* marks the values that map and key keep, and what these lead to */
+/* Entries whose map and key live. */
+typedef bool neap__gc_lives_fn(uintptr_t address, void *ctx);
+typedef void neap__gc_entry_fn(uintptr_t key, uintptr_t value, void *ctx);
+void neap__gc_ephemerons_each(neap__gc_lives_fn *lives, neap__gc_entry_fn *each, void *ctx);
+bool neap__gc_is_black(uintptr_t address, void *unused);
+
 /* memstats.c */
 void neap__gc_stats_start(void);
 void neap__gc_record_cycle(void);
+void neap__gc_felt(uint64_t begin); /* the collector held the calling thread up from `begin` until now */
 
 /* check.c; the world is stopped, or the program has one thread and no cycle runs */
 const char *neap__gc_check(void);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "gc/internal.h"
+#include "neap/any.h"
 
 enum { PIECE = 64 << 10 };
 
@@ -81,6 +82,17 @@ void neap__gc_mark_word(uintptr_t word)
 	visit_word(neap__gc.marker, word);
 }
 
+bool neap__gc_mark_alone(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object)
+{
+	if (!neap__gc_find(word, ret_head, ret_object))
+		return false;
+	struct neap__gc_span *span = neap__gc_span(*ret_head);
+	if (!set_mark(span, *ret_object))
+		return false;
+	neap__gc.marker->bytes += span->size;
+	return true;
+}
+
 NEAP__GC_UNCHECKED void neap__gc_mark_range(uintptr_t start, uintptr_t end, void *unused)
 {
 	(void)unused;
@@ -136,8 +148,13 @@ static bool is_map(const struct neap__gc_span *span, uint32_t object)
 
 void neap__gc_each_typed(const void *base, unsigned type, neap__gc_word_fn *each, void *ctx)
 {
-	if (neap__gc.types[type].head != NULL)
+	const struct neap_any *any = base;
+	if (neap__gc.types[type].interface) {
+		if (neap_any_boxed(*any))
+			each(any->data, ctx);
+	} else if (neap__gc.types[type].head != NULL) {
 		bits_words(base, neap__gc.types[type].head_size, neap__gc.types[type].head, each, ctx);
+	}
 }
 
 void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t to, neap__gc_word_fn *each,
@@ -184,7 +201,11 @@ static void read_piece(struct neap__gc_marker *marker)
 	large->offset = from + PIECE;
 	if (map ? !neap__gc_map_piece(neap__gc_address(head, object), from == 0) : large->offset >= size)
 		marker->larges--;
-	words_of_object(head, object, from, from + PIECE < size ? from + PIECE : size, visit_each, marker);
+	uint64_t to = from + PIECE < size ? from + PIECE : size;
+	if (neap__gc_is_large(neap__gc_span(head)) && neap__gc_is_marking() && neap__gc_tracked(head))
+		neap__gc_read_first(head, from, to);
+	else
+		words_of_object(head, object, from, to, visit_each, marker);
 	charge(marker, PIECE);
 }
 
@@ -234,31 +255,6 @@ bool neap__gc_drain(uint64_t bytes)
 		} else if (!read_noted(marker)) {
 			return true;
 		}
-	}
-}
-
-/* Marked objects that touch [start, end), which lies in the tracked region. */
-void neap__gc_read_again(uintptr_t start, uintptr_t end)
-{
-	struct neap__gc_marker *marker = neap__gc.marker;
-	while (start < end) {
-		uint32_t head = 0, object;
-		(void)neap__gc_find(start, &head, &object);
-		uintptr_t next = (start & ~(uintptr_t)(NEAP__UNIT - 1)) + NEAP__UNIT;
-		if (head != 0) {
-			struct neap__gc_span *span = neap__gc_span(head);
-			uintptr_t base = (uintptr_t)neap__unit_address(head);
-			next = base + ((uintptr_t)span->units << NEAP__UNIT_SHIFT);
-			uintptr_t to = next < end ? next : end;
-			for (; object < span->objects && base + object * span->size < to; object++) {
-				if (!neap__gc_marked(head, object))
-					continue;
-				uintptr_t at = base + object * span->size;
-				words_of_object(head, object, start > at ? start - at : 0, to - at,
-						visit_each, marker);
-			}
-		}
-		start = next;
 	}
 }
 

@@ -9,13 +9,17 @@
 
 #include "gc/internal.h"
 
-enum { RING = 256, BUCKETS = 24 };
+enum {
+	RING = 256,
+	CLASSES_TOLD = sizeof((struct neap_memstats *)0)->BySize / sizeof *((struct neap_memstats *)0)->BySize
+};
+_Static_assert((int)CLASSES_TOLD > (int)NEAP__CLASSES, "a row for each class and an end");
 
 /* Written by who runs a cycle, read by who asks: under the lock of tables. */
 static struct {
 	uint32_t cycles, forced;
 	uint64_t pauses[RING], ends[RING], pause_total, last_end;
-	uint64_t stops_below[BUCKETS], stops, longest;
+	uint64_t stops_below[NEAP__GC_BUCKETS], stops, longest;
 	uint64_t cpu, cpu_at_start, started;
 } told;
 
@@ -41,41 +45,85 @@ static double mb(uint64_t bytes)
 	return bytes == UINT64_MAX ? 0 : (double)bytes / (1 << 20);
 }
 
+static uint64_t attempted(const struct neap__gc_cycle_record *last)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 1; i <= last->attempts; i++)
+		sum += last->stops[i];
+	return sum;
+}
+
+/* What Go's format has no place for: each stop, the parts of the last one, and how many pages were read again. */
+static void trace_stops(char *line, size_t size)
+{
+	const struct neap__gc_cycle_record *last = &neap__gc_last;
+	static const char *const names[NEAP__GC_PARTS] = {"wait", "pages", "roots", "mark", "tables"};
+	int used = snprintf(line, size, "gc %u: %u rounds, the last of %ld pages; last stop %ld pages",
+			    told.cycles, last->rounds, last->round_pages, last->last_pages);
+	for (unsigned i = 0; i < NEAP__GC_PARTS && (size_t)used < size; i++)
+		used += snprintf(line + used, size - (size_t)used, ", %s %.3f", names[i], ms(last->parts[i]));
+	for (unsigned i = 0; i <= last->attempts && (size_t)used < size; i++)
+		used += snprintf(line + used, size - (size_t)used, "%s%.3f+%.3f", i == 0 ? "; stops " : " ",
+				 ms(last->waits[i]), ms(last->stops[i] - last->waits[i]));
+	if ((size_t)used + 2 < size)
+		snprintf(line + used, size - (size_t)used, " ms\n");
+}
+
 /* In the format of Go's GODEBUG=gctrace=1, which tools read. What has no meaning here is 0: there are no idle
  * workers; assists are in the middle.
  */
 static void trace_cycle(void)
 {
 	const struct neap__gc_cycle_record *last = &neap__gc_last;
-	uint64_t stops = last->stop1 + last->stop2, whole = last->marked_by - last->begin;
-	uint64_t beside = whole > stops ? whole - stops : 0;
+	uint64_t first = last->stops[0], others = attempted(last), stops = first + others;
+	uint64_t whole = last->marked_by - last->begin, beside = whole > stops ? whole - stops : 0;
 	uint64_t cpu = last->cpu > stops ? last->cpu - stops : 0;
-	char line[512];
-	int used = snprintf(line, sizeof line,
-			    "gc %u @%.3fs %.0f%%: %.3f+%.1f+%.3f ms clock, %.3f+%.1f/%.1f/0+%.3f ms cpu, "
-			    "%.0f->%.0f->%.0f MB, %.0f MB goal, 0 MB stacks, 0 MB globals, 1 P%s%s%s\n",
-			    told.cycles, ms(told.last_end - told.started) / 1e3, 100 * cpu_fraction(),
-			    ms(last->stop1), ms(beside), ms(last->stop2), ms(last->stop1), ms(last->assisted),
-			    ms(cpu), ms(last->stop2), mb(last->heap_before), mb(last->heap_after),
-			    mb(last->marked), mb(last->goal), last->forced ? " (forced)" : "",
-			    last->concurrent ? "" : " (stopped)", last->refused ? " (tracking refused)" : "");
-	if (last->concurrent && last->last_pages >= 1024 && used > 0 && (size_t)used < sizeof line)
-		used += snprintf(line + used - 1, sizeof line - (size_t)used,
-				 " (did not converge: %ld pages)\n", last->last_pages) -
-			1;
-	if (used > 0 && write(STDERR_FILENO, line, (size_t)used) < 0)
-		neap__gc.trace = false;
+	bool unbound = last->concurrent && last->attempts == NEAP__GC_ATTEMPTS_MOST;
+	char line[1024];
+	snprintf(line, sizeof line,
+		 "gc %u @%.3fs %.0f%%: %.3f+%.1f+%.3f ms clock, %.3f+%.1f/%.1f/0+%.3f ms cpu, "
+		 "%.0f->%.0f->%.0f MB, %.0f MB goal, 0 MB stacks, 0 MB globals, 1 P%s%s%s%s\n",
+		 told.cycles, ms(told.last_end - told.started) / 1e3, 100 * cpu_fraction(), ms(first),
+		 ms(beside), ms(others), ms(first), ms(last->assisted), ms(cpu), ms(others),
+		 mb(last->heap_before), mb(last->heap_after), mb(last->marked), mb(last->goal),
+		 last->forced ? " (forced)" : "", last->concurrent ? "" : " (stopped)",
+		 last->refused ? " (tracking refused)" : "", unbound ? " (did not converge)" : "");
+	if (write(STDERR_FILENO, line, strlen(line)) < 0)
+		neap__gc.trace = 0;
+	if (neap__gc.trace > 1) {
+		trace_stops(line, sizeof line);
+		if (write(STDERR_FILENO, line, strlen(line)) < 0)
+			neap__gc.trace = 0;
+	}
+}
+
+static unsigned bucket_of(uint64_t ns)
+{
+	unsigned bucket = 0;
+	while (bucket + 1 < NEAP__GC_BUCKETS && ns >= (UINT64_C(1000) << bucket))
+		bucket++;
+	return bucket;
 }
 
 static void count_stop(uint64_t ns)
 {
-	unsigned bucket = 0;
-	while (bucket + 1 < BUCKETS && ns >= (UINT64_C(1000) << bucket))
-		bucket++;
-	told.stops_below[bucket]++;
+	told.stops_below[bucket_of(ns)]++;
 	told.stops++;
 	if (ns > told.longest)
 		told.longest = ns;
+}
+
+/* Called by signal handlers too. */
+void neap__gc_felt(uint64_t begin)
+{
+	uint64_t ns = neap__os_now() - begin;
+	uint64_t longest = atomic_load_explicit(&neap__gc.delay_longest, memory_order_relaxed);
+	atomic_fetch_add_explicit(&neap__gc.delays_below[bucket_of(ns)], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&neap__gc.delay_total, ns, memory_order_relaxed);
+	while (ns > longest &&
+	       !atomic_compare_exchange_weak_explicit(&neap__gc.delay_longest, &longest, ns,
+						      memory_order_relaxed, memory_order_relaxed))
+		;
 }
 
 void neap__gc_record_cycle(void)
@@ -83,7 +131,7 @@ void neap__gc_record_cycle(void)
 	struct neap__gc_cycle_record *last = &neap__gc_last;
 	last->cpu = neap__os_thread_time() - last->cpu_begin;
 	neap__lock_take(&neap__gc.tables);
-	uint64_t pause = last->stop1 + last->stop2;
+	uint64_t pause = last->stops[0] + attempted(last);
 	told.last_end = neap__os_now();
 	told.pauses[told.cycles % RING] = pause;
 	told.ends[told.cycles % RING] = told.last_end;
@@ -91,9 +139,8 @@ void neap__gc_record_cycle(void)
 	told.forced += last->forced;
 	told.pause_total += pause;
 	told.cpu += last->cpu;
-	if (last->concurrent)
-		count_stop(last->stop1);
-	count_stop(last->stop2);
+	for (unsigned i = last->concurrent ? 0 : 1; i <= last->attempts; i++)
+		count_stop(last->stops[i]);
 	if (neap__gc.trace)
 		trace_cycle();
 	neap__lock_give(&neap__gc.tables);
@@ -120,7 +167,19 @@ static void add_kind(unsigned kind, struct neap_memstats *ret)
 	ret->TotalAlloc += large ? central->claimed_bytes : mallocs * size;
 	ret->HeapAlloc += (large ? central->claimed_bytes : mallocs * size) - central->freed_bytes -
 			  central->swept_bytes;
+	if (!large) {
+		ret->BySize[kind % NEAP__GC_CLASSES].Size = (uint32_t)size;
+		ret->BySize[kind % NEAP__GC_CLASSES].Mallocs += mallocs;
+		ret->BySize[kind % NEAP__GC_CLASSES].Frees += central->freed + central->swept;
+	}
 	neap__lock_give(&central->lock);
+}
+
+static uint64_t span_tables(const struct neap__gc_span *span)
+{
+	uint64_t words = (span->objects + 63u) / 64;
+	return span->units * sizeof *span + words * sizeof *span->words +
+	       (span->types != NULL ? span->objects * sizeof *span->types : 0);
 }
 
 /* Bytes of the collected regions by use. The page lock is held. */
@@ -131,15 +190,28 @@ static void add_units(struct neap_memstats *ret)
 		const struct neap__region *region = &neap__heap.regions[r];
 		reached += region->frontier - region->first;
 		for (uint32_t unit = region->first; unit < region->frontier; unit++)
-			if (neap__tag_of(unit) == NEAP__TAG_COLLECTED)
+			if (neap__tag_of(unit) == NEAP__TAG_COLLECTED) {
 				used++;
-			else
+				if (neap__gc_head(unit) == unit)
+					ret->MSpanInuse += span_tables(neap__gc_span(unit));
+			} else {
 				idle_resident += neap__resident_count(unit, 1);
+			}
 	}
 	ret->HeapSys = reached << NEAP__UNIT_SHIFT;
 	ret->HeapInuse = used << NEAP__UNIT_SHIFT;
 	ret->HeapIdle = ret->HeapSys - ret->HeapInuse;
 	ret->HeapReleased = ret->HeapIdle - (idle_resident << neap__heap.page_shift);
+}
+
+static void add_delays(struct neap_memstats *ret)
+{
+	for (unsigned i = 0; i < NEAP__GC_BUCKETS; i++) {
+		ret->DelaysBelow[i] = atomic_load_explicit(&neap__gc.delays_below[i], memory_order_relaxed);
+		ret->Delays += ret->DelaysBelow[i];
+	}
+	ret->DelayTotalNs = atomic_load_explicit(&neap__gc.delay_total, memory_order_relaxed);
+	ret->LongestDelayNs = atomic_load_explicit(&neap__gc.delay_longest, memory_order_relaxed);
 }
 
 static void add_told(struct neap_memstats *ret)
@@ -175,12 +247,14 @@ int neap_memstats(struct neap_memstats *ret)
 		char *sp = atomic_load_explicit(&each->sp, memory_order_relaxed);
 		if (sp >= each->stack_low && sp < each->stack_high)
 			ret->StackInuse += (uint64_t)(each->stack_high - sp);
+		ret->MCacheInuse += sizeof *each;
 	}
 	neap__lock_give(&neap__gc.threads_lock);
 	neap__lock_take(&neap__heap.pages);
 	add_units(ret);
 	neap__lock_give(&neap__heap.pages);
 	add_told(ret);
+	add_delays(ret);
 	neap__gc_leave(thread);
 	ret->Alloc = ret->HeapAlloc;
 	ret->HeapObjects = ret->Mallocs - ret->Frees;
@@ -188,5 +262,6 @@ int neap_memstats(struct neap_memstats *ret)
 	ret->OtherSys = heap.live_bytes - heap.collected_bytes;
 	ret->Sys = heap.live_bytes + heap.free_held_bytes + heap.metadata_bytes;
 	ret->NextGC = atomic_load(&neap__gc.goal);
+	ret->EnableGC = ret->NextGC != UINT64_MAX;
 	return NEAP_OK;
 }

@@ -147,6 +147,9 @@ bool neap__gc_span_claim(uint32_t head, struct neap__gc_slot *slot)
 		if (neap__gc_is_marking())
 			atomic_fetch_or_explicit(&word->mark, free, memory_order_relaxed);
 		atomic_fetch_or_explicit(&word->alloc, free, memory_order_relaxed);
+		for (uint64_t left = span->types != NULL ? free : 0; left != 0; left &= left - 1)
+			atomic_store_explicit(&span->types[w * 64 + (unsigned)__builtin_ctzll(left)],
+					      NEAP__GC_NOTHING, memory_order_relaxed);
 		span->cursor = (uint8_t)w;
 		unsigned first = (unsigned)__builtin_ctzll(free), last = 63 - (unsigned)__builtin_clzll(free);
 		(void)neap__resident_mark(head, (w * 64 + first) * span->size,

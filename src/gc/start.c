@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gc/internal.h"
+#include "base/why.h"
+#include "gc/weak_map.h"
 
 enum { SIGNAL_ABOVE_RTMIN = 6, SHADED_ROOM = 1 << 20, STRESS_HOSTILE = 64 };
 
@@ -25,7 +26,7 @@ static void read_settings(const struct neap_gc_options *options)
 	gc->limit = options->memory_limit;
 	gc->stop_the_world = options->stop_the_world || debug_value("gcstoptheworld", 0) != 0;
 	gc->checkmark = debug_value("gccheckmark", 0) != 0;
-	gc->trace = debug_value("gctrace", 0) != 0;
+	gc->trace = debug_value("gctrace", 0);
 #ifdef NEAP_HOSTILE
 	gc->stress = debug_value("gcstress", STRESS_HOSTILE);
 	gc->clobber = true;
@@ -46,6 +47,7 @@ static void init_gc_locks(void)
 	for (unsigned kind = 0; kind < NEAP__GC_KINDS; kind++)
 		neap__lock_init(&gc->central[kind].lock, NEAP__RANK_GC_CENTRAL, kind);
 	neap__gc_cycle_start();
+	neap__gc_weak_maps_start();
 }
 
 static void open_tracking(void)
@@ -67,7 +69,8 @@ static bool reserve_tables(void)
 		gc->marker = neap__os_reserve(sizeof *gc->marker);
 	if (gc->shaded == NULL)
 		gc->shaded = neap__os_reserve(SHADED_ROOM * sizeof *gc->shaded);
-	return gc->spans != NULL && gc->types != NULL && gc->marker != NULL && gc->shaded != NULL;
+	return gc->spans != NULL && gc->types != NULL && gc->marker != NULL && gc->shaded != NULL &&
+	       neap__gc_again_start();
 }
 
 static int start_gc(const struct neap_gc_options *options)
@@ -89,7 +92,7 @@ static int start_gc(const struct neap_gc_options *options)
 	init_gc_locks();
 	if (!neap__gc_final_start() || !neap__gc_threads_start(number))
 		return NEAP_ENOMEM;
-	gc->type_count = NEAP__GC_CONSERVATIVE + 1;
+	gc->type_count = NEAP__GC_TYPES_OURS;
 	read_settings(options);
 	open_tracking();
 	neap__gc_pace_start();
@@ -101,9 +104,10 @@ static int start_gc(const struct neap_gc_options *options)
 
 static void gc_locks(void (*each)(struct neap__lock *), bool up)
 {
-	enum { FIXED = 5, COUNT = NEAP__GC_KINDS + FIXED };
-	struct neap__lock *locks[COUNT] = {&neap__gc.loader_lock, &neap__gc.threads_lock, &neap__gc.mark_lock,
-					   &neap__gc.tables, &neap__gc.shaded_lock};
+	enum { FIXED = 6, COUNT = NEAP__GC_KINDS + FIXED };
+	struct neap__lock *locks[COUNT] = {&neap__gc.loader_lock, &neap__gc.threads_lock,
+					   &neap__gc.mark_lock,	  &neap__weak_maps.lock,
+					   &neap__gc.tables,	  &neap__gc.shaded_lock};
 	for (unsigned kind = 0; kind < NEAP__GC_KINDS; kind++)
 		locks[FIXED + kind] = &neap__gc.central[kind].lock;
 	for (unsigned i = 0; i < COUNT; i++)
@@ -114,10 +118,12 @@ static void before_fork_of_gc(void)
 {
 	gc_locks(neap__lock_take, true);
 	neap__gc_maps_lock(true);
+	neap__gc_weak_maps_lock(true);
 }
 
 static void after_fork_of_gc(void)
 {
+	neap__gc_weak_maps_lock(false);
 	neap__gc_maps_lock(false);
 	gc_locks(neap__lock_give, false);
 }
@@ -142,6 +148,7 @@ static void in_child_of_gc(void)
 {
 	if (neap__gc_is_marking())
 		forget_marks();
+	neap__gc_again_end();
 	neap__gc_marker_reset();
 	neap__gc_threads_forked();
 	after_fork_of_gc();
@@ -161,6 +168,7 @@ static int start_once(const struct neap_gc_options *options)
 		result = start_gc(options);
 		if (result == NEAP_OK) {
 			atomic_store_explicit(&neap__gc.state, 1, memory_order_release);
+			atomic_store_explicit(&neap__why, neap_why_hidden, memory_order_release);
 			atomic_store_explicit(&neap__heap.collector, &neap__gc_collector,
 					      memory_order_release);
 		}

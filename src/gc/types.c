@@ -61,7 +61,9 @@ static bool draw_bits(const struct neap_gc_type *type, uint64_t **ret)
 static int fill_type(struct neap_gc_type *type, struct neap__gc_type *ret)
 {
 	const struct neap_gc_type *tail = type->tail != NULL ? type->tail : type;
-	struct neap__gc_type made = {.source = type, .map = type == &neap__gc_map_type};
+	struct neap__gc_type made = {.source = type,
+				     .map = type == &neap__gc_map_type,
+				     .interface = (type->flags & NEAP_GC_INTERFACE) != 0};
 	if (!draw_bits(type, &made.head) || !draw_bits(tail, &made.tail))
 		return NEAP_ENOMEM;
 	made.head_size = (uint32_t)(type->tail != NULL ? type->tail_offset : type->size);

@@ -87,6 +87,28 @@ static void note_descendants(struct why_search *search)
 	search->parent = NO_NOTE;
 }
 
+static bool was_seen(uintptr_t address, void *ctx)
+{
+	const struct why_search *search = ctx;
+	uintptr_t place = (address - (uintptr_t)neap__gc.base) / 16;
+	return search->seen[place / 64] >> place % 64 & 1;
+}
+
+static void note_value(uintptr_t key, uintptr_t value, void *ctx)
+{
+	note_word(value, key, ctx);
+}
+
+/* Values of weak maps count when all else was told, for the key is what keeps them. */
+static void note_ephemerons(struct why_search *search)
+{
+	for (size_t before = 0; !search->found && before != search->count;) {
+		before = search->count;
+		neap__gc_ephemerons_each(was_seen, note_value, search);
+		note_descendants(search);
+	}
+}
+
 /* What the root's word is part of. World stopped. */
 
 static bool within(uintptr_t word, const void *start, const void *end)
@@ -114,6 +136,10 @@ static bool in_ranges(uintptr_t word, const struct neap__gc_range *ranges, size_
 
 static enum neap_why_root kind_of_root(uintptr_t word, uint64_t *ret_thread)
 {
+	uint32_t head, object;
+	*ret_thread = 0;
+	if (neap__gc_find(word, &head, &object))
+		return NEAP_WHY_WEAK_MAP;
 	for (const struct neap__gc_thread *thread = neap__gc.threads; thread != NULL; thread = thread->next) {
 		bool local = is_thread_local(word, thread);
 		*ret_thread = (uint64_t)thread->id;
@@ -189,6 +215,7 @@ static void search_stopped(void *ctx)
 	if (!search->found)
 		neap__gc_each_stack(note_range, search);
 	note_descendants(search);
+	note_ephemerons(search);
 	if (search->found)
 		tell_path(search);
 	else if (search->full)

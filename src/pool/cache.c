@@ -1,8 +1,9 @@
 /* cache.c: the magazines of a thread.
  *
- * A thread has a table of seats, indexed by the id of a pool; a seat is the thread's only if its serial is that of the
- * pool, because ids are reused. At the end of the thread its magazines go to the depots, and the table is freed;
- * whoever uses a pool after that, in a later destructor, goes to the depot for each object.
+ * A thread has a table of its caches, indexed by the id of a pool, and in front of it the few seats in which the short
+ * paths look. An entry of either is the pool's only if its serial is that of the pool, because ids are reused. At the
+ * end of the thread its magazines go to the depots, and the table is freed; whoever uses a pool after that, in a
+ * later destructor, goes to the depot for each object.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,29 +12,42 @@
 #include "base/os.h"
 #include "pool/internal.h"
 
-struct seat {
-	uint64_t serial;
-	struct neap__pool_cache *cache;
-};
+_Thread_local struct neap__pool_seat neap__pool_seats[NEAP__POOL_SEATS];
+_Atomic uint8_t neap__pool_fenced;
 
-_Atomic bool neap__pool_fences;
-
-static _Thread_local struct seat *seats __attribute__((tls_model("initial-exec")));
-static _Thread_local uint32_t seats_count __attribute__((tls_model("initial-exec")));
-static _Thread_local bool seats_over;
-static pthread_key_t seats_key;
+static _Thread_local struct neap__pool_seat *caches; /* by the id of the pool */
+static _Thread_local uint32_t caches_count;
+static _Thread_local bool caches_over;
+static pthread_key_t caches_key;
 
 struct neap__pool_cache *neap__pool_cache_of(const struct neap_pool *pool)
 {
-	if (__builtin_expect(pool->id < seats_count && seats[pool->id].serial == pool->serial, 1))
-		return seats[pool->id].cache;
-	return NULL;
+	if (pool->id >= caches_count || caches[pool->id].serial != pool->front.serial)
+		return NULL;
+	neap__pool_seats[pool->id % NEAP__POOL_SEATS] = caches[pool->id];
+	return caches[pool->id].cache;
+}
+
+void neap__pool_cache_settle(struct neap__pool_cache *cache)
+{
+	if (cache->loaded->room != 0)
+		cache->loaded->count = (uint32_t)(cache->top - cache->first);
+}
+
+void neap__pool_cache_load(struct neap__pool_cache *cache, struct neap__pool_magazine *magazine)
+{
+	cache->loaded = magazine;
+	cache->first = magazine->objects;
+	cache->top = cache->first + magazine->count;
+	cache->end = cache->first + magazine->room;
 }
 
 void neap__pool_cache_empty(struct neap__pool_cache *cache, struct neap__pool_waste *waste)
 {
 	struct neap__pool_magazine *loaded = cache->loaded, *previous = cache->previous;
-	cache->loaded = cache->previous = &neap__pool_none;
+	neap__pool_cache_settle(cache);
+	neap__pool_cache_load(cache, &neap__pool_none);
+	cache->previous = &neap__pool_none;
 	neap__depot_take_in(cache->pool, loaded, waste);
 	neap__depot_take_in(cache->pool, previous, waste);
 }
@@ -47,14 +61,15 @@ void neap__pool_cache_end(struct neap__pool_cache *cache)
 	*at = cache->next;
 	cache->next = pool->spares;
 	pool->spares = cache;
-	atomic_fetch_add_explicit(&pool->gone.hits, cache->counts.hits, memory_order_relaxed);
-	atomic_fetch_add_explicit(&pool->gone.puts, cache->counts.puts, memory_order_relaxed);
+	pool->gone_hits += cache->hits;
+	pool->gone_puts += cache->puts;
 }
 
-static void thread_ends(void *own_seats)
+static void thread_ends(void *own_caches)
 {
-	struct seat *table = own_seats;
-	for (uint32_t id = 0; id < seats_count; id++) {
+	struct neap__pool_seat *table = own_caches;
+	memset(neap__pool_seats, 0, sizeof neap__pool_seats);
+	for (uint32_t id = 0; id < caches_count; id++) {
 		struct neap_pool *pool =
 			table[id].cache != NULL ? neap__pool_pin(id, table[id].serial) : NULL;
 		if (pool == NULL)
@@ -63,44 +78,45 @@ static void thread_ends(void *own_seats)
 		neap__lock_take(&pool->lock);
 		neap__pool_cache_empty(table[id].cache, &waste);
 		neap__pool_cache_end(table[id].cache);
-		table[id] = (struct seat){0, NULL};
+		table[id] = (struct neap__pool_seat){0, NULL};
 		neap__lock_give(&pool->lock);
 		(void)neap__pool_dispose(pool, waste);
 		neap__pool_unpin(pool);
 	}
-	seats = NULL;
-	seats_count = 0;
-	seats_over = true;
+	caches = NULL;
+	caches_count = 0;
+	caches_over = true;
 	free(table);
 }
 
 bool neap__pool_caches_start(void)
 {
-	atomic_store_explicit(&neap__pool_fences, !neap__os_barrier_prepare(), memory_order_relaxed);
-	return pthread_key_create(&seats_key, thread_ends) == 0;
+	if (!neap__os_barrier_prepare())
+		atomic_store_explicit(&neap__pool_fenced, NEAP__POOL_FENCED, memory_order_relaxed);
+	return pthread_key_create(&caches_key, thread_ends) == 0;
 }
 
-static bool seat_for(uint32_t id)
+static bool cache_table_for(uint32_t id)
 {
-	if (id < seats_count)
+	if (id < caches_count)
 		return true;
-	if (seats_over)
+	if (caches_over)
 		return false;
 	uint32_t count = (id + 8) & ~7u;
-	struct seat *table = realloc(seats, count * sizeof *table);
+	struct neap__pool_seat *table = realloc(caches, count * sizeof *table);
 	if (table == NULL)
 		return false;
-	seats = table;
-	memset(seats + seats_count, 0, (count - seats_count) * sizeof *seats);
-	seats_count = count;
+	caches = table;
+	memset(caches + caches_count, 0, (count - caches_count) * sizeof *caches);
+	caches_count = count;
 	/* Without the key the thread's end would not be heard of: no cache then. */
-	return pthread_setspecific(seats_key, seats) == 0;
+	return pthread_setspecific(caches_key, caches) == 0;
 }
 
 struct neap__pool_cache *neap__pool_cache_join(struct neap_pool *pool)
 {
 	struct neap__pool_cache *cache = neap__pool_cache_of(pool);
-	if (cache != NULL || !seat_for(pool->id))
+	if (cache != NULL || !cache_table_for(pool->id))
 		return cache;
 	neap__lock_take(&pool->lock);
 	cache = pool->spares;
@@ -112,13 +128,14 @@ struct neap__pool_cache *neap__pool_cache_join(struct neap_pool *pool)
 	if (cache == NULL)
 		return NULL;
 	*cache = (struct neap__pool_cache){
-		.loaded = &neap__pool_none, .previous = &neap__pool_none, .pool = pool};
+		.previous = &neap__pool_none, .pool = pool, .closed = neap__pool_fenced};
+	neap__pool_cache_load(cache, &neap__pool_none);
 	neap__lock_take(&pool->lock);
 	cache->next = pool->caches;
 	pool->caches = cache;
 	neap__lock_give(&pool->lock);
-	seats[pool->id] = (struct seat){pool->serial, cache};
-	return cache;
+	caches[pool->id] = (struct neap__pool_seat){pool->front.serial, cache};
+	return neap__pool_cache_of(pool);
 }
 
 /* Waits, not for ever, until the owner is out of its magazines: it may be off the processor in there. */
@@ -126,7 +143,7 @@ static bool owner_is_out(struct neap__pool_cache *cache)
 {
 	enum { TRIES = 50 };
 	for (int i = 0; i < TRIES; i++) {
-		if (!atomic_load_explicit(&cache->busy, memory_order_acquire))
+		if (!atomic_load(&cache->busy))
 			return true;
 		neap__os_yield();
 	}
@@ -137,12 +154,16 @@ void neap__pool_caches_visit(struct neap_pool *pool, void (*each)(struct neap__p
 			     void *ctx)
 {
 	for (struct neap__pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
-		atomic_store(&cache->claimed, true);
-	/* Pairs with neap__pool_enter: every owner has its mark seen, or sees ours. */
-	bool fenced = atomic_load_explicit(&neap__pool_fences, memory_order_relaxed) || neap__os_barrier();
+		atomic_fetch_or(&cache->closed, NEAP__POOL_CLAIMED);
+	/* Pairs with neap__pool_enter: every owner has its mark seen, or sees ours. Where owners use the short paths never,
+	 * the order of all atomic operations is enough.
+	 */
+	bool fenced = atomic_load_explicit(&neap__pool_fenced, memory_order_relaxed) || neap__os_barrier();
 	for (struct neap__pool_cache *cache = pool->caches; cache != NULL; cache = cache->next) {
-		if (fenced && owner_is_out(cache))
+		if (fenced && owner_is_out(cache)) {
+			neap__pool_cache_settle(cache);
 			each(cache, ctx);
-		atomic_store_explicit(&cache->claimed, false, memory_order_release);
+		}
+		atomic_fetch_and_explicit(&cache->closed, (uint8_t)~NEAP__POOL_CLAIMED, memory_order_release);
 	}
 }

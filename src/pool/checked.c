@@ -55,7 +55,7 @@ static bool take_oldest(struct neap_pool *pool, struct neap__pool_idle *ret)
 	memmove(list->idle, list->idle + 1, --list->count * sizeof *list->idle);
 	list->victims -= list->victims != 0;
 	pool->depot_bytes -= ret->bytes;
-	NEAP__POOL_ADD(pool->gone.hits);
+	pool->gone_hits++;
 	return true;
 }
 
@@ -116,7 +116,7 @@ void neap__checked_put(struct neap_pool *pool, void *object)
 
 	struct neap__pool_idle idle = {object, sum_of(pool, object), neap__pool_bytes_of(pool, object)};
 	neap__lock_take(&pool->lock);
-	NEAP__POOL_ADD(pool->gone.puts);
+	pool->gone_puts++;
 	bool kept = pool->depot_bytes + idle.bytes <= pool->byte_cap && checked_make_room(pool);
 	if (kept) {
 		pool->checked.idle[pool->checked.count++] = idle;

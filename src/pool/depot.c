@@ -112,7 +112,7 @@ static void empty_cache(struct neap__pool_cache *cache, void *ctx)
 void neap__depot_age(struct neap_pool *pool, struct neap__pool_waste *waste)
 {
 	pool->aged_at = neap__os_now();
-	if (pool->checking) {
+	if (pool->front.checking) {
 		neap__checked_age(pool, waste);
 		return;
 	}
@@ -133,7 +133,7 @@ void neap__depot_age_if_due(struct neap_pool *pool, struct neap__pool_waste *was
 
 void neap__depot_drain(struct neap_pool *pool, struct neap__pool_waste *waste)
 {
-	if (pool->checking)
+	if (pool->front.checking)
 		neap__checked_drain(pool, waste);
 	empty_list(pool, &pool->primary, waste);
 	empty_list(pool, &pool->victim, waste);

@@ -15,9 +15,9 @@
  *     +--------+           +--------+
  *
  * The owner of a cache marks it busy while it touches its magazines, without any fence; whoever wants to take them
- * away marks the cache claimed, makes all threads pass a fence (membarrier), and looks whether it is busy. Of the two
+ * away closes the cache, makes all threads pass a fence (membarrier), and looks whether it is busy. Of the two
  * marks at least one is seen (Dekker's rule with the fence on one side). A claim happens under the pool's lock, which
- * an owner that finds its cache claimed waits for.
+ * an owner that finds its cache claimed waits for. neap/pool_core.h has the owner's side.
  */
 #ifndef NEAP_SRC_POOL_INTERNAL_H
 #define NEAP_SRC_POOL_INTERNAL_H
@@ -27,7 +27,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/locks.h"
-#include "neap/pool.h"
+#include "neap/pool_core.h"
 
 /* A stack of objects. */
 struct neap__pool_magazine {
@@ -37,23 +37,12 @@ struct neap__pool_magazine {
 	void *objects[];
 };
 
-/* Counts that one thread writes and others read. */
-struct neap__pool_counts {
-	_Atomic uint64_t hits, puts;
-};
-
-#define NEAP__POOL_ADD(count)                                                                     \
-	atomic_store_explicit(&(count), atomic_load_explicit(&(count), memory_order_relaxed) + 1, \
-			      memory_order_relaxed)
-
-/* A thread's share of one pool. The magazines are never NULL: one without room stands for none. */
-struct neap__pool_cache {
-	_Atomic bool busy;    /* written by the owner: it is in its magazines */
-	_Atomic bool claimed; /* written under the lock: somebody else wants to be */
-	struct neap__pool_magazine *loaded, *previous;
-	struct neap__pool_counts counts;
-	struct neap_pool *pool;
-	struct neap__pool_cache *next; /* of the pool's, under its lock */
+/* Why the short paths of a cache are closed. The magazines of a cache are never NULL: one without room stands for
+ * none. Those of the loaded one are counted by the cache's `top`; its own count is that of its last settling.
+ */
+enum neap__pool_closed {
+	NEAP__POOL_CLAIMED = 1, /* somebody else wants to be in it; written under the lock */
+	NEAP__POOL_FENCED = 2	/* no membarrier here: the owner has to pass a fence itself */
 };
 
 /* Idle objects of a checking pool. */
@@ -64,14 +53,13 @@ struct neap__pool_checked {
 
 struct neap_pool {
 	/* Read by every get and put; constant. */
-	uint32_t id; /* index in the registry and in each thread's seats; reused */
-	bool checking;
-	uint64_t serial; /* of this pool alone */
+	struct neap__pool_front front;
 	struct neap_pool_type type;
+	uint32_t id; /* index in the registry and in each thread's table; reused */
 
 	struct neap_allocator allocator;
 	char name[64];
-	size_t byte_cap, object_most;
+	size_t byte_cap;
 	uint64_t idle_ns;
 	uint32_t magazine_room;
 
@@ -81,7 +69,7 @@ struct neap_pool {
 	struct neap__pool_cache *caches, *spares; /* of threads; of threads that ended, for the next ones */
 	bool inherited;				  /* a fork brought in more than the cap allows */
 	struct neap__pool_checked checked;
-	struct neap__pool_counts gone; /* of threads that ended */
+	uint64_t gone_hits, gone_puts; /* of threads that ended, or have no cache */
 	uint64_t misses, dropped, refused, collected, created, destroyed;
 	uint64_t aged_at; /* clock at the last change of generations */
 	uint32_t pins;	  /* who works on the pool without its lock; under the registry's lock */
@@ -125,48 +113,27 @@ size_t neap__pool_bytes_of(const struct neap_pool *pool, const void *object);
 
 /* ---- cache.c ---- */
 
-/* No membarrier here: owners pass the fences themselves. Set before the first cache is made. */
-extern _Atomic bool neap__pool_fences;
+/* 0, or NEAP__POOL_FENCED: how every cache begins. Set before the first one is made. */
+extern _Atomic uint8_t neap__pool_fenced;
 
-/* This thread's cache of a pool, or NULL. */
+/* This thread's cache of a pool, in the seat where the short paths find it, or NULL. */
 struct neap__pool_cache *neap__pool_cache_of(const struct neap_pool *pool);
 /* The same, made when there is none; without the lock. NULL: no memory, or the thread is past its end. */
 struct neap__pool_cache *neap__pool_cache_join(struct neap_pool *pool);
-/* Claims all caches of a pool, calls `each` for those that nobody is in, and lets their owners in again. With the
- * lock held.
+/* Claims all caches of a pool, calls `each` for those that nobody is in, settled, and lets their owners in again. With
+ * the lock held.
  */
 void neap__pool_caches_visit(struct neap_pool *pool, void (*each)(struct neap__pool_cache *cache, void *ctx),
 			     void *ctx);
+/* Makes the loaded magazine's own count right, or loads another one. By the owner or a claimer, with the lock held. */
+void neap__pool_cache_settle(struct neap__pool_cache *cache);
+void neap__pool_cache_load(struct neap__pool_cache *cache, struct neap__pool_magazine *magazine);
 /* Moves the objects of a cache that its owner is not in to the depot. With the lock held. */
 void neap__pool_cache_empty(struct neap__pool_cache *cache, struct neap__pool_waste *waste);
 /* Makes a cache, whose objects are gone, a spare one. With the lock held. */
 void neap__pool_cache_end(struct neap__pool_cache *cache);
 /* Decides about fences, and makes the key that ends threads' caches. False: no key. */
 bool neap__pool_caches_start(void);
-
-static inline bool neap__pool_enter(struct neap__pool_cache *cache)
-{
-#ifdef __SANITIZE_THREAD__
-	(void)atomic_exchange(&cache->busy, true); /* the tool knows no fences */
-#else
-	/* Pairs with the fence that neap__pool_caches_visit makes this thread pass. */
-	atomic_store_explicit(&cache->busy, true, memory_order_relaxed);
-	atomic_signal_fence(memory_order_seq_cst);
-	if (__builtin_expect(atomic_load_explicit(&neap__pool_fences, memory_order_relaxed), 0))
-		atomic_thread_fence(memory_order_seq_cst);
-#endif
-	/* Acquire: what the last claimer left behind. */
-	if (__builtin_expect(!atomic_load_explicit(&cache->claimed, memory_order_acquire), 1))
-		return true;
-	atomic_store_explicit(&cache->busy, false, memory_order_release);
-	return false;
-}
-
-/* Release: whoever claims the cache sees what this thread did. */
-static inline void neap__pool_leave(struct neap__pool_cache *cache)
-{
-	atomic_store_explicit(&cache->busy, false, memory_order_release);
-}
 
 /* ---- registry.c ---- */
 

@@ -31,13 +31,13 @@ static bool pool_type_is_good(const struct neap_pool_type *type)
 static void set_bounds(struct neap_pool *pool, const struct neap_pool_options *options)
 {
 	pool->byte_cap = options->byte_cap != 0 ? options->byte_cap : POOL_BYTE_CAP;
-	pool->object_most = options->object_most != 0			? options->object_most
-			    : pool->type.object_size > POOL_OBJECT_MOST ? pool->type.object_size
-									: POOL_OBJECT_MOST;
+	pool->front.object_most = options->object_most != 0		      ? options->object_most
+				  : pool->type.object_size > POOL_OBJECT_MOST ? pool->type.object_size
+									      : POOL_OBJECT_MOST;
 	pool->idle_ns = (options->idle_ms != 0 ? options->idle_ms : POOL_IDLE_MS) * UINT64_C(1000000);
 	/* Two magazines of the largest objects hold a quarter of the cap. */
 	size_t most = pool->type.bytes == NULL && pool->type.object_size != 0 ? pool->type.object_size
-									      : pool->object_most;
+									      : pool->front.object_most;
 	size_t room = pool->byte_cap / 8 / most;
 	pool->magazine_room = room < 1 ? 1 : room > POOL_MAGAZINE_MOST ? POOL_MAGAZINE_MOST : (uint32_t)room;
 }
@@ -56,7 +56,7 @@ struct neap_pool *neap_pool_create(const struct neap_pool_type *type, const stru
 		return NULL;
 	*pool = (struct neap_pool){.type = *type,
 				   .allocator = *allocator,
-				   .checking = neap__checked_wanted(options->check),
+				   .front.checking = neap__checked_wanted(options->check),
 				   .aged_at = neap__os_now()};
 	if (pool->type.object_align == 0)
 		pool->type.object_align = 16;
@@ -98,32 +98,46 @@ size_t neap_pool_destroy(struct neap_pool *pool)
 
 /* ---- Get ---- */
 
+/* After a short path failed: another pool may have had the seat, or the owner has to pass a fence itself. */
+static struct neap__pool_cache *enter_again(const struct neap_pool *pool)
+{
+	struct neap__pool_cache *cache = neap__pool_cache_of(pool);
+	if (cache == NULL)
+		return NULL;
+	atomic_store(&cache->busy, 1); /* pairs with neap__pool_caches_visit */
+	if ((atomic_load(&cache->closed) & NEAP__POOL_CLAIMED) == 0)
+		return cache;
+	neap__pool_leave(cache);
+	return NULL;
+}
+
 /* An object from the depot by way of the thread's magazines, or NULL. With the lock held. */
 static void *get_from_depot(struct neap_pool *pool, struct neap__pool_cache *cache)
 {
-	if (cache != NULL && cache->loaded->count == 0) {
-		struct neap__pool_magazine *empty = cache->loaded;
-		cache->loaded = cache->previous;
-		cache->previous = empty;
-	}
-	if (cache != NULL && cache->loaded->count != 0) {
-		NEAP__POOL_ADD(cache->counts.hits);
-		return cache->loaded->objects[--cache->loaded->count];
+	if (cache != NULL) {
+		neap__pool_cache_settle(cache);
+		if (cache->loaded->count == 0) {
+			struct neap__pool_magazine *empty = cache->loaded;
+			neap__pool_cache_load(cache, cache->previous);
+			cache->previous = empty;
+		}
+		void *object = neap__pool_pop(cache);
+		if (object != NULL)
+			return object;
 	}
 	struct neap__pool_magazine *magazine = neap__depot_hand_out(pool);
 	if (magazine == NULL)
 		return NULL;
-	void *object = magazine->objects[--magazine->count];
 	if (cache != NULL) {
-		NEAP__POOL_ADD(cache->counts.hits);
 		neap__depot_recycle(pool, cache->previous);
 		cache->previous = cache->loaded;
-		cache->loaded = magazine;
-	} else {
-		NEAP__POOL_ADD(pool->gone.hits);
-		struct neap__pool_waste none = {0};
-		neap__depot_take_in(pool, magazine, &none); /* it fits: it was in there */
+		neap__pool_cache_load(cache, magazine);
+		return neap__pool_pop(cache);
 	}
+	pool->gone_hits++;
+	void *object = magazine->objects[--magazine->count];
+	struct neap__pool_waste none = {0};
+	neap__depot_take_in(pool, magazine, &none); /* it fits: it was in there */
 	return object;
 }
 
@@ -148,10 +162,20 @@ void *neap__pool_create_object(struct neap_pool *pool)
 
 static __attribute__((noinline)) void *get_slowly(struct neap_pool *pool)
 {
+	if (pool->front.checking)
+		return neap__checked_get(pool);
+	void *object = NULL;
+	struct neap__pool_cache *cache = enter_again(pool);
+	if (cache != NULL) {
+		object = neap__pool_pop(cache);
+		neap__pool_leave(cache);
+	}
+	if (object != NULL)
+		return object;
 	struct neap__pool_waste waste = {0};
-	struct neap__pool_cache *cache = neap__pool_cache_join(pool);
+	cache = neap__pool_cache_join(pool);
 	neap__lock_take(&pool->lock);
-	void *object = get_from_depot(pool, cache);
+	object = get_from_depot(pool, cache);
 	if (object == NULL)
 		pool->misses++;
 	neap__depot_age_if_due(pool, &waste);
@@ -162,18 +186,8 @@ static __attribute__((noinline)) void *get_slowly(struct neap_pool *pool)
 
 void *neap_pool_get(struct neap_pool *pool)
 {
-	struct neap__pool_cache *cache = neap__pool_cache_of(pool);
-	if (__builtin_expect(cache != NULL && neap__pool_enter(cache), 1)) {
-		struct neap__pool_magazine *loaded = cache->loaded;
-		if (__builtin_expect(loaded->count != 0, 1)) {
-			void *object = loaded->objects[--loaded->count];
-			NEAP__POOL_ADD(cache->counts.hits);
-			neap__pool_leave(cache);
-			return object;
-		}
-		neap__pool_leave(cache);
-	}
-	return pool->checking ? neap__checked_get(pool) : get_slowly(pool);
+	void *object = neap__pool_take(pool);
+	return __builtin_expect(object != NULL, 1) ? object : get_slowly(pool);
 }
 
 /* ---- Put ---- */
@@ -189,8 +203,10 @@ static bool put_to_depot(struct neap_pool *pool, struct neap__pool_cache *cache,
 			return false;
 		magazine->objects[magazine->count++] = object;
 		neap__depot_take_in(pool, magazine, waste);
+		pool->gone_puts++;
 		return true;
 	}
+	neap__pool_cache_settle(cache);
 	if (cache->loaded->count == cache->loaded->room) {
 		magazine = cache->previous->count < cache->previous->room ? cache->previous
 									  : neap__depot_empty(pool);
@@ -199,18 +215,23 @@ static bool put_to_depot(struct neap_pool *pool, struct neap__pool_cache *cache,
 		if (magazine != cache->previous)
 			neap__depot_take_in(pool, cache->previous, waste);
 		cache->previous = cache->loaded;
-		cache->loaded = magazine;
+		neap__pool_cache_load(cache, magazine);
 	}
-	cache->loaded->objects[cache->loaded->count++] = object;
-	return true;
+	return neap__pool_push(cache, object);
 }
 
-static __attribute__((noinline)) void put_slowly(struct neap_pool *pool, void *object)
+__attribute__((noinline)) void neap__pool_put_reset(struct neap_pool *pool, void *object)
 {
+	struct neap__pool_cache *cache = enter_again(pool);
+	if (cache != NULL) {
+		bool kept = neap__pool_push(cache, object);
+		neap__pool_leave(cache);
+		if (kept)
+			return;
+	}
 	struct neap__pool_waste waste = {0};
-	struct neap__pool_cache *cache = neap__pool_cache_join(pool);
+	cache = neap__pool_cache_join(pool);
 	neap__lock_take(&pool->lock);
-	NEAP__POOL_ADD(*(cache != NULL ? &cache->counts.puts : &pool->gone.puts));
 	bool kept = put_to_depot(pool, cache, object, &waste);
 	if (!kept) {
 		neap__lock_give(&pool->lock);
@@ -223,6 +244,7 @@ static __attribute__((noinline)) void put_slowly(struct neap_pool *pool, void *o
 	if (!kept) {
 		pool->dropped++;
 		pool->destroyed++;
+		pool->gone_puts++;
 	}
 	neap__depot_age_if_due(pool, &waste);
 	neap__lock_give(&pool->lock);
@@ -231,12 +253,12 @@ static __attribute__((noinline)) void put_slowly(struct neap_pool *pool, void *o
 	(void)neap__pool_dispose(pool, waste);
 }
 
-static __attribute__((noinline)) void refuse(struct neap_pool *pool, void *object)
+__attribute__((noinline)) void neap__pool_refuse(struct neap_pool *pool, void *object)
 {
 	neap__lock_take(&pool->lock);
 	pool->refused++;
 	pool->destroyed++;
-	NEAP__POOL_ADD(pool->gone.puts);
+	pool->gone_puts++;
 	neap__lock_give(&pool->lock);
 	neap__pool_destroy_object(pool, object);
 }
@@ -246,28 +268,18 @@ void neap_pool_put(struct neap_pool *pool, void *object)
 	if (object == NULL)
 		return;
 	if (pool->type.bytes != NULL &&
-	    __builtin_expect(pool->type.bytes(object, pool->type.ctx) > pool->object_most, 0)) {
-		refuse(pool, object);
+	    __builtin_expect(pool->type.bytes(object, pool->type.ctx) > pool->front.object_most, 0)) {
+		neap__pool_refuse(pool, object);
 		return;
 	}
-	if (__builtin_expect(pool->checking, 0)) {
+	if (__builtin_expect(pool->front.checking, 0)) {
 		neap__checked_put(pool, object);
 		return;
 	}
 	if (pool->type.reset != NULL)
 		pool->type.reset(object, pool->type.ctx);
-	struct neap__pool_cache *cache = neap__pool_cache_of(pool);
-	if (__builtin_expect(cache != NULL && neap__pool_enter(cache), 1)) {
-		struct neap__pool_magazine *loaded = cache->loaded;
-		if (__builtin_expect(loaded->count != loaded->room, 1)) {
-			loaded->objects[loaded->count++] = object;
-			NEAP__POOL_ADD(cache->counts.puts);
-			neap__pool_leave(cache);
-			return;
-		}
-		neap__pool_leave(cache);
-	}
-	put_slowly(pool, object);
+	if (__builtin_expect(!neap__pool_keep(pool, object), 0))
+		neap__pool_put_reset(pool, object);
 }
 
 /* ---- Collect ---- */

@@ -45,9 +45,12 @@ static void inherit(struct neap_pool *pool)
 	const struct neap__pool_cache *own = neap__pool_cache_of(pool);
 	for (struct neap__pool_cache *cache = pool->caches, *next; cache != NULL; cache = next) {
 		next = cache->next;
+		if (cache == own)
+			atomic_store_explicit(&cache->closed, neap__pool_fenced, memory_order_relaxed);
 		if (cache == own || atomic_load_explicit(&cache->busy, memory_order_relaxed))
 			continue;
 		struct neap__pool_waste none = {0};
+		neap__pool_cache_settle(cache);
 		const size_t byte_cap = pool->byte_cap;
 		pool->byte_cap =
 			SIZE_MAX; /* nothing can be destroyed here: the allocator may be locked still */
@@ -61,7 +64,7 @@ static void inherit(struct neap_pool *pool)
 static void registry_in_child(void)
 {
 	if (!neap__os_barrier_prepare())
-		atomic_store_explicit(&neap__pool_fences, true, memory_order_relaxed);
+		atomic_store_explicit(&neap__pool_fenced, NEAP__POOL_FENCED, memory_order_relaxed);
 	for (uint32_t id = 0; id < registry.count; id++) {
 		if (registry.pools[id] == NULL)
 			continue;
@@ -111,7 +114,8 @@ int neap__pool_register(struct neap_pool *pool)
 	}
 	if (error == NEAP_OK) {
 		pool->id = id;
-		pool->serial = ++registry.serials;
+		pool->front.serial = ++registry.serials;
+		pool->front.seat = id % NEAP__POOL_SEATS * (uint32_t)sizeof(struct neap__pool_seat);
 		neap__lock_init(&pool->lock, NEAP__RANK_POOL, id);
 		registry.pools[id] = pool;
 	}
@@ -147,7 +151,7 @@ struct neap_pool *neap__pool_pin(uint32_t id, uint64_t serial)
 {
 	neap__lock_take(&registry.lock);
 	struct neap_pool *pool = id < registry.count ? registry.pools[id] : NULL;
-	if (pool != NULL && pool->serial != serial)
+	if (pool != NULL && pool->front.serial != serial)
 		pool = NULL;
 	if (pool != NULL)
 		pool->pins++;

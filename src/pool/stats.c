@@ -18,24 +18,21 @@ static void add_magazine(const struct neap_pool *pool, const struct neap__pool_m
 
 static void add_cache(struct neap__pool_cache *cache, void *ctx)
 {
+	struct sums *sums = ctx;
+	sums->hits += cache->hits;
+	sums->puts += cache->puts;
 	add_magazine(cache->pool, cache->loaded, ctx);
 	add_magazine(cache->pool, cache->previous, ctx);
 }
 
-static void add_counts(const struct neap__pool_counts *counts, struct sums *sums)
-{
-	sums->hits += atomic_load_explicit(&counts->hits, memory_order_relaxed);
-	sums->puts += atomic_load_explicit(&counts->puts, memory_order_relaxed);
-}
-
 static struct sums sum_up(struct neap_pool *pool)
 {
-	struct sums sums = {.objects = pool->checked.count, .bytes = pool->checking ? pool->depot_bytes : 0};
-	add_counts(&pool->gone, &sums);
-	for (const struct neap__pool_cache *cache = pool->caches; cache != NULL; cache = cache->next) {
-		add_counts(&cache->counts, &sums);
+	struct sums sums = {.objects = pool->checked.count,
+			    .bytes = pool->front.checking ? pool->depot_bytes : 0};
+	sums.hits = pool->gone_hits;
+	sums.puts = pool->gone_puts;
+	for (const struct neap__pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
 		sums.threads++;
-	}
 	const struct neap__pool_magazine *const lists[] = {pool->primary, pool->victim};
 	for (size_t i = 0; i < 2; i++)
 		for (const struct neap__pool_magazine *at = lists[i]; at != NULL; at = at->next)
@@ -85,7 +82,7 @@ static const char *check_depot_lists(const struct neap_pool *pool)
 	}
 	for (const struct neap__pool_magazine *at = pool->empties; at != NULL; at = at->next)
 		REQUIRE(at->count == 0 && at->room == pool->magazine_room);
-	REQUIRE(pool->checking || bytes == pool->depot_bytes);
+	REQUIRE(pool->front.checking || bytes == pool->depot_bytes);
 	REQUIRE(pool->depot_bytes <= pool->byte_cap || pool->inherited);
 	REQUIRE(pool->destroyed <= pool->created);
 	REQUIRE(pool->checked.victims <= pool->checked.count);

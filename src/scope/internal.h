@@ -5,29 +5,18 @@
  *   tx.c          transactions
  *   live.c        versions
  *
- * Every object that a pool of ours hands out begins with a struct neap__scope. It is in the list of its scopes from its
+ * Every object that a pool of ours hands out begins with a struct neap__scope (neap/transient_core.h). It is in the list of its scopes from its
  * creation to its destruction, idle or not; `since` says whether it is out. So taking out and giving back touch
  * nothing shared but the pool.
  */
 #ifndef NEAP_SRC_SCOPE_INTERNAL_H
 #define NEAP_SRC_SCOPE_INTERNAL_H
 
-#include <stdatomic.h>
-
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/locks.h"
-#include "neap/map_core.h"
 #include "neap/pool.h"
-#include "neap/scope.h"
-
-struct neap__scope {
-	struct neap_scopes *scopes;
-	struct neap__scope *next, *before; /* in the list; under its lock */
-	_Atomic uint64_t since; /* clock when it went out; 0: it is idle, or its age does not count */
-	const void *_Atomic caller;
-	uint32_t scope_class;
-};
+#include "neap/transient_core.h"
 
 struct neap_scopes {
 	const struct neap_map_type *type;

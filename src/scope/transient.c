@@ -1,36 +1,14 @@
-/* transient.c: a table for one request, cleared by counting.
+/* transient.c: a table for one request, cleared by counting. neap/transient_core.h has the picture and the short paths;
+ * here they are for shapes that only the table knows, with what is not short: growing, deleting, the pool.
  *
- *     | stamp | hash | key | value |      2^bits slots of this form, linear probing
- *
- * A slot is in use when its stamp is the table's generation. Clearing adds 1 to the generation: every slot is empty
- * then, whatever lies in it. After 2^32 - 1 generations the stamps are zeroed once. A delete shifts the entries that
- * follow back into the gap (Knuth 6.4 R), so that no slot is ever half empty.
- *
- * Law: the probe sequence from the home of an entry to the entry holds no empty slot; live <= 3/4 of the slots.
+ * A delete shifts the entries that follow back into the gap (Knuth 6.4 R), so that no slot is ever half empty.
  */
 #include <string.h>
 
 #include "base/os.h"
 #include "scope/internal.h"
 
-struct transient_head {
-	uint32_t stamp;
-	uint32_t hash; /* the upper half */
-};
-
-struct neap_transient {
-	struct neap__scope scope;
-	uint8_t *slots; /* NULL: none yet */
-	uint32_t bits;	/* log2 of their number */
-	uint32_t generation;
-	uint32_t live;
-	uint32_t key_size, value_size;
-	uint32_t key_offset, value_offset, slot_size; /* of a slot, its head included */
-	bool strings;
-	uint64_t seed[2];
-};
-
-enum { FIRST_BITS = 4 };
+enum { FIRST_BITS = 4, BITS_MOST = 28 };
 
 static uint32_t align_up(uint32_t offset, uint32_t align)
 {
@@ -39,88 +17,39 @@ static uint32_t align_up(uint32_t offset, uint32_t align)
 
 static size_t bytes_of_slots(const struct neap_transient *table)
 {
-	return table->slots == NULL ? 0 : (size_t)table->slot_size << table->bits;
+	return table->slots == NULL ? 0 : ((size_t)table->mask + 1) * table->shape.slot_size;
 }
 
-/* ---- Slots ---- */
-
-NEAP__INLINE struct transient_head *head_at(const struct neap_transient *table, uint32_t index)
-{
-	return (struct transient_head *)(void *)(table->slots + (size_t)index * table->slot_size);
-}
-
-NEAP__INLINE uint32_t transient_home(const struct neap_transient *table, uint32_t hash)
-{
-	return hash >> (32 - table->bits);
-}
-
-NEAP__INLINE uint32_t next_of(const struct neap_transient *table, uint32_t index)
-{
-	return (index + 1) & ((UINT32_C(1) << table->bits) - 1);
-}
-
-NEAP__INLINE uint32_t hash_of(const struct neap_transient *table, const void *key)
-{
-	if (table->key_size == 8)
-		return (uint32_t)(neap__hash_fixed(key, 8, table->seed) >> 32);
-	if (table->strings)
-		return (uint32_t)(neap__hash_str(*(const struct neap_str *)key, table->seed) >> 32);
-	if (table->key_size <= 16)
-		return (uint32_t)(neap__hash_fixed(key, table->key_size, table->seed) >> 32);
-	return (uint32_t)(neap__hash_bytes(key, table->key_size, table->seed) >> 32);
-}
-
-NEAP__INLINE bool transient_equal(const struct neap_transient *table, const struct transient_head *head,
-				  const void *key)
-{
-	const uint8_t *stored = (const uint8_t *)head + table->key_offset;
-	if (table->key_size == 8)
-		return memcmp(stored, key, 8) == 0;
-	if (!table->strings)
-		return memcmp(stored, key, table->key_size) == 0;
-	struct neap_str a, b;
-	memcpy(&a, stored, sizeof a);
-	memcpy(&b, key, sizeof b);
-	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
-/* The slot of the key, or the empty one where it would go. There is one. */
-NEAP__INLINE struct transient_head *transient_find(const struct neap_transient *table, const void *key,
-						   uint32_t hash)
-{
-	for (uint32_t i = transient_home(table, hash);; i = next_of(table, i)) {
-		struct transient_head *head = head_at(table, i);
-		if (head->stamp != table->generation ||
-		    (head->hash == hash && transient_equal(table, head, key)))
-			return head;
-	}
-}
-
-static int transient_grow(struct neap_transient *table)
+int neap__transient_grow(struct neap_transient *table)
 {
 	struct neap_transient larger = *table;
-	larger.bits = table->slots == NULL ? FIRST_BITS : table->bits + 1;
-	if (larger.bits > 28)
+	const struct neap__transient_shape shape = table->shape;
+	const uint32_t bits = table->slots == NULL ? FIRST_BITS : 33 - table->shift;
+	if (bits > BITS_MOST)
 		return NEAP_ETOOBIG;
-	size_t bytes = (size_t)table->slot_size << larger.bits;
+	const size_t bytes = (size_t)shape.slot_size << bits;
 	larger.slots = neap__alloc(&table->scope.scopes->allocator, bytes, 64);
 	if (larger.slots == NULL)
 		return NEAP_ENOMEM;
 	memset(larger.slots, 0, bytes);
+	larger.mask = (UINT32_C(1) << bits) - 1;
+	larger.shift = 32 - bits;
 	larger.generation = 1;
-	for (uint32_t i = 0; table->slots != NULL && i >> table->bits == 0; i++) {
-		const struct transient_head *head = head_at(table, i);
+	for (uint32_t i = 0; table->slots != NULL && i <= table->mask; i++) {
+		const struct neap__transient_head *head = neap__transient_at(table, i, shape.slot_size);
 		if (head->stamp != table->generation)
 			continue;
-		struct transient_head *to =
-			transient_find(&larger, (const uint8_t *)head + table->key_offset, head->hash);
-		memcpy(to, head, table->slot_size);
+		struct neap__transient_head *to = neap__transient_find(
+			&larger, (const uint8_t *)head + shape.key_offset, head->hash, shape);
+		memcpy(to, head, shape.slot_size);
 		to->stamp = larger.generation;
 	}
 	neap__free(&table->scope.scopes->allocator, table->slots, bytes_of_slots(table));
 	table->slots = larger.slots;
-	table->bits = larger.bits;
+	table->mask = larger.mask;
+	table->shift = larger.shift;
 	table->generation = larger.generation;
+	table->limit = (uint32_t)((UINT32_C(3) << bits) / 4);
 	return NEAP_OK;
 }
 
@@ -133,86 +62,45 @@ size_t neap_transient_len(const struct neap_transient *table)
 
 void *neap_transient_get(const struct neap_transient *table, const void *key)
 {
-	if (table == NULL || table->live == 0)
-		return NULL;
-	struct transient_head *head = transient_find(table, key, hash_of(table, key));
-	return head->stamp == table->generation ? (uint8_t *)head + table->value_offset : NULL;
-}
-
-/* The value slot; a new one is not zeroed. *ret_error only when NULL. */
-NEAP__INLINE uint8_t *transient_place(struct neap_transient *table, const void *key, bool *ret_inserted,
-				      int *ret_error)
-{
-	if (NEAP__UNLIKELY(table->slots == NULL || table->live >= (UINT32_C(3) << table->bits) / 4)) {
-		*ret_error = transient_grow(table);
-		if (*ret_error != NEAP_OK)
-			return NULL;
-	}
-	const uint32_t hash = hash_of(table, key);
-	struct transient_head *head = transient_find(table, key, hash);
-	*ret_inserted = head->stamp != table->generation;
-	if (*ret_inserted) {
-		*head = (struct transient_head){table->generation, hash};
-		uint8_t *to = (uint8_t *)head + table->key_offset;
-		if (table->key_size == 8)
-			memcpy(to, key, 8);
-		else
-			memcpy(to, key, table->key_size);
-		table->live++;
-	}
-	return (uint8_t *)head + table->value_offset;
+	return table == NULL ? NULL : neap__transient_get(table, key, table->shape);
 }
 
 int neap_transient_put(struct neap_transient *table, const void *key, const void *value)
 {
-	if (table == NULL)
-		return NEAP_ENIL;
-	bool inserted;
-	int error = NEAP_OK;
-	uint8_t *to = transient_place(table, key, &inserted, &error);
-	if (to == NULL)
-		return error;
-	if (value == NULL)
-		memset(to, 0, table->value_size);
-	else if (table->value_size == 8)
-		memcpy(to, value, 8);
-	else
-		memcpy(to, value, table->value_size);
-	return NEAP_OK;
+	return table == NULL ? NEAP_ENIL : neap__transient_put(table, key, value, table->shape);
 }
 
 void *neap_transient_slot(struct neap_transient *table, const void *key, bool *ret_inserted)
 {
-	bool inserted = false;
-	int error;
-	uint8_t *to = table == NULL ? NULL : transient_place(table, key, &inserted, &error);
-	if (inserted)
-		memset(to, 0, table->value_size);
+	if (table != NULL)
+		return neap__transient_slot(table, key, ret_inserted, table->shape);
 	if (ret_inserted != NULL)
-		*ret_inserted = inserted;
-	return to;
+		*ret_inserted = false;
+	return NULL;
 }
 
 bool neap_transient_delete(struct neap_transient *table, const void *key)
 {
 	if (table == NULL || table->live == 0)
 		return false;
-	struct transient_head *gap = transient_find(table, key, hash_of(table, key));
+	const struct neap__transient_shape shape = table->shape;
+	struct neap__transient_head *gap =
+		neap__transient_find(table, key, neap__transient_hash(table, key, shape), shape);
 	if (gap->stamp != table->generation)
 		return false;
-	uint32_t mask = (UINT32_C(1) << table->bits) - 1;
-	uint32_t hole = (uint32_t)(((uint8_t *)gap - table->slots) / table->slot_size);
-	for (uint32_t i = next_of(table, hole);; i = next_of(table, i)) {
-		const struct transient_head *head = head_at(table, i);
+	uint32_t hole = (uint32_t)(((uint8_t *)gap - table->slots) / shape.slot_size);
+	for (uint32_t i = (hole + 1) & table->mask;; i = (i + 1) & table->mask) {
+		const struct neap__transient_head *head = neap__transient_at(table, i, shape.slot_size);
 		if (head->stamp != table->generation)
 			break;
 		/* It may go back to the hole if that is not before its home. */
-		if (((i - transient_home(table, head->hash)) & mask) >= ((i - hole) & mask)) {
-			memcpy(head_at(table, hole), head, table->slot_size);
+		if (((i - neap__transient_home(table, head->hash)) & table->mask) >=
+		    ((i - hole) & table->mask)) {
+			memcpy(neap__transient_at(table, hole, shape.slot_size), head, shape.slot_size);
 			hole = i;
 		}
 	}
-	head_at(table, hole)->stamp = table->generation - 1;
+	neap__transient_at(table, hole, shape.slot_size)->stamp = table->generation - 1;
 	table->live--;
 	return true;
 }
@@ -239,15 +127,17 @@ static void *transient_create(void *ctx)
 		neap__alloc(&scopes->allocator, sizeof *table, _Alignof(struct neap_transient));
 	if (table == NULL)
 		return NULL;
-	*table = (struct neap_transient){.generation = 1,
-					 .key_size = type->key_size,
-					 .value_size = type->value_size,
-					 .strings = type->kind == NEAP_KEY_STR};
 	uint32_t align = type->key_align > type->value_align ? type->key_align : type->value_align;
-	align = align < _Alignof(struct transient_head) ? (uint32_t) _Alignof(struct transient_head) : align;
-	table->key_offset = align_up(sizeof(struct transient_head), type->key_align);
-	table->value_offset = align_up(table->key_offset + type->key_size, type->value_align);
-	table->slot_size = align_up(table->value_offset + type->value_size, align);
+	align = align < _Alignof(struct neap__transient_head)
+			? (uint32_t) _Alignof(struct neap__transient_head)
+			: align;
+	struct neap__transient_shape shape = {.key_size = type->key_size,
+					      .value_size = type->value_size,
+					      .strings = type->kind == NEAP_KEY_STR};
+	shape.key_offset = align_up(sizeof(struct neap__transient_head), type->key_align);
+	shape.value_offset = align_up(shape.key_offset + type->key_size, type->value_align);
+	shape.slot_size = align_up(shape.value_offset + type->value_size, align);
+	*table = (struct neap_transient){.generation = 1, .shape = shape};
 	neap__os_random(table->seed, sizeof table->seed);
 	table->seed[1] |= UINT64_C(1) << 63 | 1;
 	neap__scope_enlist(&table->scope, scopes, NEAP_SCOPE_TRANSIENT);

@@ -16,6 +16,7 @@
 #include "gc/internal.h"
 #include "neap/gc.h"
 #include "neap/gc_map.h"
+#include "neap/weak_map.h"
 
 enum { OBJECTS = 16000, MOST = 400, SECONDS = 30, UNTOUCHED = 3 };
 
@@ -42,6 +43,10 @@ static const struct neap_map_type by_number = {
 	.size = sizeof by_number, .key_size = 8, .key_align = 8, .value_size = 8, .value_align = 8};
 static struct item *head;
 static struct neap_gc_map *map;
+static struct neap_weak_map *notes; /* from an item to one with its number */
+static struct item *chain;
+static uintptr_t chain_end;
+static unsigned links;
 static _Atomic unsigned ended;
 
 static void count_end(void *object, void *ctx)
@@ -54,11 +59,26 @@ static void count_end(void *object, void *ctx)
 static void check(const char *where)
 {
 	uint64_t expected = head != NULL ? head->number : 0;
-	for (const struct item *item = head; item != NULL; item = item->next, expected--)
+	for (const struct item *item = head; item != NULL; item = item->next, expected--) {
+		const struct item *note = neap_weak_map_get(notes, item);
+		if (note != NULL && (note->number != item->number || note->other != item)) {
+			fprintf(stderr, "fault_gc: lost a note in %s\n", where);
+			_exit(1);
+		}
 		if (item->number != expected || (item->other != NULL && item->other->number != 7)) {
 			fprintf(stderr, "fault_gc: lost an object in %s\n", where);
 			_exit(1);
 		}
+	}
+	const struct item *key = chain;
+	for (unsigned i = 0; i < links; i++) {
+		const struct item *note = neap_weak_map_get(notes, key);
+		if (note == NULL || note->number != 7) {
+			fprintf(stderr, "fault_gc: link %u of %u is lost in %s\n", i, links, where);
+			_exit(1);
+		}
+		key = note->next;
+	}
 	const char *broken = neap__gc.state == 1 ? neap__gc_check() : NULL;
 	if (broken != NULL) {
 		fprintf(stderr, "fault_gc: law broken in %s: %s\n", where, broken);
@@ -66,9 +86,37 @@ static void check(const char *where)
 	}
 }
 
+static void take_note(struct item *item)
+{
+	struct item *note = neap_gc_alloc(&item_type);
+	if (note == NULL)
+		return;
+	note->number = item->number;
+	note->other = item;
+	(void)neap_weak_map_put(notes, item, note);
+}
+
+/* Another link of a chain that only notes keep: key -> note -> key -> note -> ... Its end is held in disguise. */
+static void lengthen_chain(void)
+{
+	struct item *note = neap_gc_alloc(&item_type), *key = neap_gc_alloc(&item_type);
+	if (note == NULL || key == NULL)
+		return;
+	note->number = 7;
+	note->next = key;
+	if (chain == NULL)
+		chain = key;
+	else if (neap_weak_map_put(notes, (void *)~chain_end, note) == NEAP_OK)
+		links++;
+	else
+		return;
+	chain_end = ~(uintptr_t)key;
+}
+
 static void run(void)
 {
 	map = neap_gc_map_create(&by_number, NULL, &neap_gc_pointer, NULL);
+	notes = neap_weak_map_create(NULL);
 	for (uint64_t i = 1; i <= OBJECTS; i++) {
 		struct item *item = neap_gc_alloc(&item_type), *other = neap_gc_alloc(&item_type);
 		if (item == NULL)
@@ -76,6 +124,10 @@ static void run(void)
 		item->number = head != NULL ? head->number + 1 : 1;
 		item->next = head;
 		head = item;
+		if (i % 10 == 0)
+			take_note(item);
+		if (i % 20 == 0)
+			lengthen_chain();
 		if (other != NULL) {
 			other->number = 7;
 			item->other = other;

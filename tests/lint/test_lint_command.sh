@@ -165,7 +165,7 @@ expect 0 'gave up on f' timeout 60 "$neap" lint --notes huge.c
 expect 0 '' timeout 60 "$neap" escape huge.c
 
 # Every function of the containers' headers has a row.
-for header in map hmap cmap cache any_map pool gc_map heap; do
+for header in map hmap cmap cache any_map pool gc_map weak_map heap; do
 	file="$root/include/neap/$header.h"
 	names=$(grep -ho "neap_${header}_[a-z_]*(" "$file" | tr -d '(' | sort -u)
 	[ -n "$names" ] || names="none of $file"

@@ -21,7 +21,7 @@ struct thing {
 
 static _Atomic size_t alive;
 static _Atomic bool over;
-static struct neap_pool *pool;
+
 static _Atomic(struct thing *) passed; /* from thread to thread */
 
 #define REQUIRE(condition)                                                              \
@@ -52,9 +52,17 @@ static void thing_destroy(void *object, void *ctx)
 	free(thing);
 }
 
+#define NEAP_POOL_NAME	  things
+#define NEAP_POOL_OBJECT  struct thing
+#define NEAP_POOL_CREATE  thing_create
+#define NEAP_POOL_DESTROY thing_destroy
+#include "neap/pool_typed.h"
+
+static struct neap_pool *pool;
+
 static struct thing *take(unsigned self)
 {
-	struct thing *thing = neap_pool_get(pool);
+	struct thing *thing = things_get(pool);
 	REQUIRE(thing != NULL && thing->magic == MAGIC);
 	REQUIRE(atomic_exchange(&thing->holder, self) == 0);
 	return thing;
@@ -63,7 +71,7 @@ static struct thing *take(unsigned self)
 static void put(struct thing *thing)
 {
 	REQUIRE(atomic_exchange(&thing->holder, 0) != 0);
-	neap_pool_put(pool, thing);
+	things_put(pool, thing);
 }
 
 static void *live(void *ctx)
@@ -111,16 +119,11 @@ static void *disturb(void *ctx)
 	return NULL;
 }
 
-static const struct neap_pool_type things = {.size = sizeof(struct neap_pool_type),
-					     .create = thing_create,
-					     .destroy = thing_destroy,
-					     .object_size = sizeof(struct thing)};
-
 static void all_at_once(void)
 {
 	pthread_t threads[THREADS], disturber;
-	pool = neap_pool_create(
-		&things, &(struct neap_pool_options){.byte_cap = 32 * 1024, .check = NEAP_POOL_CHECK_OFF});
+	pool = things_create(
+		&(struct neap_pool_options){.byte_cap = 32 * 1024, .check = NEAP_POOL_CHECK_OFF});
 	REQUIRE(pool != NULL);
 	REQUIRE(pthread_create(&disturber, NULL, disturb, NULL) == 0);
 	for (uintptr_t i = 0; i < THREADS; i++)
@@ -146,7 +149,7 @@ static void all_at_once(void)
 
 static void plateau(void)
 {
-	pool = neap_pool_create(&things, &(struct neap_pool_options){.check = NEAP_POOL_CHECK_OFF});
+	pool = things_create(&(struct neap_pool_options){.check = NEAP_POOL_CHECK_OFF});
 	struct thing *held[1000];
 	for (int cycle = 0; cycle < CYCLES; cycle++) {
 		for (int i = 0; i < 1000; i++)

@@ -355,7 +355,7 @@ static void without_membarrier(void)
 	neap__os_fail = no_membarrier;
 	a_thread_that_ends_gives_its_magazines_back(NULL);
 	collections_reach_the_magazines_of_other_threads(NULL);
-	if (!neap__pool_fences)
+	if (neap__pool_fenced != NEAP__POOL_FENCED)
 		_exit(3);
 }
 
