@@ -467,6 +467,7 @@ struct neap__gc_cycle_record {
 };
 extern struct neap__gc_cycle_record neap__gc_last; /* the cycle lock's */
 void neap__gc_cycle_now(void);			   /* a whole one that begins now */
+void neap__gc_cycle_due(void); /* waits for the one that runs; runs another if one is due then */
 void neap__gc_cycle_nudge(void);
 void neap__gc_cycle_stir(void);
 void neap__gc_cycle_start(void);
