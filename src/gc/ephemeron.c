@@ -59,7 +59,7 @@ static void white_open(struct weak_core *core)
 	neap__weak_white_close(core);
 	if (len < LIST_WORTH)
 		return;
-	core->white_room = len + len / 8; /* touched where keys are white */
+	core->white_room = len / 8; /* above that, reading all in order costs less than looking some up */
 	core->white = neap__os_reserve(core->white_room * sizeof *core->white);
 }
 
