@@ -286,11 +286,15 @@ static void branch(struct engine *engine, struct frame *frame, struct state *sta
 	struct value condition = lint_operand(engine, frame, operand_of(frame->body, insn, 0));
 	const uint32_t *targets = &frame->body->targets[insn->targets];
 	struct state *other = lint_state_copy(state);
-	if (lint_assume(engine, state, condition, true))
+	bool can_be_true = lint_assume(engine, state, condition, true),
+	     can_be_false = lint_assume(engine, other, condition, false);
+	state->forks += can_be_true && can_be_false;
+	other->forks += can_be_true && can_be_false;
+	if (can_be_true)
 		push(engine, frame, state, insn->block, targets[0]);
 	else
 		lint_state_free(state);
-	if (lint_assume(engine, other, condition, false))
+	if (can_be_false)
 		push(engine, frame, other, insn->block, targets[1]);
 	else
 		lint_state_free(other);
@@ -318,11 +322,14 @@ static void multiway(struct engine *engine, struct frame *frame, struct state *s
 		if (i < insn->n_operands)
 			test = equals(value, operand_of(frame->body, insn, i)->number);
 		struct state *taken = lint_state_copy(state);
-		if (lint_assume(engine, taken, test, true))
+		bool can_be_taken = lint_assume(engine, taken, test, true);
+		open = lint_assume(engine, state, test, false);
+		taken->forks += open;
+		state->forks += can_be_taken;
+		if (can_be_taken)
 			push(engine, frame, taken, insn->block, targets[i]);
 		else
 			lint_state_free(taken);
-		open = lint_assume(engine, state, test, false);
 	}
 	if (open && insn->n_targets > 0)
 		push(engine, frame, state, insn->block, targets[0]);
@@ -496,6 +503,7 @@ void lint_explore(struct engine *engine, struct frame *caller, const struct insn
 	frame.temps = lint_calloc(body->n_insns + 1, sizeof *frame.temps);
 	frame.pending = lint_calloc(body->n_blocks, sizeof *frame.pending);
 	frame.next = body->n_order;
+	frame.forks = frame.depth <= 1 ? state->forks : caller->forks;
 	note_held(&frame);
 	for (uint32_t i = 0; i < frame.live->n_locals; i++) {
 		uint32_t local = frame.live->locals[i];

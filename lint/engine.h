@@ -29,6 +29,7 @@ struct frame {
 	const struct value *params;
 	struct pending *pending; /* by block */
 	uint32_t next;		 /* no block waits whose place in body->order is before this one */
+	uint32_t forks;		 /* of the state when the root made the call that led here */
 	struct value *held;	 /* what the caller holds outside of the state until this call returns */
 	size_t n_held;
 	struct state **results;
@@ -48,6 +49,12 @@ struct symbol {
 	uint32_t mark;	  /* prune.c */
 };
 
+/* A comparison with NULL in the root: some way needs it, or all that came there had used the pointer before. */
+struct null_test {
+	bool needed;
+	uint32_t used_line;
+};
+
 struct engine {
 	struct program *program;
 	struct findings *findings;
@@ -63,8 +70,9 @@ struct engine {
 	uint32_t depth; /* of the frame that runs */
 	uint32_t steps; /* instructions of this root so far */
 	bool over_steps, over_states;
-	struct live **live; /* by function; NULL until it is explored */
-	uint32_t marks;	    /* prunings so far */
+	struct null_test *null_tests; /* check_late.c: by instruction of the root */
+	struct live **live;	      /* by function; NULL until it is explored */
+	uint32_t marks;		      /* prunings so far */
 	uint64_t total_steps;
 	struct sharing *sharing; /* check_sharing.c */
 	bool shares;		 /* this root added to it */
@@ -135,6 +143,10 @@ const char *lint_value_name(struct engine *engine, const struct frame *frame, co
 /* Memory at `address` is read or written by `insn`; `how` completes "NAME is ...". False: the path ends here. */
 bool lint_check_use(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
 		    const struct operand *operand, struct value address, const char *how);
+/* A comparison; and, after the last path of the root, what all of its ways agree on. */
+void lint_check_null_test(struct engine *engine, const struct frame *frame, struct state *state,
+			  const struct insn *insn, struct value address);
+void lint_check_late_tests(struct engine *engine);
 void lint_check_release(struct engine *engine, struct frame *frame, struct state *state,
 			const struct insn *insn, const struct operand *operand, struct value address,
 			const char *family);

@@ -343,6 +343,7 @@ static struct state *failed_twin(const struct invocation *v, const struct state 
 		return NULL;
 	struct state *failed = lint_state_copy(state);
 	failed->result = (struct value){.kind = VALUE_NUMBER};
+	failed->forks++;
 	return failed;
 }
 
@@ -365,6 +366,7 @@ static void apply(const struct invocation *v, struct state *state, struct state_
 		state->locks += v->effects->args[i].locks;
 		state->locks -= v->effects->args[i].unlocks && state->locks > 0;
 	}
+	state->forks += failed != NULL;
 	lint_list_add(ret, state);
 	if (failed != NULL)
 		lint_list_add(ret, failed);

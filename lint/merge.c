@@ -230,7 +230,9 @@ bool lint_merge(struct engine *engine, struct state *into, const struct state *f
 	merge_traits(into, from);
 	merge_facts(into, from);
 	merge_kept(into, from);
+	into->forks = into->forks > from->forks ? into->forks : from->forks;
 	into->locks = into->locks < from->locks ? into->locks : from->locks;
+	into->merged = true;
 	into->tried |= from->tried;
 	into->iterated |= from->iterated;
 	for (size_t i = 0; i < into->n_loops; i++)

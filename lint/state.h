@@ -97,6 +97,7 @@ struct trait {
 	uint32_t iterates;   /* 1 + the container that this iterator is over */
 	uint32_t file, line; /* where its life ended, or its nullness began */
 	uint32_t made_line;
+	uint32_t used_line; /* of the first use in the root itself; 0: none */
 };
 
 struct cell {
@@ -133,9 +134,11 @@ struct state {
 	size_t n_cells, cap_cells, n_traits, cap_traits, n_facts, cap_facts, n_kept, cap_kept, n_loops,
 		cap_loops;
 	uint32_t stamp;
+	uint32_t forks;	     /* branches on the way here of which the other side was open too */
 	uint32_t locks;	     /* held */
 	bool tried;	     /* something that can fail was asked for an object */
 	bool iterated;	     /* some loop has been around */
+	bool merged;	     /* with another: what two of its values had to do with each other may be lost */
 	struct value result; /* of the function that has just returned */
 };
 

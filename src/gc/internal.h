@@ -77,6 +77,7 @@ enum {
 	NEAP__GC_FIFO = 16, /* 74 ns an object without it, 34 to 66 with it, in the research */
 	NEAP__GC_PAGES_AT_ONCE = 256,
 	NEAP__GC_ATTEMPTS_MOST = 48, /* stops that try to end a cycle */
+	NEAP__GC_BUCKETS = 24,	     /* of a histogram: powers of two of a microsecond, up to 8 seconds */
 	NEAP__GC_RANGES = 65536,
 	NEAP__GC_STATICS = 4096
 };
@@ -248,7 +249,9 @@ struct neap__gc {
 	_Atomic uint64_t live_bytes; /* claimed and not freed, swept or returned */
 	_Atomic uint64_t pace_bytes; /* found alive by the last cycle, claimed since, minus freed since */
 	_Atomic uint64_t claimed_bytes;
-	_Atomic uint64_t dropped;	/* entries that maps let go of since the start */
+	_Atomic uint64_t dropped; /* entries that maps let go of since the start */
+	/* Relaxed counters, also of signal handlers; see struct neap_memstats. */
+	_Atomic uint64_t delays_below[NEAP__GC_BUCKETS], delay_total, delay_longest;
 	_Atomic uint64_t trigger, goal; /* of pace_bytes: begin a cycle; be done */
 	_Atomic int percent;
 	_Atomic size_t limit;
@@ -464,6 +467,7 @@ struct neap__gc_cycle_record {
 };
 extern struct neap__gc_cycle_record neap__gc_last; /* the cycle lock's */
 void neap__gc_cycle_now(void);			   /* a whole one that begins now */
+void neap__gc_cycle_due(void); /* waits for the one that runs; runs another if one is due then */
 void neap__gc_cycle_nudge(void);
 void neap__gc_cycle_stir(void);
 void neap__gc_cycle_start(void);
@@ -541,6 +545,7 @@ bool neap__gc_is_black(uintptr_t address, void *unused);
 /* memstats.c */
 void neap__gc_stats_start(void);
 void neap__gc_record_cycle(void);
+void neap__gc_felt(uint64_t begin); /* the collector held the calling thread up from `begin` until now */
 
 /* check.c; the world is stopped, or the program has one thread and no cycle runs */
 const char *neap__gc_check(void);

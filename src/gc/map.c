@@ -153,7 +153,9 @@ int neap_gc_map_put(struct neap_gc_map *map, const void *key, const void *value)
 
 void *neap_gc_map_get(const struct neap_gc_map *map, const void *key)
 {
-	return map != NULL ? neap_map_get(core_of(map)->map, key) : NULL;
+	if (map == NULL || (NEAP__GC_UNLIKELY(neap__gc_self == NULL) && neap__gc_attached() == NULL))
+		return NULL;
+	return neap_map_get(core_of(map)->map, key);
 }
 
 bool neap_gc_map_delete(struct neap_gc_map *map, const void *key)

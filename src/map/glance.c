@@ -123,8 +123,8 @@ static size_t glance_tables(const struct sighting *seen, size_t *ret_metadata, s
 	size_t control = (pool->ctrl.stride + pool->segs.stride) * pool->count;
 	size_t slots = pool->slots.stride * pool->count;
 	*ret_tail = glance_less(glanced_pool_bytes(pool), control + slots);
-	*ret_metadata = control + sizeof *pool + (sizeof(uint32_t) << pool->depth) +
-			(pool->next == NULL ? 0 : sizeof(uint32_t) << pool->next_depth);
+	*ret_metadata = control + sizeof *pool + (sizeof(uint8_t *) << pool->depth) +
+			(pool->next == NULL ? 0 : sizeof(uint8_t *) << pool->next_depth);
 	return slots;
 }
 
