@@ -144,28 +144,26 @@ static bool is_plain(struct go_process *process, uint64_t type, int depth)
 	       kind == GO_KIND_UNSAFE;
 }
 
-/* False when this kind of key is not known here. */
-static bool hash_key(struct check *check, const uint8_t *bytes, uint64_t *ret)
+bool go_hash_of(struct go_process *process, const struct go_hash_key *key, const struct go_map_header *header,
+		const struct go_map_type *type, const uint8_t *bytes, uint64_t *ret)
 {
-	const struct go_map_type *type = check->type;
-	bool classic = check->process->layout.maps == GO_MAP_CLASSIC;
-	uint64_t seed = classic ? check->header->seed : check->header->swiss_seed, words[2] = {0};
+	bool classic = process->layout.maps == GO_MAP_CLASSIC;
+	uint64_t seed = classic ? header->seed : header->swiss_seed, words[2] = {0};
 	uint32_t size = type->key_size;
-	enum go_kind kind = go_type_kind(check->process, type->key);
-	if (type->key_indirect)
+	if (!key->known || type->key_indirect)
 		return false;
 	memcpy(words, bytes, size < sizeof words ? size : sizeof words);
-	if (kind == GO_KIND_STRING && words[1] <= BYTES_MAX) {
-		const uint8_t *text = image_at(check->process->image, words[0], words[1]);
+	if (go_type_kind(process, type->key) == GO_KIND_STRING) {
+		const uint8_t *text =
+			words[1] > BYTES_MAX ? NULL : image_at(process->image, words[0], words[1]);
 		if (text == NULL && words[1] != 0)
 			return false;
-		*ret = hash_bytes(check->key, seed, text, words[1]);
+		*ret = hash_bytes(key, seed, text, words[1]);
 		return true;
 	}
-	if (size == 0 || size > BYTES_MAX || !is_plain(check->process, type->key, 0))
+	if (size == 0 || size > BYTES_MAX || !is_plain(process, type->key, 0))
 		return false;
-	*ret = size == 4 || size == 8 ? hash_word(check->key, seed, words[0])
-				      : hash_bytes(check->key, seed, bytes, size);
+	*ret = size == 4 || size == 8 ? hash_word(key, seed, words[0]) : hash_bytes(key, seed, bytes, size);
 	return true;
 }
 
@@ -188,7 +186,8 @@ static void check_group(void *context, const struct go_group *group)
 	for (unsigned slot = 0; slot < GO_GROUP_SLOTS && !group->old && check->checked < check->limit;
 	     slot++) {
 		if (group->slots[slot] != GO_SLOT_LIVE ||
-		    !hash_key(check, go_slot_key(check->type, group->bytes, slot), &hash))
+		    !go_hash_of(check->process, check->key, check->header, check->type,
+				go_slot_key(check->type, group->bytes, slot), &hash))
 			continue;
 		check->checked++;
 		check->agreed += agrees(check, group, slot, hash);

@@ -18,6 +18,10 @@ struct go_hash_key {
 /* Finds and reads the key. It has a symbol, or else is what the code of the hash of a word refers to. */
 void go_hash_key_find(struct go_process *process, struct go_hash_key *ret);
 
+/* The hash of a key; false when keys of this type, or this length, are not known here. */
+bool go_hash_of(struct go_process *process, const struct go_hash_key *key, const struct go_map_header *header,
+		const struct go_map_type *type, const uint8_t *bytes, uint64_t *ret);
+
 /* Recomputes the hash of up to `limit` live keys: how many could be, and how many of these agree. */
 void go_hash_check(struct go_process *process, const struct go_hash_key *key,
 		   const struct go_map_header *header, const struct go_map_type *type, uint64_t limit,

@@ -45,6 +45,7 @@ static const struct experiment *const experiments[] = {
 	&experiment_memstats,
 	&experiment_finalizer,
 	&experiment_keepalive,
+	&experiment_zero_keepalive,
 	&experiment_gc_latency,
 	&experiment_reachability,
 	NULL,

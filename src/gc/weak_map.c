@@ -176,6 +176,7 @@ bool neap_weak_map_delete(struct neap_weak_map *map, const void *key)
 		return false;
 	bool deleted = delete_entry(core, (uintptr_t)key);
 	core_give(core, thread);
+	neap__gc_pace_drop(deleted);
 	return deleted;
 }
 
@@ -185,9 +186,11 @@ void neap_weak_map_clear(struct neap_weak_map *map)
 	struct weak_core *core = core_take(map, &thread);
 	if (core == NULL)
 		return;
+	size_t entries = neap_map_len(core->map);
 	neap_map_clear(core->map);
 	core->dead = 0;
 	core_give(core, thread);
+	neap__gc_pace_drop(entries);
 }
 
 size_t neap_weak_map_len(const struct neap_weak_map *map)

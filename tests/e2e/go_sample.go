@@ -73,6 +73,7 @@ var (
 	churned  = map[uint64]uint64{}
 	guarded  *Node
 	more     = func() {} // what only a newer Go can do
+	probes   = func(label string, m interface{}) {}
 )
 
 // Twice the entries a bucket at which a classic map grows: 6.5, but 6 in Go 1.21, whose constant was rounded.
@@ -237,6 +238,14 @@ func makeFinal() {
 	truth("final", "map[int]*main.Node", unsafe.Pointer(&final), len(final), 100)
 }
 
+func tellProbes(told chan bool) {
+	probes("numbers", numbers)
+	probes("names", names)
+	probes("hashes", hashes)
+	probes("points", points)
+	told <- true
+}
+
 //go:noinline
 func makeKept() map[int]*Node {
 	kept := map[int]*Node{}
@@ -304,6 +313,9 @@ func main() {
 	makeHolders()
 	makeGrowing()
 	makeStale()
+	told := make(chan bool)
+	go tellProbes(told) // on a stack of its own: what it leaves there is gone with it
+	<-told
 	started, done := make(chan bool), make(chan bool)
 	go holdOnStack(started, done)
 	<-started

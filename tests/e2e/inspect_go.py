@@ -219,6 +219,7 @@ def run_static(options, program, case):
             ask_why(options.neap, target, sample.truth, case)
         if case == "full":
             ask_retained(options.neap, target, sample.truth)
+        ask_close_up(options.neap, target, sample.truth)
         check(sample.answers(), "the program no longer answers")
         check_alone(sample.pid)
     finally:
@@ -297,6 +298,20 @@ def ask_why(neap, target, truth, case):
     check(path["reachable"] and path["retained_bytes"] > 2000000, "why: numbers retains its array")
     if case in ("full", "nodwarf", "core", "pie"):
         check(path["path"][0]["root"] == "main.numbers", f"why: root {path['path'][0]['root']}")
+
+
+def ask_close_up(neap, target, truth):
+    """Probe lengths as the program computed them with the runtime's own hash; of a classic map, positions in chains."""
+    for label in ("numbers", "names", "hashes", "points"):
+        done = inspect(neap, target, "--map", truth[label]["address"])
+        check(done.returncode == 0, f"--map: exit code {done.returncode}: {done.stderr}")
+        view = json.loads(done.stdout)
+        check(sum(view["probes"]) == truth[label]["len"] and view["misplaced"] == 0, f"{label}: probes {view}")
+        check(sum(view["groups_by_live"]) * 8 == view["map"]["slots"] and sum(view["pages_by_live"]) == view["pages"] > 0,
+              f"{label}: groups and pages {view}")
+        own = truth.get(f"probes of {label}")
+        check(own is None or (own["probes"], own["depth"], own["tables"]) == (view["probes"], view["directory_depth"],
+              view["tables"]), f"{label}: {view}, the program says {own}")
 
 
 def ask_retained(neap, target, truth):
