@@ -532,6 +532,7 @@ void neap__gc_weak_map_select(
 void neap__gc_weak_map_purge(void); /* removes them; the cycle lock is held */
 void neap__gc_weak_map_forget(uintptr_t object);
 void neap__gc_weak_maps_lock(bool take);
+void neap__gc_weak_maps_forked(void);
 
 /* ephemeron.c */
 void neap__gc_ephemerons_beside(void (*drain)(void));
