@@ -241,6 +241,11 @@ void neap__gc_cycle_now(void)
 	(void)cycle_by_caller(false, false);
 }
 
+void neap__gc_cycle_due(void)
+{
+	(void)cycle_by_caller(true, false);
+}
+
 enum { WIPED = 8 << 10 }; /* bytes: more than the frames of a collection take */
 
 /* Overwrites what earlier calls have left on the stack where the frames of this collection will lie. These have holes,
@@ -384,7 +389,7 @@ void neap__gc_cycle_nudge(void)
 			atomic_store(&collector_thread, THREAD_NONE);
 	}
 	if (!runs || !neap__gc_tracks()) {
-		(void)cycle_by_caller(true, false);
+		neap__gc_cycle_due();
 		return;
 	}
 	atomic_fetch_add_explicit(&asked, 1, memory_order_release);

@@ -467,6 +467,7 @@ struct neap__gc_cycle_record {
 };
 extern struct neap__gc_cycle_record neap__gc_last; /* the cycle lock's */
 void neap__gc_cycle_now(void);			   /* a whole one that begins now */
+void neap__gc_cycle_due(void); /* waits for the one that runs; runs another if one is due then */
 void neap__gc_cycle_nudge(void);
 void neap__gc_cycle_stir(void);
 void neap__gc_cycle_start(void);
@@ -531,6 +532,7 @@ void neap__gc_weak_map_select(
 void neap__gc_weak_map_purge(void); /* removes them; the cycle lock is held */
 void neap__gc_weak_map_forget(uintptr_t object);
 void neap__gc_weak_maps_lock(bool take);
+void neap__gc_weak_maps_forked(void);
 
 /* ephemeron.c */
 void neap__gc_ephemerons_beside(void (*drain)(void));

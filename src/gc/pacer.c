@@ -138,6 +138,15 @@ void neap__gc_pace_drop(size_t entries)
 	neap__gc_cycle_stir();
 }
 
+/* A limit is kept though the collector's thread gets no processor, or has only work that nobody can help with. */
+static bool past_limit(void)
+{
+	uint64_t goal = atomic_load_explicit(&neap__gc.goal, memory_order_relaxed);
+	return atomic_load_explicit(&neap__gc.limit, memory_order_relaxed) != 0 &&
+	       atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed) >=
+		       goal + goal / 16 + (1 << 20);
+}
+
 void neap__gc_pace(void)
 {
 	static _Atomic unsigned claims;
@@ -152,7 +161,9 @@ void neap__gc_pace(void)
 		return;
 	}
 	uint64_t begin = neap__os_now();
-	if (!neap__gc_is_marking())
+	if (past_limit())
+		neap__gc_cycle_due();
+	else if (!neap__gc_is_marking())
 		neap__gc_cycle_nudge();
 	else if (atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed) >=
 		 atomic_load_explicit(&neap__gc.goal, memory_order_relaxed))

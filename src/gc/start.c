@@ -154,6 +154,7 @@ static void in_child_of_gc(void)
 	after_fork_of_gc();
 	neap__gc_cycle_forked();
 	neap__gc_final_forked();
+	neap__gc_weak_maps_forked();
 	if (neap__gc.tracking) {
 		neap__os_track_close(&neap__gc.track);
 		open_tracking();

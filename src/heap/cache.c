@@ -25,10 +25,9 @@ static struct neap__cache *cache_create(void)
 		return NULL;
 	uint32_t first = 0;
 	for (unsigned kind = 0; kind < NEAP__KINDS; kind++) {
-		struct neap__magazine *mag = neap__mag_of(cache, kind);
-		mag->room = neap__class_of_kind(kind)->room;
-		mag->first = first;
-		first += mag->room;
+		uint32_t room = neap__class_of_kind(kind)->room;
+		cache->magazines[neap__tag_of_kind(kind)] = (struct neap__magazine){room, first};
+		first += room;
 	}
 	neap__sample_arm_all(cache);
 	neap__lock_take(&neap__heap.caches);
@@ -41,37 +40,49 @@ static struct neap__cache *cache_create(void)
 /* The oldest `count` blocks back to their spans. */
 static void flush_oldest(struct neap__cache *cache, unsigned kind, uint32_t count)
 {
-	struct neap__magazine *mag = neap__mag_of(cache, kind);
-	void **slots = neap__slots_of(cache, mag);
-	uint64_t book = neap__book_of(mag);
-	if (cache->armed_for != neap__sampling_rate()) {
+	unsigned tag = neap__tag_of_kind(kind);
+	void **slots = neap__slots_of(cache, tag);
+	if (cache->armed_for != neap__sampling_rate())
 		neap__sample_arm_all(cache);
-		book = neap__book_of(mag);
-	}
+	uint64_t book = neap__book_of(cache, tag);
 	neap__span_flush(cache, kind, slots, count);
 	memmove(slots, slots + count, (neap__book_count(book) - count) * sizeof *slots);
 	/* This order, and the one in refill: who counts meanwhile may see a block too many in use, not one too few. */
-	atomic_store_explicit(&mag->book, book - count, memory_order_relaxed);
+	atomic_store_explicit(&cache->books[tag], book - count, memory_order_relaxed);
 	NEAP__ADD(cache->moved[kind], -(uint64_t)count);
 }
 
 /* False: no memory. */
 static bool refill(struct neap__cache *cache, unsigned kind)
 {
-	struct neap__magazine *mag = neap__mag_of(cache, kind);
+	unsigned tag = neap__tag_of_kind(kind);
 	if (cache->armed_for != neap__sampling_rate())
 		neap__sample_arm_all(cache);
 	uint32_t got =
-		neap__span_take(cache, kind, neap__slots_of(cache, mag), neap__class_of_kind(kind)->batch);
+		neap__span_take(cache, kind, neap__slots_of(cache, tag), neap__class_of_kind(kind)->batch);
 	NEAP__ADD(cache->moved[kind], got);
-	NEAP__ADD(mag->book, got);
+	NEAP__ADD(cache->books[tag], got);
 	return got > 0;
+}
+
+static void free_to(struct neap__cache *cache, void *block, unsigned kind)
+{
+	unsigned tag = neap__tag_of_kind(kind);
+	uint32_t room = cache->magazines[tag].room;
+	if (neap__book_count(neap__book_of(cache, tag)) == room)
+		flush_oldest(cache, kind, room / 2);
+	neap__push(cache, tag, neap__book_of(cache, tag), block);
 }
 
 static void flush_all(struct neap__cache *cache)
 {
+	if (neap__hot_tag(cache) != NEAP__TAG_NONE) {
+		free_to(cache, cache->hot, neap__hot_tag(cache) - 1);
+		neap__hot_set(cache, NEAP__TAG_NONE, NULL);
+	}
 	for (unsigned kind = 0; kind < NEAP__KINDS; kind++) {
-		flush_oldest(cache, kind, neap__book_count(neap__book_of(neap__mag_of(cache, kind))));
+		flush_oldest(cache, kind,
+			     (uint32_t)neap__book_count(neap__book_of(cache, neap__tag_of_kind(kind))));
 		if (cache->owned[kind] == 0)
 			continue;
 		neap__lock_take(&neap__heap.central[kind].lock);
@@ -122,18 +133,10 @@ static struct neap__cache *cache_join(void)
 
 static void *alloc_from(struct neap__cache *cache, unsigned kind)
 {
-	struct neap__magazine *mag = neap__mag_of(cache, kind);
-	if (neap__book_count(neap__book_of(mag)) == 0 && !refill(cache, kind))
+	unsigned tag = neap__tag_of_kind(kind);
+	if (neap__book_count(neap__book_of(cache, tag)) == 0 && !refill(cache, kind))
 		return NULL;
-	return neap__pop(cache, mag, neap__book_of(mag));
-}
-
-static void free_to(struct neap__cache *cache, void *block, unsigned kind)
-{
-	struct neap__magazine *mag = neap__mag_of(cache, kind);
-	if (neap__book_count(neap__book_of(mag)) == mag->room)
-		flush_oldest(cache, kind, mag->room / 2);
-	neap__push(cache, mag, neap__book_of(mag), block);
+	return neap__pop(cache, tag, neap__book_of(cache, tag));
 }
 
 void *neap__cache_alloc(unsigned kind)

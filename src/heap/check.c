@@ -122,8 +122,8 @@ static const char *check_kind(unsigned kind, const struct census *census)
 		HEAP_REQUIRE(neap__span_state(head) == NEAP__SPAN_PARTIAL && neap__tag_of(head) == kind + 1);
 	HEAP_REQUIRE(listed == census->partial[kind]);
 	for (struct neap__cache *cache = neap__heap.all; cache != NULL; cache = cache->next) {
-		const struct neap__magazine *mag = neap__mag_of(cache, kind);
-		HEAP_REQUIRE(neap__book_count(mag->book) <= mag->room);
+		unsigned tag = neap__tag_of_kind(kind);
+		HEAP_REQUIRE(neap__book_count(neap__book_of(cache, tag)) <= cache->magazines[tag].room);
 		out += cache->moved[kind];
 	}
 	HEAP_REQUIRE(census->used[kind] == out + census->remote[kind]);

@@ -42,15 +42,17 @@ static __attribute__((noinline)) void *alloc_slow(size_t size, size_t align, uns
 	return block != NULL && (flags & NEAP_HEAP_ZERO) != 0 ? memset(block, 0, size) : block;
 }
 
-/* A block for a plain alignment from the magazine, NULL when that is empty or not for it. */
+/* A block for a plain alignment, the hot one or from the magazine; NULL when that is empty or not for it. */
 static inline void *alloc_short(size_t size, unsigned first_kind)
 {
 	struct neap__cache *cache = neap__cache_self;
 	if (!LIKELY(cache != NULL && size <= NEAP_HEAP_SMALL_MOST))
 		return NULL;
-	struct neap__magazine *mag = neap__mag_of(cache, first_kind + neap__class_of(size));
-	uint64_t book = neap__book_of(mag);
-	return LIKELY(neap__book_ready(book)) ? neap__pop(cache, mag, book) : NULL;
+	unsigned tag = neap__tag_of_kind(first_kind + neap__class_of(size));
+	uint64_t book = neap__book_of(cache, tag);
+	if (neap__hot_tag(cache) == tag && LIKELY(neap__book_quiet(book)))
+		return neap__hot_take(cache, tag, book);
+	return LIKELY(neap__book_ready(book)) ? neap__pop(cache, tag, book) : NULL;
 }
 
 void *neap_heap_alloc(size_t size)
@@ -116,11 +118,18 @@ void neap_heap_free(void *block)
 	struct neap__cache *cache = neap__cache_self;
 	uintptr_t unit = neap__unit_of_address(block);
 	if (LIKELY(cache != NULL && unit < neap__heap.units)) {
-		struct neap__magazine *mag = &cache->mags[neap__tag_of(unit)];
-		uint64_t book = neap__book_of(mag);
-		if (LIKELY(neap__book_count(book) < mag->room)) {
-			neap__push(cache, mag, book, block);
-			return;
+		unsigned tag = neap__tag_of(unit), cold_tag = neap__hot_tag(cache);
+		if (LIKELY(tag - 1 < NEAP__KINDS)) {
+			void *cold = cache->hot;
+			neap__hot_set(cache, tag, block);
+			if (cold_tag == NEAP__TAG_NONE)
+				return;
+			block = cold;
+			uint64_t book = neap__book_of(cache, cold_tag);
+			if (LIKELY(neap__book_count(book) < cache->magazines[cold_tag].room)) {
+				neap__push(cache, cold_tag, book, block);
+				return;
+			}
 		}
 	}
 	free_slow(block);

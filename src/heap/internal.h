@@ -8,6 +8,7 @@
  *   large    a run that is one block
  *   kind     a size class in one of the regions; everything that exists per class exists per kind
  *   cache    a thread's own: a magazine of free blocks per kind and the span that it takes new ones from
+ *   hot      the block that a thread freed last: at hand, in no magazine yet
  *   central  the spans of a kind that no thread owns
  *   collected run  belongs to a collector, which knows what is in it; the heap knows only that it is in use
  *
@@ -16,8 +17,8 @@
  *     spans   | - | head |  head, links home   | both ends| head + 3      | 64 bytes a unit
  *     resident| - | one bit a page: may be resident; clear: reads as zero and costs nothing
  *
- * The way of a block:  free run -> span -> magazine -> program -> magazine -> span -> free run -> system.
- * Malloc and free are a push and a pop on a magazine. An empty magazine is refilled with a batch from the span
+ * The way of a block:  free run -> span -> magazine -> program -> hot -> magazine -> span -> free run -> system.
+ * Malloc and free are a push and a pop on a magazine, unless malloc asks for the kind of the hot block. An empty magazine is refilled with a batch from the span
  * that the thread owns; a full one flushes its older half.
  *
  * Who may change a span's bitmap: its owner while it is open, the holder of the central lock while it is
@@ -119,17 +120,20 @@ _Static_assert((uint64_t)NEAP__WIDE_UNITS *NEAP__UNIT *(NEAP_HEAP_SMALL_MOST * 2
 		       (uint64_t)1 << NEAP__MAGIC_SHIFT,
 	       "division by multiplication is exact");
 
-/* The free blocks of one kind that a thread keeps.
+/* A magazine: the free blocks of one kind that a thread keeps. It has a book, room, and slots in a row.
  *
  * book = pops << BOOK_SHIFT | count: the program's mallocs since the start and the blocks at hand, in one word, so
  * that a malloc is a load and a store of it, and so is a free. The frees are not counted; they follow from
  *     pushes - pops == count - moved,
- * where `moved` is what came from spans less what went back. 54 bits of pops last for a year of nothing but malloc.
+ * where `moved` is what came from spans less what went back, and the count takes the hot block in. 54 bits of pops last for a year of nothing but malloc.
  * Written by the owner only, read by whoever counts: relaxed.
+ *
+ * A pair of malloc and free through a magazine waits for each load in turn: of the tag of the block, of the book, of
+ * the slot. Hence the hot block, which is a load that waits for a store: whether it is of the right kind is found out
+ * beside that.
  */
 struct neap__magazine {
-	_Atomic uint64_t book;
-	uint32_t room;
+	uint32_t room;	/* blocks */
 	uint32_t first; /* of its slots in the cache's */
 };
 
@@ -141,7 +145,11 @@ enum { NEAP__BOOK_SHIFT = 10, NEAP__ROOM_MOST = (1 << NEAP__BOOK_SHIFT) - 1 };
 /* Followed by the slots of its magazines. */
 struct neap__cache {
 	/* By tag, so that a free needs no kind; those of the tags that are no kinds have no room. */
-	struct neap__magazine mags[NEAP__TAG_FREE + 1];
+	_Atomic uint64_t books[NEAP__TAG_FREE + 1];
+	struct neap__magazine magazines[NEAP__TAG_FREE + 1];
+	void *hot;
+	_Atomic uint32_t
+		hot_tag; /* NEAP__TAG_NONE: there is no hot block. The owner's; relaxed, as the books. */
 	uint32_t owned[NEAP__KINDS]; /* the open span of the kind, 0: none */
 	_Atomic uint64_t moved[NEAP__KINDS];
 	uint64_t lead[NEAP__KINDS];    /* what the pops in the book are ahead; under the lock of the caches */
@@ -271,19 +279,32 @@ static inline unsigned neap__span_state(uint32_t head)
 	return atomic_load_explicit(&neap__heap.spans[head].state, memory_order_relaxed);
 }
 
-static inline struct neap__magazine *neap__mag_of(struct neap__cache *cache, unsigned kind)
+/* NEAP__TAG_NONE: there is none. */
+static inline unsigned neap__hot_tag(const struct neap__cache *cache)
 {
-	return &cache->mags[kind + 1];
+	return atomic_load_explicit(&cache->hot_tag, memory_order_relaxed);
 }
 
-static inline uint64_t neap__book_of(const struct neap__magazine *mag)
+/* In the place of the one before, which the caller has. */
+static inline void neap__hot_set(struct neap__cache *cache, unsigned tag, void *block)
 {
-	return atomic_load_explicit(&mag->book, memory_order_relaxed);
+	cache->hot = block;
+	atomic_store_explicit(&cache->hot_tag, tag, memory_order_relaxed);
 }
 
-static inline uint32_t neap__book_count(uint64_t book)
+static inline unsigned neap__tag_of_kind(unsigned kind)
 {
-	return (uint32_t)(book & NEAP__ROOM_MOST);
+	return kind + 1;
+}
+
+static inline uint64_t neap__book_of(const struct neap__cache *cache, unsigned tag)
+{
+	return atomic_load_explicit(&cache->books[tag], memory_order_relaxed);
+}
+
+static inline uint64_t neap__book_count(uint64_t book)
+{
+	return book & NEAP__ROOM_MOST;
 }
 
 /* True when a block can be popped without a word to anyone: there is one, and none is due. */
@@ -297,25 +318,39 @@ static inline uint64_t neap__book_pops(uint64_t book)
 	return book >> NEAP__BOOK_SHIFT;
 }
 
-static inline void **neap__slots_of(struct neap__cache *cache, const struct neap__magazine *mag)
+static inline void **neap__slots_of(struct neap__cache *cache, unsigned tag)
 {
-	return (void **)(cache + 1) + mag->first;
+	return (void **)(cache + 1) + cache->magazines[tag].first;
+}
+
+/* True when none is due. */
+static inline bool neap__book_quiet(uint64_t book)
+{
+	return (int64_t)book >= 0;
+}
+
+/* The hot block, of the kind with this tag: it counts as popped, and was not one of the magazine's. */
+static inline void *neap__hot_take(struct neap__cache *cache, unsigned tag, uint64_t book)
+{
+	atomic_store_explicit(&cache->hot_tag, NEAP__TAG_NONE, memory_order_relaxed);
+	atomic_store_explicit(&cache->books[tag], book + (UINT64_C(1) << NEAP__BOOK_SHIFT),
+			      memory_order_relaxed);
+	return cache->hot;
 }
 
 /* The block on top of a magazine that is not empty. */
-static inline void *neap__pop(struct neap__cache *cache, struct neap__magazine *mag, uint64_t book)
+static inline void *neap__pop(struct neap__cache *cache, unsigned tag, uint64_t book)
 {
 	uint64_t popped = book + (UINT64_C(1) << NEAP__BOOK_SHIFT) - 1;
-	atomic_store_explicit(&mag->book, popped, memory_order_relaxed);
-	return neap__slots_of(cache, mag)[neap__book_count(book) - 1];
+	atomic_store_explicit(&cache->books[tag], popped, memory_order_relaxed);
+	return neap__slots_of(cache, tag)[neap__book_count(book) - 1];
 }
 
 /* Onto a magazine that is not full. */
-static inline void neap__push(struct neap__cache *cache, struct neap__magazine *mag, uint64_t book,
-			      void *block)
+static inline void neap__push(struct neap__cache *cache, unsigned tag, uint64_t book, void *block)
 {
-	neap__slots_of(cache, mag)[neap__book_count(book)] = block;
-	atomic_store_explicit(&mag->book, book + 1, memory_order_relaxed);
+	neap__slots_of(cache, tag)[neap__book_count(book)] = block;
+	atomic_store_explicit(&cache->books[tag], book + 1, memory_order_relaxed);
 }
 
 /* A count that one thread writes and others read. */

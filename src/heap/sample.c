@@ -17,12 +17,12 @@ enum { OFF_GAP = 1 << 16 };
 
 static void arm(struct neap__cache *cache, unsigned kind, uint64_t rate)
 {
-	struct neap__magazine *mag = neap__mag_of(cache, kind);
-	uint64_t book = neap__book_of(mag), pops = neap__book_pops(book) - cache->lead[kind];
+	unsigned tag = neap__tag_of_kind(kind);
+	uint64_t book = neap__book_of(cache, tag), pops = neap__book_pops(book) - cache->lead[kind];
 	uint64_t gap = rate == 0 ? OFF_GAP : neap__sample_gap(rate, neap__class_of_kind(kind)->size);
 	uint64_t shown = (NEAP__BOOK_DUE >> NEAP__BOOK_SHIFT) - (gap - 1);
 	cache->lead[kind] = shown - pops;
-	atomic_store_explicit(&mag->book, shown << NEAP__BOOK_SHIFT | neap__book_count(book),
+	atomic_store_explicit(&cache->books[tag], shown << NEAP__BOOK_SHIFT | neap__book_count(book),
 			      memory_order_relaxed);
 }
 
@@ -51,7 +51,7 @@ void *neap__sample_alloc(unsigned kind, size_t size, size_t align, unsigned flag
 	if (kind == NEAP__KINDS)
 		return sample_large(neap__large_alloc(size, align, flags), size);
 	struct neap__cache *cache = neap__cache_self;
-	if (cache == NULL || (neap__book_of(neap__mag_of(cache, kind)) & NEAP__BOOK_DUE) == 0)
+	if (cache == NULL || (neap__book_of(cache, neap__tag_of_kind(kind)) & NEAP__BOOK_DUE) == 0)
 		return NULL;
 	uint64_t rate = neap__sampling_rate();
 	neap__lock_take(&neap__heap.caches);

@@ -16,9 +16,9 @@ static void count_kind(unsigned kind, struct neap_heap_class *ret)
 					.mallocs = neap__heap.central[kind].mallocs,
 					.frees = neap__heap.central[kind].frees};
 	for (struct neap__cache *cache = neap__heap.all; cache != NULL; cache = cache->next) {
-		const struct neap__magazine *mag = neap__mag_of(cache, kind);
-		uint64_t book = neap__book_of(mag), count = neap__book_count(book);
+		uint64_t book = neap__book_of(cache, neap__tag_of_kind(kind)), count = neap__book_count(book);
 		uint64_t moved = read64(&cache->moved[kind]);
+		count += neap__hot_tag(cache) == neap__tag_of_kind(kind);
 		ret->cached_blocks += count;
 		uint64_t pops = neap__book_pops(book) - cache->lead[kind];
 		ret->mallocs += pops;

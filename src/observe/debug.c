@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -25,6 +26,9 @@ void neap__account_json(struct neap__text *text)
 		text->error = NEAP_EINVAL;
 		return;
 	}
+	char lazy[24] = "null";
+	if (account.lazy_free != SIZE_MAX)
+		snprintf(lazy, sizeof lazy, "%zu", account.lazy_free);
 	neap__text_put(
 		text,
 		"{\"schema\":1,\"rss\":%zu,\"live\":%zu,\"tombstone\":%zu,\"empty\":%zu,\"free_held\":%zu,"
@@ -34,10 +38,10 @@ void neap__account_json(struct neap__text *text)
 	neap__text_put(text,
 		       "\"malloc_live\":%zu,\"malloc_held\":%zu,\"heap_live\":%zu,\"heap_held\":%zu,"
 		       "\"metadata\":%zu,\"file\":%zu,\"anonymous\":%zu,\"stacks_and_data\":%zu,"
-		       "\"lazy_free\":%zu,\"huge_pages\":%zu,\"maps\":%zu,\"entries\":%zu}\n",
+		       "\"lazy_free\":%s,\"huge_pages\":%zu,\"maps\":%zu,\"entries\":%zu}\n",
 		       account.malloc_live, account.malloc_held, account.heap_live, account.heap_held,
-		       account.metadata, account.file, account.anonymous, account.other_anonymous,
-		       account.lazy_free, account.huge_pages, account.spans, account.objects);
+		       account.metadata, account.file, account.anonymous, account.other_anonymous, lazy,
+		       account.huge_pages, account.spans, account.objects);
 }
 
 struct shown_map {
@@ -113,12 +117,12 @@ void neap_debug_on_compact(size_t (*compact)(void *ctx), void *ctx)
 size_t neap_debug_compact(void)
 {
 	struct neap__kernel_book before, after;
-	bool known = neap__kernel_book_read(&before) == NEAP_OK;
+	bool known = neap__kernel_book_read(&before, false) == NEAP_OK;
 	size_t told = compact_callback != NULL ? compact_callback(compact_ctx) : 0;
 	if (known && before.neap_heap > 0) /* else it was never used, and asking would start it */
 		told += neap_heap_return();
 	malloc_trim(0);
-	if (!known || neap__kernel_book_read(&after) != NEAP_OK)
+	if (!known || neap__kernel_book_read(&after, false) != NEAP_OK)
 		return told;
 	return before.rss > after.rss ? before.rss - after.rss : 0;
 }

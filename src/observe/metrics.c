@@ -70,7 +70,7 @@ static struct named_sum *sum_for(struct metrics *metrics, const char *name, cons
 	return sum;
 }
 
-static uint64_t bytes_of(const struct named_sum *sum)
+static uint64_t bytes_under_name(const struct named_sum *sum)
 {
 	return sum->live + sum->tombstone + sum->empty + sum->free_held + sum->metadata;
 }
@@ -94,7 +94,7 @@ static void choose_names(struct metrics *metrics)
 	metrics->largest.room = NAMES_MOST;
 	for (uint32_t i = 0; i < metrics->names; i++) {
 		const struct named_sum *lighter = &metrics->sum[i];
-		uint32_t slot = neap__largest_offer(&metrics->largest, bytes_of(lighter));
+		uint32_t slot = neap__largest_offer(&metrics->largest, bytes_under_name(lighter));
 		if (slot != NEAP__NOT_LARGEST) {
 			lighter = metrics->shown[slot];
 			metrics->shown[slot] = &metrics->sum[i];
@@ -206,8 +206,9 @@ static void account_families(const struct metrics *metrics)
 	       "Of these, malloc's blocks that belong to no map, by state.");
 	labelled(text, "neap_malloc_bytes", "state", "live", (double)account->malloc_live);
 	labelled(text, "neap_malloc_bytes", "state", "free_held", (double)account->malloc_held);
-	value(text, "neap_lazy_free_bytes", "gauge",
-	      "Freed with MADV_FREE, resident until memory gets short.", (double)account->lazy_free);
+	if (account->lazy_free != SIZE_MAX)
+		value(text, "neap_lazy_free_bytes", "gauge",
+		      "Freed with MADV_FREE, resident until memory gets short.", (double)account->lazy_free);
 	value(text, "neap_huge_page_bytes", "gauge", "Anonymous memory in huge pages.",
 	      (double)account->huge_pages);
 }

@@ -18,9 +18,9 @@ import unittest
 
 NEAP = os.path.abspath(sys.argv.pop(1))
 PARTS = ("live", "tombstone", "empty", "free_held", "other", "unexplained")
-EXPERIMENTS = ("hmap-layout", "map-shrinks", "map-sharing", "map-misuse", "release-ways", "key-types",
+EXPERIMENTS = ("gate", "hmap-layout", "map-shrinks", "map-sharing", "map-misuse", "release-ways", "key-types",
                "nested-values", "delete-million", "delete-impact", "release-latency", "pool", "generations", "hooks",
-               "gate", "rss-account", "profile-diff", "watch-trigger", "serve", "inspect-go",
+               "rss-account", "profile-diff", "watch-trigger", "serve", "inspect-go",
                "concurrent-map", "cache-leak", "span-life", "interface-fates", "pointer-fates", "leaks",
                "memstats", "finalizer", "keepalive", "zero-keepalive", "gc-latency", "reachability")
 # Small enough for CI, large enough for every claim.
