@@ -197,6 +197,7 @@ static void pour(struct neap_map *map, uint32_t from, uint32_t to)
 				size_t at = neap__first(free_slots);
 				free_slots &= free_slots - 1;
 				to_ctrl[at] = ctrl[index];
+				NEAP__UNPOISON(sink + at * map->slot_size, map->slot_size);
 				neap__copy_few(sink + at * map->slot_size, slot, map->slot_size);
 				target->room--;
 				target->live++;
