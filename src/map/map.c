@@ -46,7 +46,7 @@ void neap__moves_begin(struct neap_map *map)
  */
 enum { CHECKED_ALWAYS = 4096 };
 
-static inline bool neap__check_due(const struct neap_map *map)
+static inline __attribute__((unused)) bool neap__check_due(const struct neap_map *map)
 {
 	size_t live = neap_map_len(map);
 	size_t before = map->entries_moved - map->moved_now;
