@@ -370,6 +370,20 @@ def run_fuzz(options, program):
         sample.end()
 
 
+def ask_kept_path(neap, snapshot, truth):
+    """A snapshot says who held a map, and what would have gone with it, when the process is no more."""
+    address = truth["cache"]["address"]
+    done = subprocess.run([neap, "why", snapshot, address, "--json"], capture_output=True, text=True, check=False)
+    check(done.returncode == 0, f"why of a snapshot: exit code {done.returncode}: {done.stderr}")
+    answer = json.loads(done.stdout)
+    check("main.cache" in answer["path"][0]["root"] and answer["path"][-1]["address"] == address and
+          answer["retained_bytes"] > 0, f"why of a snapshot: {answer}")
+    text = subprocess.run([neap, "why", snapshot, address], capture_output=True, text=True, check=False).stdout
+    check("  root     " in text and "main.cache" in text and "would free" in text, f"why of a snapshot: {text}")
+    done = subprocess.run([neap, "why", snapshot, "0x10"], capture_output=True, text=True, check=False)
+    check(done.returncode == 2 and "no map" in done.stderr, f"why of no map: {done.returncode}: {done.stderr}")
+
+
 def run_diff(options, program):
     """Two snapshots around a known change; then damaged files, which are refused by name."""
     sample = Sample(program)
@@ -377,7 +391,7 @@ def run_diff(options, program):
     before, after = os.path.join(folder, "before.snap"), os.path.join(folder, "after.snap")
     try:
         for file, line in ((before, "change"), (after, "ping")):
-            done = subprocess.run([options.neap, "snapshot", str(sample.pid), "-o", file], check=False)
+            done = subprocess.run([options.neap, "snapshot", str(sample.pid), "-o", file, "--retained"], check=False)
             check(done.returncode == 0, f"snapshot: exit code {done.returncode}")
             check(sample.answers(line), "the program no longer answers")
     finally:
@@ -391,6 +405,7 @@ def run_diff(options, program):
         check(found == value, f"diff: {label}: {what} is {found}, not {value}")
     inserted = changes[sample.truth["numbers"]["address"]]["inserted"]
     check(inserted == 50, f"diff: numbers: {inserted} inserted, not 50")
+    ask_kept_path(options.neap, before, sample.truth)
     same = subprocess.run([options.neap, "diff", before, before], capture_output=True, check=False)
     check(same.returncode == 0, f"diff of a snapshot with itself: exit code {same.returncode}")
     damage(options.neap, before, os.path.join(folder, "damaged.snap"))
