@@ -99,6 +99,9 @@ static const struct page_file {
 	{"/debug/neap/uplot.css", "text/css; charset=utf-8", &asset_live_uplot_css},
 };
 
+/* What neap_debug_handle understands in a query. */
+static const char *const understood[] = {"seconds", "gc", "address"};
+
 static enum MHD_Result answer_get(const struct neap_http *http, struct MHD_Connection *connection,
 				  const char *path)
 {
@@ -111,13 +114,17 @@ static enum MHD_Result answer_get(const struct neap_http *http, struct MHD_Conne
 								MHD_RESPMEM_PERSISTENT));
 
 	char target[512];
-	const char *seconds = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "seconds");
-	const char *gc = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "gc");
-	int len = snprintf(target, sizeof target, "%s?%s%s%s%s", path, seconds != NULL ? "seconds=" : "",
-			   seconds != NULL ? seconds : "", gc != NULL ? "&gc=" : "", gc != NULL ? gc : "");
+	int len = snprintf(target, sizeof target, "%s", path);
+	for (size_t i = 0; i < sizeof understood / sizeof *understood && len < (int)sizeof target; i++) {
+		const char *value =
+			MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, understood[i]);
+		if (value != NULL)
+			len += snprintf(target + len, sizeof target - (size_t)len, "%c%s=%s",
+					strchr(target, '?') == NULL ? '?' : '&', understood[i], value);
+	}
 	if (len >= (int)sizeof target)
 		return send_line(connection, MHD_HTTP_URI_TOO_LONG, "the path is longer than 500 bytes\n");
-	if (seconds != NULL) /* the silence of the wait is ours */
+	if (strstr(target, "seconds=") != NULL) /* the silence of the wait is ours */
 		MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, http->timeout + 600u);
 	struct body body = {0};
 	int status = neap_debug_handle(target, body_append, &body);

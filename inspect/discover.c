@@ -16,9 +16,13 @@
 
 enum {
 	SAMPLED_SLOTS = 24, /* enough to separate types whose groups have one shape */
+	SAMPLED_HASHES = 8,
+	HASHES_CONFIRM = 2,
 	RETRIES = 3,
 	MASK_WORDS = 64,
 	IMPOSSIBLE = -1000000,
+	SCORE_CONTRADICTED = IMPOSSIBLE / 2, /* better than no type: the map is one, by all else */
+	SCORE_CONFIRMED = 10000,
 };
 
 #define STOP_SECONDS \
@@ -87,7 +91,7 @@ bool maps_try(struct go_process *process, const struct go_map_header *header, co
 {
 	*ret = (struct map_counts){0};
 	struct counting counting = {type, ret};
-	struct go_map_visitor visitor = {&counting, count_block, count_group};
+	struct go_map_visitor visitor = {.context = &counting, .block = count_block, .group = count_group};
 	return go_map_walk(process, header, type, &visitor);
 }
 
@@ -122,6 +126,7 @@ struct sampling {
 	const struct go_map_type *type;
 	int score;
 	unsigned left;
+	bool enough;
 };
 
 static bool indirect_fits(struct sampling *sampling, const uint8_t *slot, uint64_t type)
@@ -156,15 +161,29 @@ static void sample_group(void *context, const struct go_group *group)
 			sampling->left = 0;
 		}
 	}
+	sampling->enough = sampling->left == 0;
 }
 
 static int score_contents(struct go_process *process, const struct go_map_header *header,
 			  const struct go_map_type *type)
 {
-	struct sampling sampling = {process, type, 0, SAMPLED_SLOTS};
-	struct go_map_visitor visitor = {&sampling, NULL, sample_group};
+	struct sampling sampling = {process, type, 0, SAMPLED_SLOTS, false};
+	struct go_map_visitor visitor = {
+		.context = &sampling, .group = sample_group, .enough = &sampling.enough};
 	(void)go_map_walk(process, header, type, &visitor);
 	return sampling.score;
+}
+
+/* What the hashes of the keys say when these are taken as the type's. No other evidence is as strong: every key of
+   another type contradicts, but for one in 128. Of a map that is being written to, a few may be off. */
+static int score_hashes(struct go_process *process, const struct go_hash_key *key,
+			const struct go_map_header *header, const struct go_map_type *type)
+{
+	uint64_t checked, agreed;
+	go_hash_check(process, key, header, type, SAMPLED_HASHES, &checked, &agreed);
+	if (agreed * 2 < checked)
+		return SCORE_CONTRADICTED;
+	return checked >= HASHES_CONFIRM ? SCORE_CONFIRMED : 0;
 }
 
 struct trial {
@@ -175,14 +194,16 @@ struct trial {
 	bool near_miss; /* a type fits but for the count */
 };
 
-static void try_type(struct go_process *process, const struct go_map_header *header, uint64_t groups,
-		     const struct go_map_type *type, const struct map_counts *counts, struct trial *trial)
+static void try_type(struct go_process *process, const struct go_hash_key *key,
+		     const struct go_map_header *header, uint64_t groups, const struct go_map_type *type,
+		     const struct map_counts *counts, struct trial *trial)
 {
 	if (!mask_fits(process, groups, type))
 		return;
 	int score = score_contents(process, header, type);
 	if (score <= IMPOSSIBLE)
 		return;
+	score += score_hashes(process, key, header, type);
 	if (trial->best == NULL || score > trial->score) {
 		trial->best = type;
 		trial->counts = *counts;
@@ -194,9 +215,10 @@ static void try_type(struct go_process *process, const struct go_map_header *hea
 }
 
 /* Tries every map type; types of one layout share one walk. `accept_torn` takes counts that nearly fit. */
-static struct trial try_types(struct go_process *process, const struct go_map_types *types,
+static struct trial try_types(struct go_process *process, const struct maps *maps,
 			      const struct go_map_header *header, bool accept_torn)
 {
+	const struct go_map_types *types = &maps->types;
 	struct trial trial = {0};
 	struct go_span *span;
 	uint64_t groups = go_map_first_groups(process, header), stored = 0;
@@ -217,7 +239,7 @@ static struct trial try_types(struct go_process *process, const struct go_map_ty
 			trial.near_miss = true;
 		if (fits &&
 		    (counts.live == header->count || (accept_torn && nearly(counts.live, header->count))))
-			try_type(process, header, groups, type, &counts, &trial);
+			try_type(process, &maps->hash_key, header, groups, type, &counts, &trial);
 	}
 	return trial;
 }
@@ -263,6 +285,8 @@ static enum map_confidence judge(struct go_process *process, const struct go_map
 		return trial->candidates == 1 ? MAP_HEADER : MAP_AMBIGUOUS;
 	if (is_tiny(process, header))
 		return MAP_UNCONFIRMED;
+	if (trial->score < SCORE_CONTRADICTED / 2)
+		return MAP_AMBIGUOUS; /* none of the types that fit is its type */
 	return trial->candidates == 1 ? MAP_INFERRED : MAP_AMBIGUOUS;
 }
 
@@ -301,7 +325,7 @@ static bool try_header(struct go_process *process, struct maps *maps, uint64_t a
 		return object != GO_NO_OBJECT;
 	}
 	for (int attempt = 0; attempt <= RETRIES; attempt++) {
-		trial = try_types(process, &maps->types, &header, attempt == RETRIES);
+		trial = try_types(process, maps, &header, attempt == RETRIES);
 		if (trial.best != NULL || !trial.near_miss || !process->target->changing)
 			break;
 		forget_map(process, &header);
@@ -323,7 +347,7 @@ static void read_again(struct go_process *process, struct maps *maps, struct fou
 	if (!go_map_header(process, map->header.address, &header))
 		return;
 	forget_map(process, &header);
-	struct trial trial = try_types(process, &maps->types, &header, false);
+	struct trial trial = try_types(process, maps, &header, false);
 	if (trial.best == NULL)
 		return;
 	map->header = header;

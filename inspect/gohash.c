@@ -1,5 +1,5 @@
 /* gohash.c: see gohash.h. The rounds are those of the runtime's assembly (memhash64, memhash32 and aeshashbody for
- * short strings), the same from Go 1.19 on.
+ * short strings), the same from Go 1.19 to 1.27.
  *
  *   classic   top byte of the hash in the bucket (5 is added below 5), low bits are the bucket's number
  *   Swiss     low seven bits of the hash in the control byte
@@ -14,7 +14,8 @@
 enum {
 	CODE_BYTES = 64, /* memhash64 is some 40 bytes of code */
 	TOP_LIVE = 5,
-	STRING_MAX = 32,
+	BYTES_MAX = 32,
+	PLAIN_DEPTH = 6,
 	BLOCK = 16,
 };
 
@@ -22,9 +23,13 @@ enum {
 static const uint8_t aesenc[] = {0x66, 0x0f, 0x38, 0xdc, 0x05};
 enum { AESENC_SIZE = 9 };
 
-static uint64_t key_from_code(struct go_process *process)
+/* The hash moved to another package in 1.27. */
+static const char *const key_symbols[] = {"runtime.aeskeysched", "internal/runtime/maps.aeskeysched"};
+static const char *const hash_functions[] = {"internal/runtime/maps.memHash64AES", "runtime.memhash64"};
+
+static uint64_t key_from_code(struct go_process *process, const char *function)
 {
-	uint64_t entry = go_function_entry(process, "runtime.memhash64");
+	uint64_t entry = go_function_entry(process, function);
 	const uint8_t *code = entry == 0 ? NULL : image_at(process->image, entry, CODE_BYTES);
 	for (uint64_t at = 0; code != NULL && at + AESENC_SIZE <= CODE_BYTES; at++) {
 		int32_t displacement;
@@ -42,9 +47,11 @@ void go_hash_key_find(struct go_process *process, struct go_hash_key *ret)
 	*ret = (struct go_hash_key){0};
 	if (!__builtin_cpu_supports("aes") || !__builtin_cpu_supports("sse4.1"))
 		return;
-	uint64_t address = program_symbol(process->program, "runtime.aeskeysched");
-	if (address == 0)
-		address = key_from_code(process);
+	uint64_t address = 0;
+	for (size_t i = 0; address == 0 && i < sizeof key_symbols / sizeof *key_symbols; i++)
+		address = program_symbol(process->program, key_symbols[i]);
+	for (size_t i = 0; address == 0 && i < sizeof hash_functions / sizeof *hash_functions; i++)
+		address = key_from_code(process, hash_functions[i]);
 	const void *bytes = address == 0 ? NULL : image_at(process->image, address, sizeof ret->schedule);
 	if (bytes == NULL)
 		return;
@@ -75,8 +82,8 @@ static WITH_AES __m128i scramble(__m128i state)
 	return state;
 }
 
-static WITH_AES uint64_t hash_string(const struct go_hash_key *key, uint64_t seed, const uint8_t *bytes,
-				     size_t length)
+static WITH_AES uint64_t hash_bytes(const struct go_hash_key *key, uint64_t seed, const uint8_t *bytes,
+				    size_t length)
 {
 	uint64_t lengths = (uint64_t)(uint16_t)length * 0x0001000100010001ull;
 	__m128i start = _mm_set_epi64x((int64_t)lengths, (int64_t)seed);
@@ -102,35 +109,61 @@ struct check {
 	const struct go_map_header *header;
 	const struct go_map_type *type;
 	uint64_t limit, checked, agreed;
+	bool enough;
 };
 
-static bool is_word(enum go_kind kind)
+static bool is_plain(struct go_process *process, uint64_t type, int depth);
+
+/* Every field is plain, has a name, and none is followed by padding. */
+static bool is_plain_struct(struct go_process *process, uint64_t type, int depth)
 {
-	/* int to uintptr, 2 to 12; floats hash otherwise */
-	return (kind >= 2 && kind <= 12) || kind == GO_KIND_POINTER || kind == GO_KIND_CHAN ||
+	struct go_field field;
+	uint64_t end = 0;
+	for (size_t i = 0; go_type_field(process, type, i, &field); i++) {
+		bool blank = field.name_length == 1 && field.name[0] == '_';
+		if (blank || field.offset != end || !is_plain(process, field.type, depth + 1))
+			return false;
+		end += go_type_size(process, field.type);
+	}
+	return end == go_type_size(process, type);
+}
+
+/* True for values that are equal when their bytes are: these are hashed as bytes. */
+static bool is_plain(struct go_process *process, uint64_t type, int depth)
+{
+	enum go_kind kind = go_type_kind(process, type);
+	if (depth > PLAIN_DEPTH)
+		return false;
+	if (kind == GO_KIND_ARRAY)
+		return go_type_elem(process, type) != 0 &&
+		       is_plain(process, go_type_elem(process, type), depth + 1);
+	if (kind == GO_KIND_STRUCT)
+		return is_plain_struct(process, type, depth);
+	/* bool and int to uintptr, 1 to 12; floats, complex numbers, strings and interfaces are not */
+	return (kind >= 1 && kind <= 12) || kind == GO_KIND_POINTER || kind == GO_KIND_CHAN ||
 	       kind == GO_KIND_UNSAFE;
 }
 
-/* False when this kind of key is not known here. */
-static bool hash_key(struct check *check, const uint8_t *bytes, uint64_t *ret)
+bool go_hash_of(struct go_process *process, const struct go_hash_key *key, const struct go_map_header *header,
+		const struct go_map_type *type, const uint8_t *bytes, uint64_t *ret)
 {
-	const struct go_map_type *type = check->type;
-	bool classic = check->process->layout.maps == GO_MAP_CLASSIC;
-	uint64_t seed = classic ? check->header->seed : check->header->swiss_seed, words[2] = {0};
-	enum go_kind kind = go_type_kind(check->process, type->key);
-	if (type->key_indirect)
+	bool classic = process->layout.maps == GO_MAP_CLASSIC;
+	uint64_t seed = classic ? header->seed : header->swiss_seed, words[2] = {0};
+	uint32_t size = type->key_size;
+	if (!key->known || type->key_indirect)
 		return false;
-	memcpy(words, bytes, type->key_size < sizeof words ? type->key_size : sizeof words);
-	if (kind == GO_KIND_STRING && words[1] <= STRING_MAX) {
-		const uint8_t *text = image_at(check->process->image, words[0], words[1]);
+	memcpy(words, bytes, size < sizeof words ? size : sizeof words);
+	if (go_type_kind(process, type->key) == GO_KIND_STRING) {
+		const uint8_t *text =
+			words[1] > BYTES_MAX ? NULL : image_at(process->image, words[0], words[1]);
 		if (text == NULL && words[1] != 0)
 			return false;
-		*ret = hash_string(check->key, seed, text, words[1]);
+		*ret = hash_bytes(key, seed, text, words[1]);
 		return true;
 	}
-	if (!is_word(kind) || (type->key_size != 4 && type->key_size != 8))
+	if (size == 0 || size > BYTES_MAX || !is_plain(process, type->key, 0))
 		return false;
-	*ret = hash_word(check->key, seed, words[0]);
+	*ret = size == 4 || size == 8 ? hash_word(key, seed, words[0]) : hash_bytes(key, seed, bytes, size);
 	return true;
 }
 
@@ -153,19 +186,21 @@ static void check_group(void *context, const struct go_group *group)
 	for (unsigned slot = 0; slot < GO_GROUP_SLOTS && !group->old && check->checked < check->limit;
 	     slot++) {
 		if (group->slots[slot] != GO_SLOT_LIVE ||
-		    !hash_key(check, go_slot_key(check->type, group->bytes, slot), &hash))
+		    !go_hash_of(check->process, check->key, check->header, check->type,
+				go_slot_key(check->type, group->bytes, slot), &hash))
 			continue;
 		check->checked++;
 		check->agreed += agrees(check, group, slot, hash);
 	}
+	check->enough = check->checked == check->limit;
 }
 
 void go_hash_check(struct go_process *process, const struct go_hash_key *key,
 		   const struct go_map_header *header, const struct go_map_type *type, uint64_t limit,
 		   uint64_t *checked, uint64_t *agreed)
 {
-	struct check check = {process, key, header, type, limit, 0, 0};
-	struct go_map_visitor visitor = {&check, NULL, check_group};
+	struct check check = {process, key, header, type, limit, 0, 0, false};
+	struct go_map_visitor visitor = {.context = &check, .group = check_group, .enough = &check.enough};
 	if (key->known)
 		(void)go_map_walk(process, header, type, &visitor);
 	*checked = check.checked;

@@ -37,6 +37,7 @@ enum go_pointer_bits {
 	X(mspan_large_type, "runtime.mspan", "largeType") /* or none */                    \
 	X(mspan_specials, "runtime.mspan", "specials")                                     \
 	X(special_fn, "runtime.specialfinalizer", "fn")                                    \
+	X(cleanup_id, "runtime.specialCleanup", "id") /* or none: to 1.23 */               \
 	X(mheap_allspans, "runtime.mheap", "allspans")                                     \
 	X(mheap_arenas, "runtime.mheap", "arenas")                                         \
 	X(arena_size, "runtime.heapArena", "")                                             \

@@ -69,6 +69,9 @@ struct go_group {
 	uint64_t home;	/* number of the bucket or, counted through all tables, of the group */
 	unsigned depth; /* position in the overflow chain; 0 for Swiss maps */
 	bool old;	/* in the array that a growth is emptying */
+	/* Swiss: the groups of its table, its place among them, and the table's first place and number of places in the
+	   directory; all 0 for the one group of a map without a table */
+	uint64_t table_groups, in_table, directory_at, directory_places;
 	enum go_slot slots[GO_GROUP_SLOTS];
 };
 
@@ -77,7 +80,13 @@ struct go_map_visitor {
 	/* A heap object that belongs to the map: `size` bytes as allocated. May be NULL. */
 	void (*block)(void *context, uint64_t address, uint64_t size, bool old);
 	void (*group)(void *context, const struct go_group *group); /* may be NULL */
+	const bool *enough; /* the walk ends early, as a success, once this is true; may be NULL */
 };
+
+static inline bool go_map_seen_enough(const struct go_map_visitor *visitor)
+{
+	return visitor->enough != NULL && *visitor->enough;
+}
 
 /* Decodes the header at `address`; false when the words can't be a map's. */
 bool go_map_header(struct go_process *process, uint64_t address, struct go_map_header *ret);
@@ -111,6 +120,8 @@ uint64_t go_classic_rebuilt(struct go_process *process, const struct go_map_type
 bool go_swiss_header(struct go_process *process, const uint8_t *bytes, struct go_map_header *ret);
 bool go_swiss_walk(struct go_process *process, const struct go_map_header *header,
 		   const struct go_map_type *type, const struct go_map_visitor *visitor);
+/* How many groups a lookup of a key with this hash looks at up to `group`; 0 when it would not come there. */
+uint64_t go_swiss_probe(const struct go_map_header *header, const struct go_group *group, uint64_t hash);
 uint64_t go_swiss_rebuilt(struct go_process *process, const struct go_map_type *type, uint64_t count);
 
 #endif

@@ -71,6 +71,7 @@ void go_process_close(struct go_process *process)
 	if (process == NULL)
 		return;
 	go_stacks_free(&process->stacks);
+	go_statics_free(&process->statics);
 	go_heap_free(&process->heap);
 	go_types_free(&process->types);
 	image_destroy(process->image);

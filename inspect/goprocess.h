@@ -12,6 +12,7 @@
 #include "golayout.h"
 #include "gomodule.h"
 #include "gostack.h"
+#include "gostatic.h"
 #include "gotype.h"
 #include "image.h"
 #include "program.h"
@@ -30,6 +31,7 @@ struct go_process {
 	struct go_types types;
 	struct go_heap heap;
 	struct go_stacks stacks;
+	struct go_statics statics;
 	uint64_t torn; /* things that did not fit together because they changed while they were read */
 };
 

@@ -50,6 +50,7 @@ void go_types_load(struct go_process *process)
 void go_types_free(struct go_types *types)
 {
 	free(types->judged);
+	go_type_free_masks(types);
 }
 
 uint64_t go_type_word(struct go_process *process, uint64_t type, uint32_t offset)
@@ -228,8 +229,10 @@ static bool has_no_mask(struct go_process *process, uint64_t type)
 const uint8_t *go_type_mask(struct go_process *process, uint64_t type)
 {
 	uint64_t words = go_type_pointer_bytes(process, type) / 8;
-	if (words == 0 || words > 1u << 24 || has_no_mask(process, type))
+	if (words == 0 || words > 1u << 24)
 		return NULL;
+	if (has_no_mask(process, type))
+		return go_type_build_mask(process, type, words);
 	return image_at(process->image, go_type_word(process, type, process->layout.type_pointer_mask),
 			(words + 7) / 8);
 }

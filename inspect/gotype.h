@@ -37,6 +37,8 @@ struct go_field {
 struct go_types {
 	const uint8_t *bytes; /* NULL when part of it can't be read: then each descriptor is read by itself */
 	uint8_t *judged;      /* by word: 0 not yet, 1 a descriptor, 2 none */
+	struct go_built_mask *built;
+	size_t built_count, built_capacity;
 };
 
 /* After the module was found. */
@@ -67,9 +69,13 @@ bool go_type_is_direct(struct go_process *process, uint64_t type);
 /* Writes the type's name ("map[string]*main.Entry"), cut to `size`. */
 void go_type_name(struct go_process *process, uint64_t type, char *name, size_t size);
 
-/* One bit a word for the first go_type_pointer_bytes(type) bytes; NULL when the type has a program instead
-   of a mask, or its mask can't be read. */
+/* One bit a word for the first go_type_pointer_bytes(type) bytes; NULL when it can't be read or built. Lives as long as
+   the process. */
 const uint8_t *go_type_mask(struct go_process *process, uint64_t type);
+
+/* For gotype.c: of a type that carries no mask (gotypemask.c). */
+const uint8_t *go_type_build_mask(struct go_process *process, uint64_t type, uint64_t words);
+void go_type_free_masks(struct go_types *types);
 
 /* The descriptor of the dynamic type that an itab names, when `itab` is one; else 0. */
 uint64_t go_itab_type(struct go_process *process, uint64_t itab);

@@ -183,7 +183,7 @@ static void keep_back(struct search *search, const struct maps *maps)
 	for (size_t i = 0; i < maps->count; i++) {
 		const struct found_map *map = &maps->list[i];
 		struct keep_walk walk = {search, map->type, (uint32_t)i};
-		struct go_map_visitor visitor = {&walk, NULL, keep_group};
+		struct go_map_visitor visitor = {.context = &walk, .group = keep_group};
 		if (map->counts.stale > 0 && map->type->pointers)
 			(void)go_map_walk(search->process, &map->header, map->type, &visitor);
 	}

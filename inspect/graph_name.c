@@ -11,35 +11,15 @@
 
 #include "graph.h"
 
-enum {
-	FIELD_DEPTH = 8,
-	STATIC_MAX = 65536, /* a variable larger than this is an array, not an initializer */
-};
-
-/* A variable without a symbol is what an initializer points to: named by the global whose pointer comes
-   nearest before it. */
-static const char *pointer_to(struct go_process *process, uint64_t slot, uint64_t *distance)
-{
-	const struct go_module *module = &process->module;
-	uint64_t best = 0, holder = 0, offset, size = module->globals_end - module->globals;
-	const uint8_t *globals = image_at(process->image, module->globals, size);
-	for (uint64_t at = 0; globals != NULL && at + 8 <= size; at += 8) {
-		uint64_t value;
-		memcpy(&value, globals + at, sizeof value);
-		if (value >= module->globals && value <= slot && value > best && slot - value < STATIC_MAX) {
-			best = value;
-			holder = module->globals + at;
-		}
-	}
-	*distance = slot - best;
-	return holder == 0 ? NULL : program_symbol_at(process->program, holder, &offset);
-}
+enum { FIELD_DEPTH = 8 };
 
 static void global_name(struct go_process *process, uint64_t slot, char *name, size_t size)
 {
-	uint64_t offset;
-	const char *symbol = program_symbol_at(process->program, slot, &offset);
-	const char *holder = symbol == NULL ? pointer_to(process, slot, &offset) : NULL;
+	uint64_t offset, within;
+	const char *symbol = program_symbol_at(process->program, slot, &offset), *holder = NULL;
+	if (symbol == NULL) /* what an initializer points to is named by the global that points to it */
+		holder = program_symbol_at(process->program, go_static_holder(process, slot, &offset),
+					   &within);
 	if (symbol == NULL && holder != NULL)
 		snprintf(name, size, "*%s+%" PRIu64, holder, offset);
 	else if (symbol == NULL)

@@ -4,7 +4,12 @@
  * A span has a list of records about its objects. Whatever a record's function word points to is kept; an object
  * with a finalizer also keeps what it points to, because the finalizer will be given it, but not itself.
  *
- *   record:  next, offset of the object in the span, kind | function ...      finalizer: also count, type, type
+ *   record     next, offset of the object in the span, kind | ...
+ *   finalizer  ... function, count, type, type
+ *   cleanup    ... function, number; from 1.26 on: what calls the function, function, its argument, number
+ *   weak       ... the word that stands for the object
+ *
+ * The numbers of the kinds differ from version to version; what a record holds tells which it is.
  */
 #include <string.h>
 
@@ -38,6 +43,14 @@ static void visit_globals(const struct root_walk *walk, uint64_t start, uint64_t
 	}
 }
 
+/* A word of a stack that was left behind may point to an object that was freed since. */
+static bool is_freed(const struct go_heap *heap, uint64_t value)
+{
+	uint32_t index;
+	const struct go_span *span = go_heap_object(heap, value, &index);
+	return span != NULL && !go_span_allocated(span, index);
+}
+
 static void visit_stacks(const struct root_walk *walk)
 {
 	const struct go_stacks *stacks = &walk->process->stacks;
@@ -46,7 +59,8 @@ static void visit_stacks(const struct root_walk *walk)
 		for (uint64_t at = stack->sp; at + 8 <= stack->high; at += 8) {
 			uint64_t value;
 			memcpy(&value, stack->memory + (at - stack->sp), sizeof value);
-			walk->visit(walk->context, at, value, stack);
+			if (!is_freed(&walk->process->heap, value))
+				walk->visit(walk->context, at, value, stack);
 		}
 	}
 }
@@ -65,16 +79,37 @@ static bool is_finalizer(struct go_process *process, uint64_t record)
 	       go_type_valid(process, type) && go_type_kind(process, type) == GO_KIND_POINTER;
 }
 
+/* A value of a function type: it points to the function's address. */
+static bool is_function(struct go_process *process, uint64_t value)
+{
+	uint64_t entry;
+	return value != 0 && image_word(process->image, value, &entry) && entry >= process->module.minpc &&
+	       entry < process->module.maxpc;
+}
+
+/* The words that a record keeps what they point to. */
+static void visit_words(struct root_walk *walk, uint64_t record)
+{
+	struct go_process *process = walk->process;
+	uint32_t at = process->layout.special_fn, end = at + 8;
+	uint64_t value;
+	if (process->layout.cleanup_id > end && image_word(process->image, record + at, &value) &&
+	    is_function(process, value))
+		end = process->layout.cleanup_id;
+	for (; at < end; at += 8)
+		if (image_word(process->image, record + at, &value))
+			walk->visit(walk->context, record + at, value, NULL);
+}
+
 static void visit_record(struct root_walk *walk, struct go_span *span, uint64_t record)
 {
 	struct go_process *process = walk->process;
-	uint64_t function, offset;
-	uint32_t index, at = process->layout.special_fn;
-	if (image_word(process->image, record + at, &function))
-		walk->visit(walk->context, record + at, function, NULL);
+	uint64_t offset;
+	uint32_t index;
+	visit_words(walk, record);
 	if (!image_word(process->image, record + SPECIAL_OFFSET_AT, &offset))
 		return;
-	if (at == 16) /* to 1.23: 16 bits, the kind behind them */
+	if (process->layout.special_fn == 16) /* to 1.23: 16 bits, the kind behind them */
 		offset &= 0xffff;
 	if (go_heap_object(&process->heap, span->base + offset, &index) == span &&
 	    is_finalizer(process, record))

@@ -82,6 +82,8 @@ void render_inspection(FILE *out, const struct inspection *inspection, const str
 void render_map(FILE *out, const struct inspection *inspection, const struct found_map *map,
 		const struct render_options *options);
 void json_inspection(FILE *out, const struct inspection *inspection);
+void json_close_up(FILE *out, const struct inspection *inspection, const struct found_map *map);
+void json_found_map(FILE *out, const struct inspection *inspection, const struct found_map *map);
 
 /* "98.2 MB" and "6 250" into a caller's buffer of at least 32 bytes; returns it. */
 char *format_bytes(char *text, uint64_t bytes);

@@ -29,7 +29,7 @@ static void json_account(FILE *out, const struct account *account)
 		account->objects, account->free_held, account->other, account->unexplained);
 }
 
-static void json_map(FILE *out, const struct inspection *inspection, const struct found_map *map)
+void json_found_map(FILE *out, const struct inspection *inspection, const struct found_map *map)
 {
 	const struct map_counts *counts = &map->counts;
 	char text[NAME_BYTES];
@@ -99,7 +99,7 @@ void json_inspection(FILE *out, const struct inspection *inspection)
 	fprintf(out, "  \"held\": %" PRIu64 ",\n  \"reclaimable\": %" PRIu64 ",\n  \"maps\": [\n",
 		inspection->held, inspection->reclaimable);
 	for (size_t i = 0; i < inspection->maps.count; i++) {
-		json_map(out, inspection, &inspection->maps.list[inspection->order[i]]);
+		json_found_map(out, inspection, &inspection->maps.list[inspection->order[i]]);
 		fputs(i + 1 < inspection->maps.count ? ",\n" : "\n", out);
 	}
 	fputs("  ]\n}\n", out);

@@ -156,7 +156,9 @@ static void take_neap(struct map_read *map)
 	struct linked_process *process = map->process;
 	const enum linked_module module = LINKED_MAP;
 	uint64_t pool = number(map, "neap_map.pool", 8), segments = 1, word = 0;
-	uint64_t groups = number(map, "neap_map.home_mask", 4) / 2 + 1,
+	uint64_t groups = number(map, "neap_map.home_mask", 4) /
+				  linked_fact(process, module, "control_bytes") +
+			  1,
 		 slots = number(map, "neap_map.slots", 8);
 	uint64_t small = number(map, "neap_map.small_slots", 1),
 		 per_group = linked_fact(process, module, "group_slots");

@@ -166,7 +166,8 @@ static bool walk_chain(struct walk *walk, uint64_t home)
 		const uint8_t *bytes = image_at(walk->process->image, bucket, type->group_size);
 		if (bytes == NULL || (depth > 0 && !check_overflow(walk, bucket)))
 			return false;
-		struct go_group group = {bucket, bytes, home, depth, walk->old, {GO_SLOT_EMPTY}};
+		struct go_group group = {
+			.address = bucket, .bytes = bytes, .home = home, .depth = depth, .old = walk->old};
 		if (depth == 0)
 			moved = walk->old && bytes[0] >= TOP_MOVED_FIRST && bytes[0] <= TOP_MOVED_EMPTY;
 		if (!(moved ? judge_moved(walk, bytes, &group) : judge_slots(bytes, &group)))
@@ -214,7 +215,7 @@ static bool walk_array(struct go_process *process, const struct go_map_header *h
 		16 * buckets + CHAIN_LIMIT, old};
 	if (!check_array(&walk, header->address, log_buckets))
 		return false;
-	for (uint64_t home = 0; home < buckets; home++)
+	for (uint64_t home = 0; home < buckets && !go_map_seen_enough(visitor); home++)
 		if (!walk_chain(&walk, home))
 			return false;
 	return true;

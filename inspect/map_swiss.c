@@ -22,7 +22,9 @@ enum {
 	CONTROL_DELETED = 0xfe,
 	TABLE_CAPACITY_MAX = 1024,
 	DEPTH_MAX = 40,
-	SMALL_SHIFT = 64, /* globalShift of a map whose directory has one entry */
+	LOCAL_DEPTH = 6,       /* of a table: where it is */
+	HASH_BITS_OF_SLOT = 7, /* in the control byte; the others choose table and group */
+	SMALL_SHIFT = 64,      /* globalShift of a map whose directory has one entry */
 };
 
 #define COUNT_LIMIT (1ull << 40)
@@ -50,7 +52,8 @@ struct walk {
 	struct go_process *process;
 	const struct go_map_type *type;
 	const struct go_map_visitor *visitor;
-	uint64_t group_number; /* counted through all tables */
+	uint64_t group_number;						 /* counted through all tables */
+	uint64_t table_groups, in_table, directory_at, directory_places; /* as in struct go_group */
 };
 
 static bool walk_group(struct walk *walk, uint64_t address, bool small, unsigned *live)
@@ -58,7 +61,13 @@ static bool walk_group(struct walk *walk, uint64_t address, bool small, unsigned
 	const uint8_t *bytes = image_at(walk->process->image, address, walk->type->group_size);
 	if (bytes == NULL)
 		return false;
-	struct go_group group = {address, bytes, walk->group_number++, 0, false, {GO_SLOT_EMPTY}};
+	struct go_group group = {.address = address,
+				 .bytes = bytes,
+				 .home = walk->group_number++,
+				 .table_groups = walk->table_groups,
+				 .in_table = walk->in_table,
+				 .directory_at = walk->directory_at,
+				 .directory_places = walk->directory_places};
 	for (unsigned slot = 0; slot < GO_GROUP_SLOTS; slot++) {
 		uint8_t control = bytes[slot];
 		if (control >= 0x80 && control != CONTROL_EMPTY && (control != CONTROL_DELETED || small))
@@ -88,7 +97,7 @@ static bool check_groups(struct walk *walk, uint64_t address, uint64_t groups, b
 	return true;
 }
 
-static bool walk_table(struct walk *walk, uint64_t address, uint64_t index, unsigned *live)
+static bool walk_table(struct walk *walk, uint64_t address, uint64_t index, unsigned depth, unsigned *live)
 {
 	const uint32_t table_size = walk->process->layout.swiss_table_size;
 	struct go_span *span;
@@ -102,13 +111,17 @@ static bool walk_table(struct walk *walk, uint64_t address, uint64_t index, unsi
 	memcpy(words, bytes, sizeof words);
 	uint64_t groups = words[2], count = words[3] + 1;
 	if (words[1] != index || count == 0 || count > TABLE_CAPACITY_MAX / GO_GROUP_SLOTS ||
-	    capacity != count * GO_GROUP_SLOTS || used > capacity ||
+	    capacity != count * GO_GROUP_SLOTS || used > capacity || bytes[LOCAL_DEPTH] > depth ||
 	    !check_groups(walk, groups, count, false))
 		return false;
 	if (walk->visitor->block != NULL)
 		walk->visitor->block(walk->visitor->context, address, size, false);
-	for (uint64_t i = 0; i < count; i++)
-		if (!walk_group(walk, groups + i * walk->type->group_size, false, live))
+	walk->table_groups = count;
+	walk->directory_at = index;
+	walk->directory_places = 1ull << (depth - bytes[LOCAL_DEPTH]);
+	for (walk->in_table = 0; walk->in_table < count && !go_map_seen_enough(walk->visitor);
+	     walk->in_table++)
+		if (!walk_group(walk, groups + walk->in_table * walk->type->group_size, false, live))
 			return false;
 	return true;
 }
@@ -122,12 +135,12 @@ static bool walk_directory(struct walk *walk, const struct go_map_header *header
 		return false;
 	if (walk->visitor->block != NULL)
 		walk->visitor->block(walk->visitor->context, header->directory, size, false);
-	for (uint64_t i = 0; i < header->directory_length; i++) {
+	for (uint64_t i = 0; i < header->directory_length && !go_map_seen_enough(walk->visitor); i++) {
 		uint64_t table;
 		unsigned live = 0;
 		if (!image_word(walk->process->image, header->directory + i * 8, &table))
 			return false;
-		if (table != before && !walk_table(walk, table, i, &live))
+		if (table != before && !walk_table(walk, table, i, header->depth, &live))
 			return false;
 		before = table;
 	}
@@ -137,7 +150,7 @@ static bool walk_directory(struct walk *walk, const struct go_map_header *header
 bool go_swiss_walk(struct go_process *process, const struct go_map_header *header,
 		   const struct go_map_type *type, const struct go_map_visitor *visitor)
 {
-	struct walk walk = {process, type, visitor, 0};
+	struct walk walk = {.process = process, .type = type, .visitor = visitor};
 	unsigned live = 0;
 	if (header->directory == 0)
 		return header->count == 0;
@@ -145,6 +158,20 @@ bool go_swiss_walk(struct go_process *process, const struct go_map_header *heade
 		return walk_directory(&walk, header);
 	return check_groups(&walk, header->directory, 1, true) &&
 	       walk_group(&walk, header->directory, true, &live);
+}
+
+uint64_t go_swiss_probe(const struct go_map_header *header, const struct go_group *group, uint64_t hash)
+{
+	uint64_t mask = group->table_groups - 1, at = hash >> HASH_BITS_OF_SLOT & mask;
+	uint64_t place = header->depth == 0 ? 0 : hash >> (SMALL_SHIFT - header->depth);
+	if (group->table_groups == 0)
+		return 1;
+	if (place - group->directory_at >= group->directory_places)
+		return 0;
+	for (uint64_t step = 1; step <= group->table_groups; at = (at + step++) & mask)
+		if (at == group->in_table)
+			return step;
+	return 0;
 }
 
 static uint64_t power_of_two(uint64_t least)

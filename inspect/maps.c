@@ -23,7 +23,6 @@ enum {
 /* Recomputes the hashes of some keys of every map. A tiny candidate whose keys all agree is a map. */
 static void check_hashes(struct go_process *process, struct maps *maps)
 {
-	go_hash_key_find(process, &maps->hash_key);
 	for (size_t i = 0; i < maps->count; i++) {
 		struct found_map *map = &maps->list[i];
 		if (map->type == NULL)
@@ -74,7 +73,7 @@ static void collect_blocks(struct go_process *process, struct maps *maps)
 {
 	for (size_t i = 0; i < maps->count; i++) {
 		struct block_walk walk = {process, maps, (uint32_t)i};
-		struct go_map_visitor visitor = {&walk, take_block, NULL};
+		struct go_map_visitor visitor = {.context = &walk, .block = take_block};
 		add_block(&walk, maps->list[i].header.address, true, false);
 		(void)go_map_walk(process, &maps->list[i].header, maps->list[i].type, &visitor);
 	}
@@ -96,6 +95,7 @@ void maps_find(struct go_process *process, bool every_type, struct maps *ret)
 {
 	*ret = (struct maps){0};
 	go_map_types_load(process, &ret->types);
+	go_hash_key_find(process, &ret->hash_key);
 	maps_discover(process, ret);
 	maps_read_again(process, ret);
 	if (ret->count > 0)

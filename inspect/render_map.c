@@ -1,55 +1,32 @@
-/* render_map.c: one map, close up: where its slots are, how its pages are filled, how long its chains are, and,
- * when asked, its keys. */
+/* render_map.c: one map, close up: where its slots are, how its groups and pages are filled, how far a lookup goes, and,
+ * when asked, its keys. close_up.c measures. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "close_up.h"
 #include "inspection.h"
 
-enum { STRIP_CELLS = 72, NAME_BYTES = 512, KEYS_SHOWN = 20, KEY_TEXT = 48, CHAINS = 8, FILL_LEVELS = 9 };
+enum { NAME_BYTES = 512, KEYS_SHOWN = 20, KEY_TEXT = 48, FILL_LEVELS = 9 };
 
-struct close_up {
+struct key_list {
 	struct go_process *process;
 	const struct go_map_type *type;
-	uint64_t group_count, group; /* of how many, and the number of the next one */
-	uint64_t live[STRIP_CELLS], slots[STRIP_CELLS];
-	uint64_t chains[CHAINS];	/* groups by their position in the overflow chain */
-	uint64_t page_first, page_live; /* the page that is being counted */
-	uint64_t pages, empty_pages;	/* of the arrays: all, and those without an entry */
 	FILE *out;
-	bool show, ghosts;
-	unsigned keys_left;
+	bool ghosts;
+	unsigned left;
 };
 
-static void finish_page(struct close_up *view)
-{
-	if (view->page_first == 0)
-		return;
-	view->pages++;
-	view->empty_pages += view->page_live == 0;
-}
-
-static void add_to_page(struct close_up *view, uint64_t address, unsigned live)
-{
-	uint64_t page = address / TARGET_PAGE + 1;
-	if (page != view->page_first) {
-		finish_page(view);
-		view->page_first = page;
-		view->page_live = 0;
-	}
-	view->page_live += live;
-}
-
 /* The text of a key that has one: strings and integers as they are, everything else as bytes. */
-static void key_text(struct close_up *view, const uint8_t *key, char *text, size_t size)
+static void key_text(struct key_list *list, const uint8_t *key, char *text, size_t size)
 {
-	const struct go_map_type *type = view->type;
+	const struct go_map_type *type = list->type;
 	uint64_t words[2] = {0};
 	memcpy(words, key, type->key_size < sizeof words ? type->key_size : sizeof words);
-	if (go_type_kind(view->process, type->key) == GO_KIND_STRING) {
+	if (go_type_kind(list->process, type->key) == GO_KIND_STRING) {
 		uint64_t length = words[1] < size - 1 ? words[1] : size - 1;
-		const char *bytes = image_at(view->process->image, words[0], length);
+		const char *bytes = image_at(list->process->image, words[0], length);
 		for (uint64_t i = 0; bytes != NULL && i < length; i++)
 			text[i] = (char)(isprint((unsigned char)bytes[i]) ? bytes[i] : '?');
 		text[bytes == NULL ? 0 : length] = '\0';
@@ -64,19 +41,16 @@ static void key_text(struct close_up *view, const uint8_t *key, char *text, size
 		used += (size_t)snprintf(text + used, size - used, "%02x", key[i]);
 }
 
-static void print_key(struct close_up *view, const struct go_group *group, unsigned slot, bool ghost)
+static void print_key(struct key_list *list, const struct go_group *group, unsigned slot)
 {
 	char text[KEY_TEXT];
-	if (view->keys_left == 0)
-		return;
-	view->keys_left--;
-	const uint8_t *key = go_slot_key(view->type, group->bytes, slot);
-	if (view->type->key_indirect)
+	const uint8_t *key = go_slot_key(list->type, group->bytes, slot);
+	if (list->type->key_indirect)
 		snprintf(text, sizeof text, "(held by pointer)");
 	else
-		key_text(view, key, text, sizeof text);
-	fprintf(view->out, "    0x%" PRIx64 " %s %s\n", group->address + (uint64_t)(key - group->bytes),
-		ghost ? "left over" : "live     ", text);
+		key_text(list, key, text, sizeof text);
+	fprintf(list->out, "    0x%" PRIx64 " %s %s\n", group->address + (uint64_t)(key - group->bytes),
+		list->ghosts ? "left over" : "live     ", text);
 }
 
 static bool is_ghost(const struct go_map_type *type, const struct go_group *group, unsigned slot)
@@ -90,29 +64,21 @@ static bool is_ghost(const struct go_map_type *type, const struct go_group *grou
 	return false;
 }
 
-static void view_group(void *context, const struct go_group *group)
+static void list_group(void *context, const struct go_group *group)
 {
-	struct close_up *view = context;
-	uint64_t cell = view->group++ * STRIP_CELLS / view->group_count;
-	unsigned live = 0;
-	for (unsigned slot = 0; slot < GO_GROUP_SLOTS; slot++) {
-		bool ghost = is_ghost(view->type, group, slot);
-		live += group->slots[slot] == GO_SLOT_LIVE;
-		if (view->show && (view->ghosts ? ghost : group->slots[slot] == GO_SLOT_LIVE))
-			print_key(view, group, slot, ghost);
-	}
-	cell = cell < STRIP_CELLS ? cell : STRIP_CELLS - 1;
-	view->live[cell] += live;
-	view->slots[cell] += GO_GROUP_SLOTS;
-	view->chains[group->depth < CHAINS ? group->depth : CHAINS - 1]++;
-	add_to_page(view, group->address, live);
+	struct key_list *list = context;
+	for (unsigned slot = 0; slot < GO_GROUP_SLOTS && list->left > 0; slot++)
+		if (list->ghosts ? is_ghost(list->type, group, slot) : group->slots[slot] == GO_SLOT_LIVE) {
+			print_key(list, group, slot);
+			list->left--;
+		}
 }
 
 static void print_strip(FILE *out, const struct close_up *view)
 {
 	static const char *const levels[FILL_LEVELS] = {"·", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 	fputs("\n  how full, from the first group to the last\n  ", out);
-	for (size_t cell = 0; cell < STRIP_CELLS; cell++) {
+	for (size_t cell = 0; cell < CLOSE_UP_CELLS; cell++) {
 		if (view->slots[cell] == 0)
 			continue;
 		/* empty only when nothing is in it */
@@ -123,16 +89,53 @@ static void print_strip(FILE *out, const struct close_up *view)
 	fputc('\n', out);
 }
 
-static void print_chains(FILE *out, const struct close_up *view)
+static void print_groups(FILE *out, const struct close_up *view)
 {
-	if (view->process->layout.maps != GO_MAP_CLASSIC)
+	fputs("\n  groups by entries\n ", out);
+	for (size_t live = 0; live <= GO_GROUP_SLOTS; live++)
+		fprintf(out, "  %zu: %" PRIu64, live, view->groups_by_live[live]);
+	fprintf(out, "\n\n  %" PRIu64 " pages of 4 KiB, by entries\n ", view->page_count);
+	for (size_t i = 0; i < CLOSE_UP_PAGES; i++) {
+		unsigned from = close_up_page_from(i);
+		if (i + 1 == CLOSE_UP_PAGES)
+			fprintf(out, "  %u and more: %" PRIu64 "\n", from, view->pages[i]);
+		else if (i == 0)
+			fprintf(out, "  none: %" PRIu64, view->pages[i]);
+		else
+			fprintf(out, "  %u to %u: %" PRIu64, from, close_up_page_from(i + 1) - 1,
+				view->pages[i]);
+	}
+}
+
+static void print_tables(FILE *out, const struct close_up *view, const struct go_map_header *header)
+{
+	if (view->tables == 0)
 		return;
-	fputs("\n  buckets by position in the overflow chain\n ", out);
-	for (size_t depth = 0; depth < CHAINS; depth++)
-		if (view->chains[depth] > 0)
-			fprintf(out, "  %zu%s: %" PRIu64, depth, depth + 1 == CHAINS ? "+" : "",
-				view->chains[depth]);
-	fputc('\n', out);
+	fprintf(out, "\n  directory of depth %u: %" PRIu64 " places for %" PRIu64 " tables", header->depth,
+		header->directory_length, view->tables);
+	if (view->table_groups_min == view->table_groups_max)
+		fprintf(out, " of %" PRIu64 " groups\n", view->table_groups_min);
+	else
+		fprintf(out, " of %" PRIu64 " to %" PRIu64 " groups\n", view->table_groups_min,
+			view->table_groups_max);
+}
+
+static void print_probes(FILE *out, const struct close_up *view)
+{
+	fputs("\n  entries by the groups that a lookup looks at\n ", out);
+	for (size_t i = 0; i < CLOSE_UP_PROBES; i++)
+		if (view->probes[i] > 0)
+			fprintf(out, "  %zu%s: %" PRIu64, i + 1, i + 1 == CLOSE_UP_PROBES ? "+" : "",
+				view->probes[i]);
+	fputs(view->longest_probe == 0 ? "  not known\n" : "\n", out);
+	if (view->not_known > 0)
+		fprintf(out,
+			"  of %" PRIu64 " entries it is not known: the hash of such keys is not recomputed\n",
+			view->not_known);
+	if (view->misplaced > 0)
+		fprintf(out,
+			"  %" PRIu64 " entries lie where no lookup finds them: torn, or of another type\n",
+			view->misplaced);
 }
 
 static void print_counts(FILE *out, const struct inspection *inspection, const struct found_map *map)
@@ -165,18 +168,13 @@ static void print_counts(FILE *out, const struct inspection *inspection, const s
 void render_map(FILE *out, const struct inspection *inspection, const struct found_map *map,
 		const struct render_options *options)
 {
-	struct close_up view = {.process = inspection->process,
-				.type = map->type,
-				.group_count = map->counts.groups == 0 ? 1 : map->counts.groups,
-				.out = out};
-	struct go_map_visitor visitor = {&view, NULL, view_group};
+	struct close_up view;
+	close_up_make(inspection->process, &inspection->maps, map, &view);
 	print_counts(out, inspection, map);
-	(void)go_map_walk(inspection->process, &map->header, map->type, &visitor);
-	finish_page(&view);
 	print_strip(out, &view);
-	fprintf(out, "\n  %" PRIu64 " pages of 4 KiB, %" PRIu64 " of them without an entry\n", view.pages,
-		view.empty_pages);
-	print_chains(out, &view);
+	print_tables(out, &view, &map->header);
+	print_groups(out, &view);
+	print_probes(out, &view);
 	if (!options->show_keys && !options->ghosts)
 		return;
 	fprintf(out, "\n  %s keys (the first %d)\n", options->ghosts ? "left-over" : "live", KEYS_SHOWN);
@@ -184,9 +182,39 @@ void render_map(FILE *out, const struct inspection *inspection, const struct fou
 		fputs("    masked; --show-keys shows them\n", out);
 		return;
 	}
-	view.show = true;
-	view.ghosts = options->ghosts;
-	view.keys_left = KEYS_SHOWN;
-	view.group = 0;
+	struct key_list list = {.process = inspection->process,
+				.type = map->type,
+				.out = out,
+				.ghosts = options->ghosts,
+				.left = KEYS_SHOWN};
+	struct go_map_visitor visitor = {.context = &list, .group = list_group};
 	(void)go_map_walk(inspection->process, &map->header, map->type, &visitor);
+}
+
+static void json_numbers(FILE *out, const char *name, const uint64_t *numbers, size_t count)
+{
+	fprintf(out, ",\n  \"%s\": [", name);
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "%s%" PRIu64, i == 0 ? "" : ", ", numbers[i]);
+	fputc(']', out);
+}
+
+void json_close_up(FILE *out, const struct inspection *inspection, const struct found_map *map)
+{
+	struct close_up view;
+	close_up_make(inspection->process, &inspection->maps, map, &view);
+	fputs("{\n  \"schema\": 1,\n  \"map\":\n", out);
+	json_found_map(out, inspection, map);
+	fprintf(out,
+		",\n  \"directory_depth\": %u,\n  \"tables\": %" PRIu64 ",\n  \"table_groups\": [%" PRIu64
+		", %" PRIu64 "],\n  \"pages\": %" PRIu64,
+		map->header.depth, view.tables, view.table_groups_min, view.table_groups_max,
+		view.page_count);
+	json_numbers(out, "groups_by_live", view.groups_by_live, GO_GROUP_SLOTS + 1);
+	json_numbers(out, "pages_by_live", view.pages, CLOSE_UP_PAGES);
+	json_numbers(out, "probes", view.probes, CLOSE_UP_PROBES);
+	fprintf(out,
+		",\n  \"longest_probe\": %" PRIu64 ",\n  \"probe_not_known\": %" PRIu64
+		",\n  \"misplaced\": %" PRIu64 "\n}\n",
+		view.longest_probe, view.not_known, view.misplaced);
 }

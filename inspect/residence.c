@@ -21,6 +21,8 @@ struct residence *residence_take(struct target *target)
 		target->ops->resident(target, from->start, pages, range->pages);
 		for (size_t page = 0; page < pages; page++)
 			range->count += range->pages[page];
+		if (!target->live)
+			residence->rss += range->count * TARGET_PAGE;
 	}
 	return residence;
 }

@@ -14,7 +14,7 @@ struct resident_range {
 struct residence {
 	struct resident_range *ranges; /* sorted */
 	size_t count;
-	uint64_t rss; /* as the system counts it */
+	uint64_t rss; /* as the system counts it; of a core, the pages that hold anything */
 };
 
 struct residence *residence_take(struct target *target);

@@ -70,7 +70,7 @@ static uint32_t flags_of(const struct inspection *inspection, const struct found
 static void take_map(struct taking *taking, const struct inspection *inspection, const struct found_map *map)
 {
 	char type[NAME_BYTES], holder[NAME_BYTES];
-	struct go_map_visitor visitor = {taking, NULL, take_group};
+	struct go_map_visitor visitor = {.context = taking, .group = take_group};
 	taking->type = map->type;
 	go_type_name(inspection->process, map->type->type, type, sizeof type);
 	inspection_holder(inspection, map, holder, sizeof holder);

@@ -39,7 +39,7 @@ struct target;
 struct target_ops {
 	/* Copies up to `size` bytes; returns how many came before the first one that can't be read. */
 	size_t (*read)(struct target *target, uint64_t address, void *buffer, size_t size);
-	/* Sets pages[i] to 1 when page i of [start, start + count pages) is resident. */
+	/* Sets pages[i] to 1 when page i of [start, start + count pages), which lie in one range, is resident. */
 	void (*resident)(struct target *target, uint64_t start, size_t count, uint8_t *pages);
 	void (*close)(struct target *target);
 };
@@ -65,7 +65,7 @@ struct target {
 	size_t range_count, range_capacity;
 	struct target_thread *threads;
 	size_t thread_count, thread_capacity;
-	uint64_t rss;	/* bytes resident when the target was opened; for a core, bytes dumped */
+	uint64_t rss;	/* of a live process: bytes resident when it was opened */
 	uint64_t fault; /* address of the last fault */
 	uint64_t reads; /* calls and bytes so far: what the inspection cost */
 	uint64_t bytes;

@@ -28,6 +28,7 @@ struct mapped_file {
 
 struct core {
 	struct mapped_file dump, program;
+	int file;		  /* the dump, to ask for its holes */
 	const uint8_t *file_note; /* NT_FILE */
 	size_t file_note_size;
 };
@@ -73,12 +74,32 @@ static size_t core_read(struct target *target, uint64_t address, void *buffer, s
 	return done;
 }
 
+static bool is_zero_page(const uint8_t *page)
+{
+	return page[0] == 0 && memcmp(page, page + 1, TARGET_PAGE - 1) == 0;
+}
+
+/* A core does not tell which pages were resident. What was never touched is a hole in the kernel's cores and zeroes in
+   gcore's: pages that hold nothing but zeroes are taken for not resident, though some of them may have been. */
 static void core_resident(struct target *target, uint64_t start, size_t count, uint8_t *pages)
 {
-	for (size_t i = 0; i < count; i++) {
-		uint64_t address = start + i * TARGET_PAGE;
-		const struct target_range *range = target_range_at(target, address);
-		pages[i] = range != NULL && address - range->start < range->byte_count;
+	const struct core *core = target->state;
+	const struct target_range *range = target_range_at(target, start);
+	uint64_t data = 0, hole = 0; /* offsets in the file: what lies between is no hole */
+	memset(pages, 0, count);
+	for (size_t i = 0; range != NULL && i < count; i++) {
+		uint64_t offset = start + i * TARGET_PAGE - range->start;
+		if (offset + TARGET_PAGE > range->byte_count)
+			return;
+		const uint8_t *page = range->bytes + offset;
+		off_t at = page - core->dump.bytes;
+		if ((uint64_t)at >= hole) {
+			off_t next = lseek(core->file, at, SEEK_DATA);
+			data = next >= 0 ? (uint64_t)next : errno == ENXIO ? UINT64_MAX : (uint64_t)at;
+			next = data == UINT64_MAX ? -1 : lseek(core->file, (off_t)data, SEEK_HOLE);
+			hole = next >= 0 ? (uint64_t)next : UINT64_MAX;
+		}
+		pages[i] = (uint64_t)at + TARGET_PAGE > data && !is_zero_page(page);
 	}
 }
 
@@ -87,6 +108,8 @@ static void core_close(struct target *target)
 	struct core *core = target->state;
 	unmap_file(&core->dump);
 	unmap_file(&core->program);
+	if (core->file >= 0)
+		close(core->file);
 	free(core);
 }
 
@@ -109,7 +132,6 @@ static void take_segment(struct target *target, const struct core *core, const E
 	range->writable = (segment->p_flags & PF_W) != 0;
 	range->bytes = core->dump.bytes + at;
 	range->byte_count = present;
-	target->rss += present;
 	target->cut |= present < segment->p_filesz;
 }
 
@@ -292,7 +314,8 @@ static int read_core(struct target *target, struct core *core, const char *path,
 static int open_core(struct target *target, const char *path, const char *program, struct problem *problem)
 {
 	struct core *core = target->state;
-	if (!map_file(path, &core->dump))
+	core->file = open(path, O_RDONLY | O_CLOEXEC);
+	if (core->file < 0 || !map_file(path, &core->dump))
 		return problem_set(problem, PROBLEM_NO_TARGET, "can't open %s: %s", path, strerror(errno));
 	if (read_core(target, core, path, problem) != 0)
 		return -1;

@@ -307,7 +307,7 @@ static void run_map(struct typing *typing, const struct task *task)
 {
 	const struct found_map *map = maps_at(typing->maps, task->address);
 	struct slot_walk walk = {typing, map->type};
-	struct go_map_visitor visitor = {&walk, NULL, walk_group};
+	struct go_map_visitor visitor = {.context = &walk, .group = walk_group};
 	if (map->type->pointers)
 		(void)go_map_walk(typing->process, &map->header, map->type, &visitor);
 }

@@ -40,8 +40,9 @@ static const struct neap_map_type latency_map = {.size = sizeof latency_map,
 struct latency_run {
 	size_t entries, operations;
 	bool stop_the_world, concurrent;
-	uint64_t cycles, wall_ns, lost, objects;	/* objects: alive after the last collection */
-	uint64_t stop_p50, stop_p99, stop_max, longest; /* of a cycle; the longest single stop */
+	uint64_t cycles, wall_ns, lost, objects;     /* objects: alive after the last collection */
+	uint64_t delays, delay_total, delay_longest; /* what the program's thread felt of the collector */
+	uint64_t stop_p50, stop_p99, stop_max;	     /* of a cycle */
 	uint64_t op_p50, op_p999, op_max;
 	uint64_t histogram[64 * FINE];
 };
@@ -99,7 +100,9 @@ static void note_stops(struct latency_run *run, const struct neap_memstats *befo
 {
 	uint64_t pauses[256];
 	run->cycles = after->NumGC - before->NumGC;
-	run->longest = after->LongestStopNs;
+	run->delays = after->Delays - before->Delays;
+	run->delay_total = after->DelayTotalNs - before->DelayTotalNs;
+	run->delay_longest = after->LongestDelayNs;
 	size_t n = run->cycles < 256 ? run->cycles : 256;
 	for (size_t i = 0; i < n; i++)
 		pauses[i] = after->PauseNs[(after->NumGC - 1 - i) % 256];
@@ -174,6 +177,17 @@ static void latency_line(struct result *result, const char *name, const char *fi
 	result_figure(result, (double)run->wall_ns, "ns", "%s_wall", figure);
 }
 
+/* Stops, marking for the collector, cycles in its place: a cycle's stop may be several delays, and the other way round. */
+static void latency_felt(struct result *result, const char *name, const char *figure,
+			 const struct latency_run *run)
+{
+	result_say(result, "  %-9s held up %s times, %s in all, %s at most", name, thousands(run->delays),
+		   duration((double)run->delay_total), duration((double)run->delay_longest));
+	result_figure(result, (double)run->delays, "count", "%s_delays", figure);
+	result_figure(result, (double)run->delay_total, "ns", "%s_delay_total", figure);
+	result_figure(result, (double)run->delay_longest, "ns", "%s_delay_longest", figure);
+}
+
 static void run_latency_go(struct lab *lab, size_t entries, size_t operations)
 {
 	struct go_peer go;
@@ -201,8 +215,15 @@ static void run_latency_go(struct lab *lab, size_t entries, size_t operations)
 					  .op_p999 = (uint64_t)go_peer_number(output, "op_p999"),
 					  .op_max = (uint64_t)go_peer_number(output, "op_max")};
 		latency_line(&lab->result, go_peer_text(output, "version"), "go", &run);
-		result_check(&lab->result, go_peer_number(output, "lost") == 0,
-			     "Go did the same work: no session lost");
+		result_check(&lab->result,
+			     go_peer_number(output, "lost") == 0 &&
+				     go_peer_number(output, "operations") == (double)operations &&
+				     go_peer_number(output, "left") == (double)entries &&
+				     go_peer_number(output, "mallocs") >= 2.0 * (double)operations &&
+				     go_peer_number(output, "objects") >= 2.0 * (double)entries,
+			     "Go did the same work: %s objects made, %s alive at the end, no session lost",
+			     thousands((uint64_t)go_peer_number(output, "mallocs")),
+			     thousands((uint64_t)go_peer_number(output, "objects")));
 		free(output);
 	}
 	go_peer_close(&go);
@@ -230,6 +251,8 @@ static void run_gc_latency(struct lab *lab)
 		return;
 	latency_line(result, "neap, stopping", "stopping", stopped);
 	run_latency_go(lab, entries, beside->operations);
+	latency_felt(result, "beside", "concurrent", beside);
+	latency_felt(result, "stopping", "stopping", stopped);
 	if (beside->cycles < LATENCY_LEAST || stopped->cycles < LATENCY_LEAST) {
 		result_skip(result, "%zu sessions are too few to be collected while they change", entries);
 		return;

@@ -17,6 +17,7 @@ enum {
 };
 
 static const struct experiment *const experiments[] = {
+	&experiment_gate, /* first: it wants a process in which no pool was made before */
 	&experiment_hmap_layout,
 	&experiment_map_shrinks,
 	&experiment_map_sharing,
@@ -30,7 +31,6 @@ static const struct experiment *const experiments[] = {
 	&experiment_pool,
 	&experiment_generations,
 	&experiment_hooks,
-	&experiment_gate,
 	&experiment_rss_account,
 	&experiment_profile_diff,
 	&experiment_watch_trigger,
@@ -45,6 +45,7 @@ static const struct experiment *const experiments[] = {
 	&experiment_memstats,
 	&experiment_finalizer,
 	&experiment_keepalive,
+	&experiment_zero_keepalive,
 	&experiment_gc_latency,
 	&experiment_reachability,
 	NULL,

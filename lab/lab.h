@@ -42,7 +42,7 @@ extern const struct experiment experiment_hmap_layout, experiment_map_shrinks, e
 	experiment_profile_diff, experiment_watch_trigger, experiment_serve, experiment_inspect_go,
 	experiment_concurrent_map, experiment_cache_leak, experiment_span_life, experiment_interface_fates,
 	experiment_pointer_fates, experiment_leaks, experiment_memstats, experiment_finalizer,
-	experiment_keepalive, experiment_gc_latency, experiment_reachability;
+	experiment_keepalive, experiment_zero_keepalive, experiment_gc_latency, experiment_reachability;
 
 /* lab->shared, zeroed, of `size` bytes; sets a skip reason and returns NULL when there is none. */
 void *lab_share(struct lab *lab, size_t size);

@@ -96,14 +96,19 @@ static void stat_line(struct result *result, const char *what, const struct neap
 /* What must hold of any reading. */
 static bool adds_up(const struct neap_memstats *at)
 {
-	uint64_t sum = 0, below = 0;
+	uint64_t sum = 0, below = 0, delays = 0, by_size = 0;
 	for (uint32_t i = 0; i < at->NumGC && i < 256; i++)
 		sum += at->PauseNs[i];
-	for (int i = 0; i < 24; i++)
+	for (int i = 0; i < 24; i++) {
 		below += at->StopsBelow[i];
+		delays += at->DelaysBelow[i];
+	}
+	for (int i = 0; at->BySize[i].Size != 0; i++)
+		by_size += at->BySize[i].Mallocs;
 	return at->Mallocs - at->Frees == at->HeapObjects && at->HeapInuse + at->HeapIdle == at->HeapSys &&
 	       at->HeapReleased <= at->HeapIdle && at->HeapAlloc <= at->HeapInuse &&
 	       at->Alloc == at->HeapAlloc && sum == at->PauseTotalNs && below == at->Stops &&
+	       delays == at->Delays && at->LongestDelayNs <= at->DelayTotalNs && by_size <= at->Mallocs &&
 	       at->LongestStopNs <= at->PauseTotalNs && at->GCCPUFraction >= 0 && at->GCCPUFraction <= 1;
 }
 

@@ -1,7 +1,8 @@
 /* nested_values.c: values that own memory: a map, a slice, a queue; what a delete leaves of them.
  *
- * A delete gives back the slot. What the value points to is the program's, and C has no collector: without a
- * release callback every deleted owner is lost with all it holds; with one, nothing is.
+ * A delete gives back the slot. What the value points to is the program's: without a release callback every deleted
+ * owner is lost with all it holds; with one, nothing is. In collected memory nothing is lost without one
+ * (nested_collected.c).
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #include "lab/lab.h"
+#include "lab/nested_collected.h"
 #include "lab/progress.h"
 #include "lab/table.h"
 #include "neap/hmap.h"
@@ -17,8 +19,6 @@
 
 enum {
 	DEFAULT_N = 20000, /* owners */
-	INSIDE = 24,	   /* entries of each inner map, elements of each slice, messages in each queue */
-	MESSAGE = 40,	   /* bytes */
 	STAY_PERCENT = 95, /* of the nested bytes, that must still be there without a callback */
 	MALLOC_KEEPS =
 		48 << 10, /* bytes that may be there with one: malloc's per-thread cache counts as in use */
@@ -37,8 +37,6 @@ struct queue {
 	char (*ring)[MESSAGE];
 	size_t len, cap;
 };
-
-enum nested { NESTED_MAP, NESTED_SLICE, NESTED_QUEUE, NESTED_CASES };
 
 static const char *const nested_names[NESTED_CASES] = {"map of maps", "map of slices", "map of queues"};
 static const char *const nested_figures[NESTED_CASES] = {"maps", "slices", "queues"};
@@ -119,6 +117,7 @@ struct nested_run {
 	size_t n;
 	/* malloc's bytes in use and the outer map's bytes, above the empty process. */
 	size_t outer_loaded, nested_loaded, nested_left[TABLE_KINDS], outer_left[TABLE_KINDS];
+	struct nested_collected collected;
 };
 
 static void release_in_neap(void *key, void *value, void *ctx)
@@ -197,6 +196,31 @@ static int nested_neap(void *ctx)
 	return 0;
 }
 
+static int nested_in_collected_memory(void *ctx)
+{
+	struct nested_run *run = ctx;
+	run->collected = nested_collected(run->which, run->n);
+	return 0;
+}
+
+/* Without a callback: there is nothing to call. */
+static bool run_collected(struct lab *lab, struct nested_run *run)
+{
+	if (!lab_child(lab, "collected", nested_in_collected_memory, run))
+		return false;
+	const struct nested_collected *got = &run->collected;
+	result_say(&lab->result, "  %-15s%-10s%15s%28s", "", "collected", thousands(got->loaded),
+		   thousands(got->left));
+	result_figure(&lab->result, (double)got->left, "bytes", "collected_%s_left",
+		      nested_figures[run->which]);
+	result_check(&lab->result, got->left * 100 <= got->loaded * (100 - STAY_PERCENT) && got->broken == 0,
+		     "%s in collected memory: %s of %s nested bytes are left after the deletes and a "
+		     "collection; of %zu owners that were held elsewhere %zu were damaged",
+		     nested_names[run->which], thousands(got->left), thousands(got->loaded), got->held,
+		     got->broken);
+	return true;
+}
+
 static void show_nested(struct result *result, const struct nested_run *run)
 {
 	result_say(result, "  %-15s%-10s%15s%14s%14s", run->callback ? "" : nested_names[run->which],
@@ -244,6 +268,8 @@ static void run_nested_values(struct lab *lab)
 				return;
 			show_nested(&lab->result, run);
 			check_nested(&lab->result, run);
+			if (callback && !run_collected(lab, run))
+				return;
 		}
 }
 
@@ -251,8 +277,9 @@ const struct experiment experiment_nested_values = {
 	.name = "nested-values",
 	.claim = "A delete leaves all of what a value owns behind, be it a map, a slice or a queue, unless "
 		 "the map has a "
-		 "release callback; with one, nothing is left: in both maps.",
+		 "release callback; with one, nothing is left: in both maps. In collected memory nothing is "
+		 "left without one, but for what is still held elsewhere.",
 	.method = "Load owners, delete each, and count malloc's bytes in use besides the outer map's own; a "
-		  "process each.",
+		  "process each. In collected memory: its objects and malloc's bytes, after a collection.",
 	.run = run_nested_values,
 };

@@ -1,5 +1,5 @@
 /* release_ways.c: the ways to empty a map by hand, and what each gives back: of slots, of the map's bytes, of
- * malloc's bytes in use, of RSS. The same work in real Go and in uthash stands beside it.
+ * malloc's bytes in use, of RSS. The same work in collected memory, in uthash and in real Go stands beside it.
  *
  * Folklore that is put to the test here: "copying the keys to a new map does not give the memory back". It does.
  */
@@ -8,16 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lab/collected_table.h"
 #include "lab/go_peer.h"
 #include "lab/lab.h"
 #include "lab/peers/uthash_peer.h"
 #include "lab/progress.h"
 #include "lab/table.h"
+#include "neap/gc.h"
 
 enum {
 	DEFAULT_N = 200000,
 	KEPT_ONE_IN = 100,
 	FEW = 20000,	     /* below this RSS does not tell a table from a process */
+	MAP_ITSELF = 16384,  /* bytes of an empty map that still is there, and of its handle */
 	REBUILT_PERCENT = 5, /* of the loaded table, that a copy of 1 % of its entries may take */
 };
 
@@ -27,13 +30,14 @@ static const char *const way_names[WAYS] = {"delete each", "clear", "drop the ma
 					    "delete 99 %, copy"};
 static const char *const way_figures[WAYS] = {"delete", "clear", "drop", "most", "rebuild"};
 
-enum peer { PEER_CLASSIC, PEER_NEAP, PEER_UTHASH, PEERS };
+enum peer { PEER_CLASSIC, PEER_NEAP, PEER_COLLECTED, PEER_UTHASH, PEERS };
 
-static const char *const peer_names[PEERS] = {"classic", "neap", "uthash"};
+static const char *const peer_names[PEERS] = {"classic", "neap", "gc", "uthash"};
 
 /* What there is at one moment; bytes. */
 struct moment {
-	size_t slots, table, heap, rss;
+	size_t slots, table, rss;
+	size_t heap; /* in use: malloc's, and objects in collected memory */
 };
 
 struct way_run {
@@ -42,13 +46,15 @@ struct way_run {
 	enum peer peer;
 	enum way way;
 	struct moment base, loaded, after, trimmed;
-	size_t left; /* entries */
+	size_t empty; /* RSS before the collector was started */
+	size_t left;  /* entries */
 };
 
-/* The table under test: one of the two. */
+/* The table under test: one of the three. */
 struct ways_table {
 	struct table *table;
 	struct uthash_table *uthash;
+	bool collected;
 };
 
 static struct moment moment_now(const struct ways_table *on)
@@ -61,7 +67,12 @@ static struct moment moment_now(const struct ways_table *on)
 	} else if (on->uthash != NULL) {
 		ret.slots = uthash_slots(on->uthash);
 		ret.table = uthash_bytes(on->uthash);
+	} else if (on->collected) {
+		ret.slots = collected_slots();
+		ret.table = collected_bytes();
 	}
+	if (on->collected)
+		ret.heap += collected_heap();
 	return ret;
 }
 
@@ -74,6 +85,8 @@ static void ways_load(const struct way_run *run, struct ways_table *on)
 	while (key_cursor_next(&cursor, &key, &facts)) {
 		if (on->table != NULL)
 			table_put(on->table, key, &facts);
+		else if (on->collected)
+			collected_put(key, &facts);
 		else
 			uthash_put(on->uthash, key, &facts);
 	}
@@ -90,6 +103,8 @@ static void ways_delete(const struct way_run *run, struct ways_table *on, bool a
 			continue;
 		if (on->table != NULL)
 			table_delete(on->table, key);
+		else if (on->collected)
+			(void)collected_delete(key);
 		else
 			uthash_delete(on->uthash, key);
 	}
@@ -102,7 +117,9 @@ static void drop(struct ways_table *on)
 		table_destroy(on->table);
 	if (on->uthash != NULL)
 		uthash_destroy(on->uthash);
-	*on = (struct ways_table){0};
+	if (on->collected)
+		collected_drop();
+	*on = (struct ways_table){.collected = on->collected};
 }
 
 static void carry_out(const struct way_run *run, struct ways_table *on)
@@ -112,6 +129,8 @@ static void carry_out(const struct way_run *run, struct ways_table *on)
 	case WAY_CLEAR:
 		if (on->table != NULL)
 			table_clear(on->table);
+		else if (on->collected)
+			collected_clear();
 		else
 			uthash_clear(on->uthash);
 		break;
@@ -121,6 +140,8 @@ static void carry_out(const struct way_run *run, struct ways_table *on)
 		ways_delete(run, on, false);
 		if (on->table != NULL)
 			table_rebuild(on->table);
+		else if (on->collected)
+			collected_rebuild();
 		break;
 	case WAYS: break;
 	}
@@ -129,17 +150,26 @@ static void carry_out(const struct way_run *run, struct ways_table *on)
 static int ways_child(void *ctx)
 {
 	struct way_run *run = ctx;
-	struct ways_table on = {0};
+	struct ways_table on = {.collected = run->peer == PEER_COLLECTED};
+	run->empty = rss_rollup();
+	if (on.collected)
+		neap_gc_collect();
 	run->base = moment_now(&on);
 	if (run->peer == PEER_UTHASH)
 		on.uthash = uthash_create();
+	else if (on.collected)
+		collected_create();
 	else
 		on.table = table_create(run->peer == PEER_NEAP ? TABLE_NEAP : TABLE_CLASSIC, 0);
 	ways_load(run, &on);
 	run->loaded = moment_now(&on);
 	carry_out(run, &on);
 	run->after = moment_now(&on);
-	run->left = on.table != NULL ? table_len(on.table) : on.uthash != NULL ? uthash_len(on.uthash) : 0;
+	run->left = on.table != NULL	? table_len(on.table)
+		    : on.uthash != NULL ? uthash_len(on.uthash)
+					: collected_len();
+	if (on.collected)
+		(void)neap_gc_return();
 	malloc_trim(0);
 	run->trimmed = moment_now(&on);
 	drop(&on);
@@ -222,6 +252,25 @@ static void check_ours(struct result *result, struct way_run runs[PEERS][WAYS])
 		"MB (Neap's)",
 		megabytes((double)classic[WAY_DELETE].after.rss - (double)classic[WAY_DELETE].trimmed.rss),
 		megabytes((double)neap[WAY_DELETE].after.rss - (double)neap[WAY_DELETE].trimmed.rss));
+}
+
+static void check_collected(struct result *result, const struct way_run runs[WAYS])
+{
+	size_t worst = 0, loaded = runs[WAY_DELETE].loaded.heap - runs[WAY_DELETE].base.heap;
+	for (enum way way = 0; way <= WAY_DROP; way++) {
+		size_t left = runs[way].trimmed.heap - runs[way].base.heap;
+		worst = left > worst ? left : worst;
+	}
+	const struct way_run *delete = &runs[WAY_DELETE];
+	result_check(result, worst <= loaded / 100 + MAP_ITSELF,
+		     "in collected memory one collection finds all that was deleted, cleared or dropped: "
+		     "%s of %s bytes are left at most",
+		     thousands(worst), thousands(loaded));
+	result_check(result,
+		     (delete->trimmed.rss - delete->base.rss) * 10 <= delete->loaded.rss - delete->base.rss,
+		     "and gives it back: RSS %s of %s MB after neap_gc_return",
+		     megabytes((double)delete->trimmed.rss - (double)delete->base.rss),
+		     megabytes((double)delete->loaded.rss - (double)delete->base.rss));
 }
 
 /* One way in Go: its line and figures, and the RSS after FreeOSMemory. False when it did not run. */
@@ -308,7 +357,13 @@ static void run_release_ways(struct lab *lab)
 	if (!uthash_available())
 		result_say(&lab->result,
 			   "  (built without uthash: apt-get install uthash-dev, and build again)");
+	const struct way_run *gc = &runs[PEER_COLLECTED][0];
+	result_say(&lab->result, "  gc: collected; MALLOC with its objects, TRIMMED after neap_gc_return,");
+	result_say(&lab->result, "  above a process in which the collector has run: it takes %s MB itself",
+		   megabytes((double)gc->base.rss - (double)gc->empty));
+	result_figure(&lab->result, (double)gc->base.rss - (double)gc->empty, "bytes", "gc_start_rss");
 	check_ours(&lab->result, runs);
+	check_collected(&lab->result, runs[PEER_COLLECTED]);
 	run_go(lab);
 }
 
@@ -317,10 +372,10 @@ const struct experiment experiment_release_ways = {
 	.claim = "Delete and clear give back nothing of a classic map's array, copying what is left to a new "
 		 "map does; "
 		 "Neap's map gives its table back under each; freed keys stay with malloc until it is "
-		 "trimmed.",
+		 "trimmed, and with the collector until it collects.",
 	.method = "Each way in a process of its own: slots, the map's bytes, malloc's bytes in use and RSS "
 		  "before and "
-		  "after; the same work in a real Go program and in uthash.",
+		  "after; the same work in collected memory, in uthash and in a real Go program.",
 	.default_n = DEFAULT_N,
 	.run = run_release_ways,
 };

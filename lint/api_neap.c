@@ -1,8 +1,8 @@
 /* api_neap.c: what Neap's own functions do to pointers; the words are those of effects.h.
  *
  * The rows restate the contracts of include/neap/: who owns what, and until when a pointer into a map holds
- * ("until the next insert, delete, clear, reserve or compact of that map"). A test compares the names with the
- * headers, so that a function that is added there is missed here.
+ * ("until the next insert, delete, clear, reserve or compact of that map"). tests/lint/test_rows.py compares the names with
+ * the headers, so that a function that is added there is missed here.
  */
 #include "effects.h"
 
@@ -97,6 +97,22 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_any_map_put", "insert:0 null-ok:0"},
 	{"neap_any_map_get", "reads:0 null-ok:0 borrow:0 maybe-null"},
 	{"neap_any_map_delete", "delete:0 null-ok:0"},
+	{"neap_any_key_equal", "reads:0 reads:1"},
+	{"neap_any_key_hash", "reads:0"},
+	{"neap_any_release_key", "reads:0"},
+	{"neap_any_release_value", "reads:1"},
+	{"neap_any_release_both", "reads:0 reads:1"},
+
+	/* neap/any.h: by value, which is two arguments, but where an address is asked for. What it points to is the value's. */
+	{"neap_any_of_ptr", "result:0"},
+	{"neap_any_make", "keeps:0 null-ok:0 reads:1 heap:1 reads:2 into:2:3:1 writes:3"},
+	{"neap_any_make_str", "keeps:0 null-ok:0 reads:1 null-ok:1 writes:3"},
+	{"neap_any_copy", "result:1"},
+	{"neap_any_value", "reads:0 borrow:0"},
+	{"neap_any_as", "reads:0 reads:1 borrow:0 maybe-null"},
+	{"neap_iface_of", "reads:0 heap:0 into:2:3 writes:3"},
+	{"neap_iface_missing", "reads:0 reads:1"},
+	{"neap_iface_self", "reads:0 borrow:0"},
 
 	/* neap/heap.h: alloc and free say it in the header. To ask where an address lies is no use of it. */
 	{"neap_heap_realloc", "new:neap_heap_free maybe-null free:0:neap_heap_free null-ok:0"},
@@ -114,6 +130,70 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_pool_put", "reads:0 put:1:0 null-ok:1 pool-resets"},
 	{"neap_pool_collect", "reads:0 null-ok:0"},
 	{"neap_pool_stats", "reads:0 writes:1"},
+
+	/* neap/scope.h. A transaction ends with its commit, or with a rollback that succeeds. */
+	{"neap_scopes_create", "new:neap_scopes maybe-null keeps:0 reads:0 reads:1 null-ok:1"},
+	{"neap_scopes_destroy", "free:0:neap_scopes null-ok:0"},
+	{"neap_scopes_late", "reads:0 writes:2 null-ok:2"},
+	{"neap_scopes_stats", "reads:0 writes:2"},
+	{"neap_transient_begin", "new:neap_transient maybe-null reads:0"},
+	{"neap_transient_end", "free:0:neap_transient null-ok:0"},
+	{"neap_transient_get", "reads:0 null-ok:0 reads:1 borrow:0 maybe-null"},
+	{"neap_transient_put", "insert:0 null-ok:0 reads:1 reads:2 null-ok:2 into:1:0:1 into:2:0:1"},
+	{"neap_transient_slot",
+	 "insert:0 null-ok:0 reads:1 into:1:0:1 borrow:0 maybe-null writes:2 null-ok:2"},
+	{"neap_transient_delete", "delete:0 null-ok:0 reads:1"},
+	{"neap_transient_len", "reads:0 null-ok:0"},
+	{"neap_transient_clear", "clear:0 null-ok:0"},
+	{"neap_tx_begin", "new:neap_tx maybe-null reads:0 reads:1 null-ok:1"},
+	{"neap_tx_map", "never-null reads:0"},
+	{"neap_tx_put", "reads:0 reads:1 reads:2 null-ok:2 into:1:0:1 into:2:0:1"},
+	{"neap_tx_delete", "reads:0 reads:1 writes:2 null-ok:2"},
+	{"neap_tx_savepoint", "reads:0"},
+	{"neap_tx_rollback_to", "reads:0"},
+	{"neap_tx_rollback", "reads:0 may-free:0:neap_tx"},
+	{"neap_tx_commit", "free:0:neap_tx"},
+	{"neap_live_create", "new:neap_live maybe-null reads:0"},
+	{"neap_live_destroy", "free:0:neap_live null-ok:0"},
+	{"neap_live_enter", "reads:0 writes:1 borrow:0 never-null"},
+	{"neap_live_leave", "reads:0"},
+	{"neap_live_prepare", "new:neap_live_map maybe-null reads:0"},
+	{"neap_live_discard", "reads:0 free:1:neap_live_map null-ok:1"},
+	{"neap_live_publish", "reads:0 keeps:1"},
+
+	/* neap/guard.h. A reference is a struct result of three words: argument 0. */
+	{"neap_ref_of", "writes:0 reads:1 into:1:0 into:2:0 null-ok:2"},
+	{"neap_quarantine_create", "new:neap_quarantine maybe-null keeps:0 null-ok:0"},
+	{"neap_quarantine_destroy", "free:0:neap_quarantine null-ok:0"},
+	{"neap_quarantine_allocator", "reads:0 borrow:0 never-null"},
+	{"neap_quarantine_check", "reads:0"},
+	{"neap_sampler_create", "new:neap_sampler maybe-null reads:0 null-ok:0"},
+	{"neap_sampler_destroy", "free:0:neap_sampler null-ok:0"},
+	{"neap_sampler_allocator", "reads:0 borrow:0 never-null"},
+	{"neap_sampler_explain", "reads:0 writes:2"},
+	{"neap_sampler_count", "reads:0"},
+
+	/* neap/observe.h: an allocator is a struct result too. */
+	{"neap_parts_of_map", "reads:0 null-ok:0 writes:1"},
+	{"neap_parts_of_meter", "reads:0 writes:1"},
+	{"neap_meter_allocator", "writes:0 into:1:0"},
+	{"neap_account_take", "writes:0 reads:1 null-ok:1 reads:2 null-ok:2"},
+	{"neap_account_process", "writes:0"},
+	{"neap_impact_begin", "writes:0 reads:1 null-ok:1 into:1:0"},
+	{"neap_impact_end", "reads:0 writes:0"},
+
+	/* neap/profile.h, neap/debug.h, neap/http.h */
+	{"neap_profile_take", "new:neap_profile maybe-null"},
+	{"neap_profile_destroy", "free:0:neap_profile null-ok:0"},
+	{"neap_profile_subtract", "reads:0 writes:0 reads:1"},
+	{"neap_profile_total", "reads:0"},
+	{"neap_profile_write", "reads:0 writes:2 null-ok:2"},
+	{"neap_debug_handle", "reads:0 writes:2 null-ok:2"},
+	{"neap_debug_type", "reads:0"},
+	{"neap_debug_on_compact", "heap:1"},
+	{"neap_http_start", "new:neap_http maybe-null reads:0 null-ok:0 keeps:0 writes:1 null-ok:1"},
+	{"neap_http_stop", "free:0:neap_http null-ok:0"},
+	{"neap_http_port", "reads:0"},
 
 	/* neap/gc.h: objects that nobody has to release. */
 	{"neap_gc_alloc", "new:neap_gc maybe-null collected typed:0"},
@@ -137,6 +217,8 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_weak_get", "reads:0"},
 	{"neap_weak_destroy", "free:0:neap_weak null-ok:0"},
 	{"neap_memstats", "writes:0"},
+	{"neap_why", "writes:1"},
+	{"neap_why_hidden", "writes:1"},
 	{"neap_store", "barrier writes:0 into:1:0"},
 
 	/* neap/gc_map.h: the handle is a collected object. */

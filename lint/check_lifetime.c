@@ -61,11 +61,15 @@ static bool is_shared_variable(const struct frame *frame, const struct operand *
 	return false;
 }
 
-static bool report_null(struct engine *engine, struct frame *frame, const struct insn *insn,
-			const struct operand *operand, const char *how)
+/* In a function that is called only where it has no other way, since what decides between two may be known to the caller,
+ * and in a state that still knows what its values have to do with each other.
+ */
+static bool report_null(struct engine *engine, struct frame *frame, const struct state *state,
+			const struct insn *insn, const struct operand *operand, const char *how)
 {
-	if (frame->caller != NULL || is_shared_variable(frame, operand))
-		return false; /* the call itself was looked at; deeper, the callee's tests are not known well enough */
+	if ((frame->caller != NULL && (state->forks != frame->forks || state->merged)) ||
+	    is_shared_variable(frame, operand))
+		return false;
 	const char *name = lint_value_name(engine, frame, operand);
 	if (insn->op == OP_CALL)
 		lint_report(engine, frame, CHECK_NULL_DEREFERENCE, insn,
@@ -76,11 +80,17 @@ static bool report_null(struct engine *engine, struct frame *frame, const struct
 	return false;
 }
 
+/* The root itself reads or writes there. */
+static bool is_own_use(const struct frame *frame, const struct insn *insn)
+{
+	return frame->caller == NULL && insn->op != OP_CALL;
+}
+
 bool lint_check_use(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
 		    const struct operand *operand, struct value address, const char *how)
 {
 	if (address.kind == VALUE_NUMBER && address.number >= 0 && address.number < 4096)
-		return report_null(engine, frame, insn, operand, how);
+		return report_null(engine, frame, state, insn, operand, how);
 	if (address.kind != VALUE_ADDRESS)
 		return true;
 	uint8_t kind = engine->things[address.id].kind;
@@ -90,13 +100,14 @@ bool lint_check_use(struct engine *engine, struct frame *frame, struct state *st
 			trait = lint_trait(state, address.id);
 			trait->read = trait->always_read = true;
 			trait->null = NULLNESS_NOT;
+			trait->used_line = is_own_use(frame, insn) ? insn->line : 0;
 		}
 		return true;
 	}
 	if (trait->null == NULLNESS_NULL && !trait->checked && kind != THING_NEW && kind != THING_BORROWED)
 		return false;
 	if (trait->null == NULLNESS_NULL)
-		return report_null(engine, frame, insn, operand, how);
+		return report_null(engine, frame, state, insn, operand, how);
 	if (trait->life != LIFE_LIVE && trait->life != LIFE_BLURRED)
 		report_dead(engine, frame, trait, insn, operand, how);
 	if (trait->null == NULLNESS_MAYBE && trait->life == LIFE_LIVE) {
@@ -106,6 +117,8 @@ bool lint_check_use(struct engine *engine, struct frame *frame, struct state *st
 		lint_related(finding, trait->file, trait->line, "it came from here");
 	}
 	trait->read = trait->always_read = true;
+	if (trait->used_line == 0 && is_own_use(frame, insn))
+		trait->used_line = insn->line;
 	if (kind != THING_LOCAL && kind != THING_GLOBAL)
 		trait->null = NULLNESS_NOT;
 	return true;

@@ -184,6 +184,7 @@ struct function {
 	uint64_t content_key; /* of everything that its result depends on: keys.h; 0: not known yet */
 	bool calls_anywhere;  /* it, or what it calls, calls through a pointer */
 	bool recalled;	      /* its summary and findings are those of an earlier run */
+	uint32_t steps;	      /* that exploring it alone took; 0: not known yet */
 };
 
 /* A piece of a global's initial value: number at offset, or the address of something. */

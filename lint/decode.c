@@ -97,6 +97,7 @@ static void decode_body(struct decoder *d, LLVMValueRef value)
 	d->function = lint_decode_function(d, value);
 	if (d->function->body != NULL)
 		return; /* the first definition of an inline function serves all units */
+	LLVMRunFunctionPassManager(d->bodies, value);
 	struct body *body = lint_region_alloc(&d->program->region, sizeof *body);
 	body->n_scopes = 1;
 	d->function->unit = d->unit;
@@ -150,9 +151,11 @@ void lint_decode(struct program *program, LLVMModuleRef module, const char *path
 						    d.no_return) != NULL;
 		function->variadic = LLVMIsFunctionVarArg(LLVMGlobalGetValueType(f));
 	}
+	d.bodies = LLVMCreateFunctionPassManagerForModule(module);
 	for (LLVMValueRef f = LLVMGetFirstFunction(module); f != NULL; f = LLVMGetNextFunction(f))
 		if (!LLVMIsDeclaration(f))
 			decode_body(&d, f);
+	LLVMDisposePassManager(d.bodies);
 	free(d.numbers);
 	free(d.operands);
 	free(d.targets);

@@ -34,6 +34,7 @@ struct decoder {
 	LLVMModuleRef module;
 	LLVMContextRef context;
 	LLVMTargetDataRef layout;
+	LLVMPassManagerRef bodies; /* of no passes: running it reads a body that is still bytes */
 	uint32_t unit;
 	unsigned no_return, by_value, struct_result;
 	/* Of the function at hand. */

@@ -85,24 +85,20 @@ static uint32_t symbol_for(struct engine *engine, uint64_t key)
 	return (uint32_t)engine->n_symbols - 1;
 }
 
-static void rename_derived(struct engine *engine, struct state *state, uint32_t from, bool thing);
+static void rename_derived(struct engine *engine, struct state *state, uint32_t first);
 
 /* What the state knows of the symbol was about its earlier self. */
 static void rename_symbol(struct engine *engine, struct state *state, uint32_t symbol)
 {
 	lint_state_rename_symbol(state, symbol, symbol_for(engine, ~engine->symbols[symbol].key));
-	if (engine->symbols[symbol].has_derived)
-		rename_derived(engine, state, symbol, false);
+	rename_derived(engine, state, engine->symbols[symbol].first);
 }
 
-static void rename_derived(struct engine *engine, struct state *state, uint32_t from, bool thing)
+/* A link is 1 + 2 * symbol + which of its sides it is derived from. */
+static void rename_derived(struct engine *engine, struct state *state, uint32_t first)
 {
-	for (uint32_t i = 0; i < engine->n_symbols; i++) {
-		const struct symbol symbol = engine->symbols[i];
-		if (symbol.derived && ((symbol.of[0] == from && symbol.of_thing[0] == thing) ||
-				       (symbol.of[1] == from && symbol.of_thing[1] == thing)))
-			rename_symbol(engine, state, i);
-	}
+	for (uint32_t link = first; link != 0; link = engine->symbols[(link - 1) / 2].next[(link - 1) % 2])
+		rename_symbol(engine, state, (link - 1) / 2);
 }
 
 uint32_t lint_thing_anew(struct engine *engine, struct state *state, enum thing_kind kind, uint64_t key)
@@ -113,8 +109,7 @@ uint32_t lint_thing_anew(struct engine *engine, struct state *state, enum thing_
 		uint32_t twin = lint_thing(engine, THING_BLURRED, key);
 		lint_cells_lose(engine, state, thing, 0, 0);
 		lint_state_rename_thing(state, thing, twin);
-		if (engine->things[thing].has_derived)
-			rename_derived(engine, state, thing, true);
+		rename_derived(engine, state, engine->things[thing].first);
 		lint_trait(state, twin)->life = LIFE_BLURRED;
 	}
 	return thing;
@@ -129,14 +124,15 @@ struct value lint_symbol_anew(struct engine *engine, struct state *state, uint64
 	return (struct value){.kind = VALUE_SYMBOL, .id = symbol};
 }
 
-static void note_derived(struct engine *engine, struct symbol *symbol, int side, const struct value *from)
+static void note_derived(struct engine *engine, uint32_t id, uint32_t side, const struct value *from)
 {
+	struct symbol *symbol = &engine->symbols[id];
+	uint32_t *first = from->kind == VALUE_ADDRESS ? &engine->things[from->id].first
+						      : &engine->symbols[from->id].first;
 	symbol->of[side] = from->id;
 	symbol->of_thing[side] = from->kind == VALUE_ADDRESS;
-	if (from->kind == VALUE_ADDRESS)
-		engine->things[from->id].has_derived = true;
-	else
-		engine->symbols[from->id].has_derived = true;
+	symbol->next[side] = *first;
+	*first = 1 + 2 * id + side;
 }
 
 struct value lint_symbol_test(struct engine *engine, enum compare compare, struct value a, struct value b)
@@ -159,8 +155,8 @@ struct value lint_symbol_test(struct engine *engine, enum compare compare, struc
 	uint32_t id = symbol_for(engine, key);
 	if (!engine->symbols[id].derived) {
 		engine->symbols[id].derived = true;
-		note_derived(engine, &engine->symbols[id], 0, &a);
-		note_derived(engine, &engine->symbols[id], 1, b.kind == VALUE_NUMBER ? &a : &b);
+		note_derived(engine, id, 0, &a);
+		note_derived(engine, id, 1, b.kind == VALUE_NUMBER ? &a : &b);
 	}
 	return (struct value){.kind = VALUE_TEST, .compare = deny ? CMP_EQ : CMP_NE, .id = id};
 }
@@ -267,6 +263,8 @@ static void push(struct engine *engine, struct frame *frame, struct state *state
 	if (frame->live->is_join[to])
 		lint_prune(engine, frame, state, to);
 	struct pending *pending = &frame->pending[to];
+	uint32_t place = frame->body->blocks[to].order;
+	frame->next = place < frame->next ? place : frame->next;
 	for (size_t i = 0; i < pending->n; i++)
 		if (lint_merge(engine, pending->states[i], state, pending->n >= STATES_STRICT)) {
 			lint_state_free(state);
@@ -288,11 +286,15 @@ static void branch(struct engine *engine, struct frame *frame, struct state *sta
 	struct value condition = lint_operand(engine, frame, operand_of(frame->body, insn, 0));
 	const uint32_t *targets = &frame->body->targets[insn->targets];
 	struct state *other = lint_state_copy(state);
-	if (lint_assume(engine, state, condition, true))
+	bool can_be_true = lint_assume(engine, state, condition, true),
+	     can_be_false = lint_assume(engine, other, condition, false);
+	state->forks += can_be_true && can_be_false;
+	other->forks += can_be_true && can_be_false;
+	if (can_be_true)
 		push(engine, frame, state, insn->block, targets[0]);
 	else
 		lint_state_free(state);
-	if (lint_assume(engine, other, condition, false))
+	if (can_be_false)
 		push(engine, frame, other, insn->block, targets[1]);
 	else
 		lint_state_free(other);
@@ -320,11 +322,14 @@ static void multiway(struct engine *engine, struct frame *frame, struct state *s
 		if (i < insn->n_operands)
 			test = equals(value, operand_of(frame->body, insn, i)->number);
 		struct state *taken = lint_state_copy(state);
-		if (lint_assume(engine, taken, test, true))
+		bool can_be_taken = lint_assume(engine, taken, test, true);
+		open = lint_assume(engine, state, test, false);
+		taken->forks += open;
+		state->forks += can_be_taken;
+		if (can_be_taken)
 			push(engine, frame, taken, insn->block, targets[i]);
 		else
 			lint_state_free(taken);
-		open = lint_assume(engine, state, test, false);
 	}
 	if (open && insn->n_targets > 0)
 		push(engine, frame, state, insn->block, targets[0]);
@@ -390,11 +395,12 @@ static void run_from(struct engine *engine, struct frame *frame, struct state *s
 
 static bool run_next(struct engine *engine, struct frame *frame)
 {
-	for (uint32_t i = 0; i < frame->body->n_order; i++) {
+	for (uint32_t i = frame->next; i < frame->body->n_order; i++) {
 		uint32_t block = frame->body->order[i];
 		struct pending *pending = &frame->pending[block];
 		if (pending->n == 0)
 			continue;
+		frame->next = i + 1;
 		struct pending now = *pending;
 		*pending = (struct pending){0};
 		for (size_t s = 0; s < now.n; s++) {
@@ -465,6 +471,21 @@ static void end_frame(struct engine *engine, const struct frame *frame, struct s
 	}
 }
 
+/* Arguments, and the results of the caller's block that come before the call. */
+static void note_held(struct frame *frame)
+{
+	const struct frame *caller = frame->caller;
+	uint32_t from = caller != NULL ? caller->body->blocks[frame->call->block].first : 0;
+	uint32_t to = caller != NULL ? (uint32_t)(frame->call - caller->body->insns) : 0;
+	frame->held = lint_calloc(frame->function->n_params + to - from, sizeof *frame->held);
+	for (uint32_t i = 0; i < frame->function->n_params; i++)
+		if (frame->params[i].kind >= VALUE_ADDRESS)
+			frame->held[frame->n_held++] = frame->params[i];
+	for (uint32_t i = from; i < to; i++)
+		if (caller->temps[i].kind >= VALUE_ADDRESS)
+			frame->held[frame->n_held++] = caller->temps[i];
+}
+
 void lint_explore(struct engine *engine, struct frame *caller, const struct insn *call,
 		  const struct function *function, const struct value *params, struct state *state,
 		  struct state_list *ret)
@@ -481,6 +502,9 @@ void lint_explore(struct engine *engine, struct frame *caller, const struct insn
 	frame.chain = caller == NULL ? 1 : lint_key(caller, call, 17);
 	frame.temps = lint_calloc(body->n_insns + 1, sizeof *frame.temps);
 	frame.pending = lint_calloc(body->n_blocks, sizeof *frame.pending);
+	frame.next = body->n_order;
+	frame.forks = frame.depth <= 1 ? state->forks : caller->forks;
+	note_held(&frame);
 	for (uint32_t i = 0; i < frame.live->n_locals; i++) {
 		uint32_t local = frame.live->locals[i];
 		uint32_t thing = lint_thing(engine, THING_LOCAL, lint_key(&frame, &body->insns[local], 0));
@@ -509,6 +533,7 @@ void lint_explore(struct engine *engine, struct frame *caller, const struct insn
 			lint_list_add(ret, frame.results[i]);
 	}
 	free(frame.results);
+	free(frame.held);
 	free(frame.pending);
 	free(frame.temps);
 }

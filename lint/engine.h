@@ -28,6 +28,10 @@ struct frame {
 	struct value *temps; /* by instruction, of the block being run */
 	const struct value *params;
 	struct pending *pending; /* by block */
+	uint32_t next;		 /* no block waits whose place in body->order is before this one */
+	uint32_t forks;		 /* of the state when the root made the call that led here */
+	struct value *held;	 /* what the caller holds outside of the state until this call returns */
+	size_t n_held;
 	struct state **results;
 	size_t n_results, cap_results;
 };
@@ -37,10 +41,18 @@ struct frame {
  */
 struct symbol {
 	uint64_t key;
-	uint32_t of[2];		   /* derived: the things or symbols compared */
-	bool of_thing[2];	   /* which of the two */
-	uint32_t mark;		   /* prune.c */
-	bool derived, has_derived; /* has_derived: some other symbol is derived from this one */
+	uint32_t of[2];	  /* derived: the things or symbols compared */
+	bool of_thing[2]; /* which of the two */
+	bool derived;
+	uint32_t next[2]; /* derived: links to the next one that is derived from the same; 0: none */
+	uint32_t first;	  /* link to a symbol that is derived from this one; 0: none */
+	uint32_t mark;	  /* prune.c */
+};
+
+/* A comparison with NULL in the root: some way needs it, or all that came there had used the pointer before. */
+struct null_test {
+	bool needed;
+	uint32_t used_line;
 };
 
 struct engine {
@@ -58,8 +70,9 @@ struct engine {
 	uint32_t depth; /* of the frame that runs */
 	uint32_t steps; /* instructions of this root so far */
 	bool over_steps, over_states;
-	struct live **live; /* by function; NULL until it is explored */
-	uint32_t marks;	    /* prunings so far */
+	struct null_test *null_tests; /* check_late.c: by instruction of the root */
+	struct live **live;	      /* by function; NULL until it is explored */
+	uint32_t marks;		      /* prunings so far */
 	uint64_t total_steps;
 	struct sharing *sharing; /* check_sharing.c */
 	bool shares;		 /* this root added to it */
@@ -130,6 +143,10 @@ const char *lint_value_name(struct engine *engine, const struct frame *frame, co
 /* Memory at `address` is read or written by `insn`; `how` completes "NAME is ...". False: the path ends here. */
 bool lint_check_use(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
 		    const struct operand *operand, struct value address, const char *how);
+/* A comparison; and, after the last path of the root, what all of its ways agree on. */
+void lint_check_null_test(struct engine *engine, const struct frame *frame, struct state *state,
+			  const struct insn *insn, struct value address);
+void lint_check_late_tests(struct engine *engine);
 void lint_check_release(struct engine *engine, struct frame *frame, struct state *state,
 			const struct insn *insn, const struct operand *operand, struct value address,
 			const char *family);

@@ -523,7 +523,9 @@ static struct value eval_plain(struct engine *engine, struct frame *frame, struc
 	case OP_ZEXTEND:
 		return a.kind == VALUE_NUMBER ? number_value(cut(a.number, insn->from_width, false)) : a;
 	case OP_SEXTEND: return a;
-	case OP_COMPARE: return compare_values(engine, state, a, b, insn->compare);
+	case OP_COMPARE:
+		lint_check_null_test(engine, frame, state, insn, a);
+		return compare_values(engine, state, a, b, insn->compare);
 	case OP_SELECT:
 		return eval_select(engine, state, a, b,
 				   lint_operand(engine, frame, operand_of(frame->body, insn, 2)));

@@ -39,6 +39,9 @@ const struct check lint_checks[CHECK_COUNT] = {
 				    "The program stops here.", 476, true},
 	[CHECK_UNCHECKED_ALLOCATION] = {"unchecked-result", "a result that may be NULL is used unchecked",
 					"Allocation and look-up can fail.", 690, true},
+	[CHECK_LATE_NULL_TEST] =
+		{"late-null-test", "a pointer is compared with NULL after it was used",
+		 "Either the test is for nothing, or the use before it can stop the program.", 476, true},
 	[CHECK_LEAK] = {"leak", "an object is neither released nor handed on",
 			"Nobody can release it any more.", 401, true},
 	[CHECK_ITERATOR_AFTER_CHANGE] =

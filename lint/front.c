@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <llvm-c/BitReader.h>
+#include <llvm/Config/llvm-config.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,14 +125,48 @@ static char *read_text(int fd)
 	return text;
 }
 
+/* The bitcode was written by the clang that belongs to our LLVM. */
+static bool is_own_clang(LLVMModuleRef module)
+{
+	LLVMValueRef record = NULL, text = NULL;
+	if (LLVMGetNamedMetadataNumOperands(module, "llvm.ident") != 1)
+		return false;
+	LLVMGetNamedMetadataOperands(module, "llvm.ident", &record);
+	if (record == NULL || LLVMGetMDNodeNumOperands(record) != 1)
+		return false;
+	LLVMGetMDNodeOperands(record, &text);
+	unsigned len = 0;
+	const char *said = text != NULL ? LLVMGetMDString(text, &len) : NULL;
+	const char *version = said != NULL ? strstr(said, "clang version ") : NULL;
+	return version != NULL && atoi(version + strlen("clang version ")) == LLVM_VERSION_MAJOR;
+}
+
+/* Bodies stay bytes until the decoder wants them, which spares LLVM a check of the whole module; a body that it could
+ * not read would end the process, so what another clang wrote is read, and may be refused, at once. NULL: refused.
+ */
+static LLVMModuleRef read_module(LLVMContextRef context, const char *bytes, size_t size, const char *name)
+{
+	LLVMModuleRef module = NULL;
+	LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRange(bytes, size, name, false);
+	if (LLVMGetBitcodeModuleInContext2(context, buffer, &module) != 0) {
+		LLVMDisposeMemoryBuffer(buffer);
+		return NULL;
+	}
+	if (is_own_clang(module)) /* the buffer is the module's now */
+		return module;
+	LLVMDisposeModule(module);
+	buffer = LLVMCreateMemoryBufferWithMemoryRange(bytes, size, name, false);
+	bool failed = LLVMParseBitcodeInContext2(context, buffer, &module) != 0;
+	LLVMDisposeMemoryBuffer(buffer);
+	return failed ? NULL : module;
+}
+
 /* Decodes the bitcode; false with job->said set when it cannot be read. */
 static bool load_bitcode(struct program *program, struct job *job, const char *bytes, size_t size)
 {
 	LLVMContextRef context = LLVMContextCreate();
-	LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(bytes, size, job->file);
-	LLVMModuleRef module = NULL;
-	bool ok = size > 0 && LLVMParseBitcodeInContext2(context, buffer, &module) == 0;
-	if (ok) {
+	LLVMModuleRef module = size > 0 ? read_module(context, bytes, size, job->file) : NULL;
+	if (module != NULL) {
 		lint_decode(program, module, job->file);
 		program->units[program->n_units - 1].key = lint_hash(LINT_HASH_START, bytes, size);
 		job->state = JOB_LOADED;
@@ -142,9 +177,8 @@ static bool load_bitcode(struct program *program, struct job *job, const char *b
 			strdup("its bitcode cannot be read: clang is newer than the LLVM that neap was built "
 			       "with; set NEAP_CLANG to the matching clang");
 	}
-	LLVMDisposeMemoryBuffer(buffer);
 	LLVMContextDispose(context);
-	return ok;
+	return module != NULL;
 }
 
 /* The next name of a make rule, with its escapes undone, or NULL at the end. Moves `at` on. */

@@ -21,8 +21,10 @@
 /* A check, must(p != NULL), is followed still deeper: a summary has no words for what holds after it. */
 #define CHECK_INSNS 30
 #define CHECK_DEPTH (INLINE_DEPTH + 2)
-/* Past this many steps of a root, calls are no longer followed: the rest of the budget is its own. */
-#define FOLLOW_STEPS 8000
+/* A call is followed while the steps of the root, and those that exploring the callee alone took, are not more than this:
+ * the rest of the budget is the root's own.
+ */
+#define FOLLOW_STEPS 6000
 /* Things reached from an argument are forgotten to this depth: head, node, next node. */
 #define HAVOC_DEPTH 3
 
@@ -341,6 +343,7 @@ static struct state *failed_twin(const struct invocation *v, const struct state 
 		return NULL;
 	struct state *failed = lint_state_copy(state);
 	failed->result = (struct value){.kind = VALUE_NUMBER};
+	failed->forks++;
 	return failed;
 }
 
@@ -363,6 +366,7 @@ static void apply(const struct invocation *v, struct state *state, struct state_
 		state->locks += v->effects->args[i].locks;
 		state->locks -= v->effects->args[i].unlocks && state->locks > 0;
 	}
+	state->forks += failed != NULL;
 	lint_list_add(ret, state);
 	if (failed != NULL)
 		lint_list_add(ret, failed);
@@ -412,7 +416,7 @@ static bool worth_following(const struct invocation *v)
 	    is_active(v->frame, callee) || callee->n_params != v->n_args)
 		return false;
 	return (callee->body->n_insns <= INLINE_INSNS && v->frame->depth < INLINE_DEPTH &&
-		v->engine->steps < FOLLOW_STEPS) ||
+		v->engine->steps + callee->steps < FOLLOW_STEPS) ||
 	       (v->frame->depth < CHECK_DEPTH && is_check(callee->body));
 }
 
@@ -429,6 +433,21 @@ static void soften_null(const struct invocation *v, struct state_list *ret)
 			continue;
 		state->result = new_thing(v, state, THING_RESULT, NULL, 5);
 		lint_trait(state, state->result.id)->null = NULLNESS_NULL;
+	}
+}
+
+/* What the callee keeps on some of its ways it is taken to keep on all: that a queue is closed, say, the caller knows not
+ * to be so.
+ */
+static void hand_over(const struct invocation *v, struct state_list *ret)
+{
+	for (uint32_t i = 0; v->effects != NULL && i < v->n_args && i < ARGS_MAX; i++) {
+		const struct arg_effects *arg = &v->effects->args[i];
+		bool kept = arg->heap == 0 || arg->keeps;
+		for (int j = 0; j < ARGS_MAX; j++)
+			kept |= arg->into[j] == 0;
+		for (size_t s = 0; kept && v->args[i].kind == VALUE_ADDRESS && s < ret->n; s++)
+			lint_trait(ret->items[s], v->args[i].id)->owned = false;
 	}
 }
 
@@ -454,6 +473,7 @@ void lint_call(struct engine *engine, struct frame *frame, struct state *state, 
 			params[i] = lint_operand(engine, frame, operand_of(frame->body, insn, i));
 		lint_explore(engine, frame, insn, v.callee, params, state, ret);
 		free(params);
+		hand_over(&v, ret);
 		soften_null(&v, ret);
 	} else if (v.effects != NULL) {
 		apply(&v, state, ret);

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 
 #include "effects.h"
 #include "findings.h"
+
 static uint64_t add(uint64_t hash, uint64_t number)
 {
 	return lint_hash(hash, &number, sizeof number);
@@ -25,11 +27,15 @@ static uint64_t add_effects(uint64_t hash, const struct effects *effects)
 {
 	if (effects == NULL)
 		return add(hash, 0);
-	struct region region = {0};
-	hash = add_text(hash, lint_effects_text(&region, effects));
-	lint_region_clear(&region);
-	for (int i = 0; i < ARGS_MAX; i++) /* what has words for rows only */
-		hash = add(hash, (uint64_t)effects->args[i].taken | (uint64_t)effects->args[i].lent << 1);
+	uint64_t flags = (uint64_t)effects->maybe_null | (uint64_t)effects->never_null << 1 |
+			 (uint64_t)effects->exits << 2 | (uint64_t)effects->barrier << 3 |
+			 (uint64_t)effects->collected << 4 | (uint64_t)effects->pool_resets << 5 |
+			 (uint64_t)(uint8_t)effects->borrows << 8 | (uint64_t)(uint8_t)effects->typed << 16 |
+			 (uint64_t)(uint8_t)effects->pools << 24;
+	hash = add_text(add(hash, flags), effects->makes);
+	for (int i = 0; i < ARGS_MAX; i++) /* lint_effects_init() has zeroed what lies between the members */
+		hash = add_text(lint_hash(hash, &effects->args[i], offsetof(struct arg_effects, family)),
+				effects->args[i].family);
 	return hash;
 }
 

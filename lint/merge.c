@@ -76,6 +76,14 @@ static bool holds_local(const struct engine *engine, uint32_t holder, const stru
 	       engine->things[holder].kind != THING_LOCAL;
 }
 
+/* Which cell comes first: below, at, or above 0. */
+static int compare_places(const struct cell *a, const struct cell *b)
+{
+	if (a->thing != b->thing)
+		return a->thing < b->thing ? -1 : 1;
+	return (a->offset > b->offset) - (a->offset < b->offset);
+}
+
 static bool cells_agree(const struct engine *engine, struct state *s, struct state *t, bool loose)
 {
 	const struct value nothing = {0};
@@ -83,10 +91,8 @@ static bool cells_agree(const struct engine *engine, struct state *s, struct sta
 	while (i < s->n_cells || j < t->n_cells) {
 		const struct cell *a = i < s->n_cells ? &s->cells[i] : NULL,
 				  *b = j < t->n_cells ? &t->cells[j] : NULL;
-		bool first = b == NULL || (a != NULL && (a->thing < b->thing ||
-							 (a->thing == b->thing && a->offset <= b->offset)));
-		bool second = a == NULL || (b != NULL && (b->thing < a->thing ||
-							  (b->thing == a->thing && b->offset <= a->offset)));
+		int order = a == NULL ? 1 : b == NULL ? -1 : compare_places(a, b);
+		bool first = order <= 0, second = order >= 0;
 		const struct value *x = first ? &a->value : &nothing, *y = second ? &b->value : &nothing;
 		if (!same_value(x, y) && !same_thing(x, y) &&
 		    (!may_forget(s, t, x, y, loose) ||
@@ -102,20 +108,21 @@ static void merge_cells(struct state *into, const struct state *from)
 {
 	size_t kept = 0, j = 0;
 	for (size_t i = 0; i < into->n_cells; i++) {
-		struct cell cell = into->cells[i];
-		while (j < from->n_cells &&
-		       (from->cells[j].thing < cell.thing ||
-			(from->cells[j].thing == cell.thing && from->cells[j].offset < cell.offset)))
+		struct cell *cell = &into->cells[i];
+		int order = 1;
+		while (j < from->n_cells && (order = compare_places(&from->cells[j], cell)) < 0)
 			j++;
-		if (j == from->n_cells || from->cells[j].thing != cell.thing ||
-		    from->cells[j].offset != cell.offset)
+		if (j == from->n_cells || order != 0)
 			continue;
 		const struct value *other = &from->cells[j].value;
-		if (same_thing(&cell.value, other) && cell.value.number != other->number)
-			cell.value.number = OFFSET_ANY;
-		else if (!same_value(&cell.value, other))
-			continue;
-		into->cells[kept++] = cell;
+		if (!same_value(&cell->value, other)) {
+			if (!same_thing(&cell->value, other))
+				continue;
+			cell->value.number = OFFSET_ANY;
+		}
+		if (kept != i)
+			into->cells[kept] = *cell;
+		kept++;
 	}
 	into->n_cells = kept;
 	into->stamp = into->stamp > from->stamp ? into->stamp : from->stamp;
@@ -223,7 +230,9 @@ bool lint_merge(struct engine *engine, struct state *into, const struct state *f
 	merge_traits(into, from);
 	merge_facts(into, from);
 	merge_kept(into, from);
+	into->forks = into->forks > from->forks ? into->forks : from->forks;
 	into->locks = into->locks < from->locks ? into->locks : from->locks;
+	into->merged = true;
 	into->tried |= from->tried;
 	into->iterated |= from->iterated;
 	for (size_t i = 0; i < into->n_loops; i++)

@@ -220,7 +220,7 @@ const char *lint_callee_name(const struct program *program, const struct body *b
 /* --- The call graph ------------------------------------------------------------------------------------ */
 
 struct walk {
-	uint32_t function, next; /* next: instruction to look at */
+	uint32_t function, next; /* next: operand to look at */
 };
 
 struct components {
@@ -229,15 +229,12 @@ struct components {
 	uint32_t *stack, n_stack, counter, n_components;
 };
 
-/* The next defined function that `frame` calls, or NULL at the end of its body. */
+/* The next defined function that `frame` calls, or may call because it has its address; NULL at the end of its body. */
 static struct function *next_callee(struct program *program, struct walk *frame)
 {
 	const struct body *body = program->functions[frame->function].body;
-	while (frame->next < body->n_insns) {
-		const struct insn *insn = &body->insns[frame->next++];
-		if (insn->op != OP_CALL)
-			continue;
-		const struct operand *callee = operand_of(body, insn, insn->n_operands - 1);
+	while (frame->next < body->n_operands) {
+		const struct operand *callee = &body->operands[frame->next++];
 		if (callee->kind == OPERAND_FUNCTION && program->functions[callee->index].body != NULL)
 			return &program->functions[callee->index];
 	}

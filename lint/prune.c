@@ -18,7 +18,9 @@ static void drop_dead(const struct engine *engine, const struct frame *frame, st
 		if (thing->kind == THING_LOCAL && thing->depth == frame->depth &&
 		    thing->function == frame->function && !lint_is_live(live, block, thing->index))
 			continue;
-		state->cells[kept++] = state->cells[i];
+		if (kept != i)
+			state->cells[kept] = state->cells[i];
+		kept++;
 	}
 	state->n_cells = kept;
 	kept = 0;
@@ -28,27 +30,22 @@ static void drop_dead(const struct engine *engine, const struct frame *frame, st
 	state->n_kept = kept;
 }
 
-static void mark_value(struct engine *engine, const struct value *value)
+static inline void mark_value(struct engine *engine, const struct value *value)
 {
-	if (value->kind == VALUE_ADDRESS || (value->kind == VALUE_TEST && value->of_thing))
+	if (value->kind < VALUE_ADDRESS)
+		return;
+	if (value->kind == VALUE_ADDRESS || value->of_thing)
 		engine->things[value->id].mark = engine->marks;
-	else if (value->kind == VALUE_SYMBOL || value->kind == VALUE_TEST)
+	else
 		engine->symbols[value->id].mark = engine->marks;
 }
 
 /* What the active calls hold outside of the state: arguments, and results of the blocks that they are in. */
 static void mark_frames(struct engine *engine, const struct frame *frame)
 {
-	for (; frame != NULL; frame = frame->caller) {
-		for (uint32_t i = 0; i < frame->function->n_params; i++)
-			mark_value(engine, &frame->params[i]);
-		if (frame->caller == NULL)
-			break;
-		const struct body *body = frame->caller->body;
-		const struct insn *call = frame->call;
-		for (uint32_t i = body->blocks[call->block].first; &body->insns[i] <= call; i++)
-			mark_value(engine, &frame->caller->temps[i]);
-	}
+	for (; frame != NULL; frame = frame->caller)
+		for (size_t i = 0; i < frame->n_held; i++)
+			mark_value(engine, &frame->held[i]);
 }
 
 /* A container is needed by what points into it and by its iterators. */
@@ -75,8 +72,11 @@ static void drop_unmarked(const struct engine *engine, struct state *state)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < state->n_traits; i++)
-		if (state->traits[i].owned || stays(engine, &engine->things[state->traits[i].thing]))
-			state->traits[kept++] = state->traits[i];
+		if (state->traits[i].owned || stays(engine, &engine->things[state->traits[i].thing])) {
+			if (kept != i)
+				state->traits[kept] = state->traits[i];
+			kept++;
+		}
 	state->n_traits = kept;
 	kept = 0;
 	for (size_t i = 0; i < state->n_facts; i++) {

@@ -156,6 +156,8 @@ static bool read_line(struct recall *recall, char *line, struct function *functi
 		return function->no_return = true;
 	if (line == NULL)
 		return word[0] == '\0';
+	if (strcmp(word, "steps") == 0)
+		return (function->steps = number(line)) > 0;
 	if (strcmp(word, "effects") == 0)
 		return lint_effects_parse(&recall->program->region, line, effects) == NULL;
 	if (strcmp(word, "finding") == 0)
@@ -221,6 +223,7 @@ void lint_recall_put(struct recall *recall, const struct function *function, con
 	if (out == NULL)
 		return;
 	bool good = write_effects(out, function->summary);
+	fprintf(out, "steps %u\n", function->steps);
 	if (function->no_return)
 		fprintf(out, "exits\n");
 	for (size_t i = 0; i < found->n; i++) {

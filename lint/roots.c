@@ -137,6 +137,7 @@ static void run_root(struct engine *engine, struct function *function)
 	struct state_list ends = {0};
 	struct value *params = lint_calloc(function->n_params + 1, sizeof *params);
 	engine->root = function;
+	engine->null_tests = lint_calloc(function->body->n_insns, sizeof *engine->null_tests);
 	struct state *state = first_state(engine, function, params);
 	lint_explore(engine, NULL, NULL, function, params, state, &ends);
 	bool whole = !engine->over_steps && !engine->over_states;
@@ -152,6 +153,8 @@ static void run_root(struct engine *engine, struct function *function)
 	summarise_result(engine, function, &ends, function->summary);
 	if (whole && ends.n == 0 && !function->recursive && strcmp(function->name, "main") != 0)
 		function->no_return = true;
+	function->steps = engine->steps;
+	lint_check_late_tests(engine);
 	tell_limits(engine, function);
 	lint_check_contract(engine, function);
 	for (size_t i = 0; i < ends.n; i++)
@@ -207,6 +210,7 @@ static bool copy_equal(struct engine *engine, const struct seen *seen, struct fu
 	const struct function *equal = &engine->program->functions[slot - 1];
 	*function->summary = *equal->summary;
 	function->no_return = equal->no_return;
+	function->steps = equal->steps;
 	return true;
 }
 

@@ -281,9 +281,11 @@ void lint_kept_set(struct state *state, uint32_t depth, uint32_t insn, struct va
 
 static void rename_value(struct value *value, uint32_t from, uint32_t to, bool thing)
 {
+	if (value->id != from)
+		return;
 	bool names_thing = value->kind == VALUE_ADDRESS || (value->kind == VALUE_TEST && value->of_thing);
 	bool names_symbol = value->kind == VALUE_SYMBOL || (value->kind == VALUE_TEST && !value->of_thing);
-	if (value->id == from && (thing ? names_thing : names_symbol))
+	if (thing ? names_thing : names_symbol)
 		value->id = to;
 }
 

@@ -18,6 +18,9 @@
 #ifndef NEAP_LINT_STATE_H
 #define NEAP_LINT_STATE_H
 
+#include <assert.h>
+#include <string.h>
+
 #include "code.h"
 
 enum value_kind { VALUE_UNKNOWN, VALUE_NUMBER, VALUE_ADDRESS, VALUE_SYMBOL, VALUE_TEST };
@@ -29,9 +32,12 @@ struct value {
 	uint8_t kind;
 	uint8_t compare; /* TEST: symbol `compare` number, or thing `compare` NULL when `of_thing` */
 	bool of_thing;
+	bool unused;	/* 0: two values are compared as bytes, so there is no padding */
 	uint32_t id;	/* thing or symbol */
 	int64_t number; /* number, offset, addend of a symbol, right side of a test */
 };
+
+static_assert(sizeof(struct value) == 4 * sizeof(uint8_t) + sizeof(uint32_t) + sizeof(int64_t), "no padding");
 
 #define NO_THING UINT32_MAX
 
@@ -58,7 +64,7 @@ struct thing {
 	const struct function *function; /* THING_LOCAL, THING_NEW: where */
 	uint32_t depth;			 /* of calls, when it was made */
 	uint32_t mark;			 /* prune.c */
-	bool has_derived;		 /* some symbol is derived from its address */
+	uint32_t first;			 /* link to a symbol that is derived from its address; 0: none */
 };
 
 enum life {
@@ -91,6 +97,7 @@ struct trait {
 	uint32_t iterates;   /* 1 + the container that this iterator is over */
 	uint32_t file, line; /* where its life ended, or its nullness began */
 	uint32_t made_line;
+	uint32_t used_line; /* of the first use in the root itself; 0: none */
 };
 
 struct cell {
@@ -127,9 +134,11 @@ struct state {
 	size_t n_cells, cap_cells, n_traits, cap_traits, n_facts, cap_facts, n_kept, cap_kept, n_loops,
 		cap_loops;
 	uint32_t stamp;
+	uint32_t forks;	     /* branches on the way here of which the other side was open too */
 	uint32_t locks;	     /* held */
 	bool tried;	     /* something that can fail was asked for an object */
 	bool iterated;	     /* some loop has been around */
+	bool merged;	     /* with another: what two of its values had to do with each other may be lost */
 	struct value result; /* of the function that has just returned */
 };
 
@@ -167,8 +176,7 @@ void lint_state_rename_symbol(struct state *state, uint32_t from, uint32_t to);
 
 static inline bool same_value(const struct value *a, const struct value *b)
 {
-	return a->kind == b->kind && a->id == b->id && a->number == b->number && a->compare == b->compare &&
-	       a->of_thing == b->of_thing;
+	return memcmp(a, b, sizeof *a) == 0;
 }
 
 #endif

@@ -149,7 +149,10 @@ static int show_program(const struct inspection *inspection, const struct inspec
 		const struct found_map *map = inspection_map_at(inspection, arguments->map);
 		if (map == NULL)
 			return no_map(arguments->map);
-		render_map(stdout, inspection, map, &arguments->render);
+		if (arguments->json)
+			json_close_up(stdout, inspection, map);
+		else
+			render_map(stdout, inspection, map, &arguments->render);
 	} else if (arguments->json) {
 		json_inspection(stdout, inspection);
 	} else {

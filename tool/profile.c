@@ -34,7 +34,7 @@ static bool recompress(const struct text *stored, struct text *ret)
 	z_stream in = {0}, out = {0};
 	if (inflateInit2(&in, 15 + 16) != Z_OK)
 		return false;
-	if (deflateInit2(&out, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK) {
+	if (deflateInit2(&out, 6, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK) {
 		inflateEnd(&in);
 		return false;
 	}

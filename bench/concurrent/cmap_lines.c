@@ -1,6 +1,6 @@
 /* cmap_lines.c: the operations whose memory accesses bench/concurrent/lines counts; runs under valgrind's lackey.
  *
- * Thread A executes each verb OPS times on keys of its own choice, then thread B the same on the same keys, while A is
+ * Thread A executes each verb LINES_OPS times on different keys, then thread B the same on the same keys, while A is
  * still there, so that they share no stack. Between operations a mark is written: to mark[0] after one, to mark[1 + verb]
  * before one, to mark[7] when B begins. The first line of output says where the marks are.
  */
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LINES_KEYS = 2000, LINES_OPS = 64, LINES_VERBS = 4 };
+enum { LINES_KEYS = 2000, LINES_OPS = 512, LINES_VERBS = 4 };
 
 static const struct concurrent_peer *const peers[] = {
 	&peer_cmap, &peer_mutex, &peer_rwlock,
@@ -59,7 +59,7 @@ static void *lines_thread(void *ctx)
 	}
 	for (unsigned verb = 0; verb < LINES_VERBS; verb++)
 		for (uint64_t i = 0; i < LINES_OPS; i++)
-			lines_do(verb, concurrent_mix(i) % LINES_KEYS);
+			lines_do(verb, i * 3);
 	if (!second)
 		pthread_barrier_wait(&turn);
 	pthread_barrier_wait(&turn); /* neither ends before the other */

@@ -4,18 +4,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "neap/cmap.h"
-
-static const struct neap_map_type words = {.size = sizeof words,
-					   .kind = NEAP_KEY_BYTES,
-					   .key_size = 8,
-					   .key_align = 8,
-					   .value_size = 8,
-					   .value_align = 8};
+#define NEAP_CMAP_NAME	words
+#define NEAP_CMAP_KEY	uint64_t
+#define NEAP_CMAP_VALUE uint64_t
+#include "neap/cmap_typed.h"
 
 static void *cmap_make(void)
 {
-	return neap_cmap_create(&words, NULL);
+	return words_create(NULL);
 }
 
 static void cmap_destroy(void *map)
@@ -25,18 +21,18 @@ static void cmap_destroy(void *map)
 
 static bool cmap_load(void *map, uint64_t key, uint64_t *ret)
 {
-	return neap_cmap_load(map, &key, ret);
+	return words_load(map, key, ret);
 }
 
 static void cmap_store(void *map, uint64_t key, uint64_t value)
 {
-	if (neap_cmap_store(map, &key, &value) != 0)
+	if (words_store(map, key, value) != 0)
 		abort();
 }
 
 static void cmap_erase(void *map, uint64_t key)
 {
-	(void)neap_cmap_delete(map, &key);
+	(void)words_delete(map, key);
 }
 
 const struct concurrent_peer peer_cmap = {
@@ -56,7 +52,7 @@ static void *locked_make(void)
 	struct locked *locked = malloc(sizeof *locked);
 	if (locked == NULL)
 		abort();
-	locked->map = neap_map_create(&words, NULL);
+	locked->map = neap_map_create(&words_type, NULL);
 	pthread_mutex_init(&locked->mutex, NULL);
 	pthread_rwlock_init(&locked->rwlock, NULL);
 	return locked;

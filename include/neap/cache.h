@@ -28,15 +28,18 @@ struct neap_cache_options {
 	const struct neap_allocator *allocator; /* NULL: malloc; called under a shard's lock */
 	size_t max_entries;			/* 0: no bound */
 	size_t max_bytes; /* of entries, their share of the index, and what `weigh` says; 0: no bound */
-	uint64_t ttl;	  /* an entry lives this long after it was stored; 0: for ever */
-	uint64_t idle;	  /* ... and this long after it was last used; 0: for ever */
-	uint64_t stale;	  /* after its end an entry may be handed out for this long while it is loaded anew */
+	uint64_t ttl;  /* an entry lives this long after it was stored; 0, or 2^45 ticks and more: for ever */
+	uint64_t idle; /* ... and this long after it was last used; 0: for ever; less than 2^30 ticks */
+	uint64_t stale; /* after its end an entry may be handed out for this long while it is loaded anew;
+			   * less than 2^29 ticks
+			   */
 	uint64_t
 		tick; /* how exact times are; 0: 10 ms. An entry never ends early, and at most two ticks late */
 	uint32_t shards; /* locks, each with its part of the bounds: a power of two up to 64; 0: 1 */
 
 	/* Nanoseconds that never matter by themselves, only their differences. May jump: when it goes back, time stands
-	 * still until it has caught up. NULL: the coarse monotonic clock.
+	 * still until it has caught up; when it leaps by more than 2^30 ticks over more ended entries than one operation
+	 * may visit, the rest of the leap does not count. NULL: the coarse monotonic clock.
 	 */
 	uint64_t (*clock)(void *ctx);
 	/* Bytes outside of the value that it holds. Called once for each value that is stored. May be NULL. */

@@ -6,14 +6,15 @@
  *     #include <neap/cmap_typed.h>
  *
  * declares routes_create(), routes_load(), routes_store(), ... over a struct neap_cmap, with the contracts of the
- * functions of the same name in neap/cmap.h. May be included many times; the macros are undefined at the end.
+ * functions of the same name in neap/cmap.h. A load of a key and a value that lie in the table is inlined, in C; the map
+ * must then have been made with routes_type. May be included many times; the macros are undefined at the end.
  *
  * NEAP_CMAP_KIND   what the key is (enum neap_key_kind), NEAP_KEY_BYTES if left out
  * NEAP_CMAP_FLAGS  enum neap_map_type_flags; NEAP_MAP_OWN_KEYS means nothing here: string keys are always copied
  * NEAP_CMAP_HASH, NEAP_CMAP_EQUAL     functions for NEAP_KEY_USER
  * NEAP_CMAP_RELEASE, NEAP_CMAP_CTX    the release callback and its context
  */
-#include "neap/cmap.h"
+#include "neap/cmap_core.h"
 
 #if !defined(NEAP_CMAP_NAME) || !defined(NEAP_CMAP_KEY) || !defined(NEAP_CMAP_VALUE)
 #	error "define NEAP_CMAP_NAME, NEAP_CMAP_KEY and NEAP_CMAP_VALUE before including neap/cmap_typed.h"
@@ -65,6 +66,12 @@ static const struct neap_map_type NEAP__C(_type) = {
 	NEAP_CMAP_CTX,
 };
 
+/* True when a key and a value lie in the table, and are found by what can be inlined. */
+#define NEAP__C_DIRECT                                                                    \
+	(NEAP_CMAP_KIND == NEAP_KEY_BYTES && ((NEAP_CMAP_FLAGS)&NEAP_MAP_SIPHASH) == 0 && \
+	 (NEAP_CMAP_RELEASE) == NULL && sizeof(NEAP_CMAP_KEY) <= NEAP_CMAP_INLINE_KEY &&  \
+	 sizeof(NEAP_CMAP_VALUE) <= NEAP_CMAP_INLINE_VALUE)
+
 NEAP__C_FN(struct neap_cmap *) NEAP__C(_create)(const struct neap_cmap_options *options)
 {
 	return neap_cmap_create(&NEAP__C(_type), options);
@@ -77,6 +84,10 @@ NEAP__C_FN(void) NEAP__C(_destroy)(struct neap_cmap *map)
 
 NEAP__C_FN(bool) NEAP__C(_load)(struct neap_cmap *map, NEAP_CMAP_KEY key, NEAP_CMAP_VALUE *ret_value)
 {
+#ifndef __cplusplus
+	if (NEAP__C_DIRECT)
+		return neap__cmap_load(map, &key, sizeof key, ret_value, sizeof *ret_value);
+#endif
 	return neap_cmap_load(map, &key, ret_value);
 }
 
@@ -130,3 +141,4 @@ NEAP__C(_compare_and_delete)(struct neap_cmap *map, NEAP_CMAP_KEY key, NEAP_CMAP
 #undef NEAP__C2
 #undef NEAP__C_FN
 #undef NEAP__C_ALIGN
+#undef NEAP__C_DIRECT

@@ -148,6 +148,7 @@ NEAP_API int neap_gc_root_remove(const void *start, size_t size);
 struct neap_gc_handle;
 NEAP_API struct neap_gc_handle *neap_gc_handle_create(void *object); /* NULL: no memory */
 NEAP_API void neap_gc_handle_destroy(struct neap_gc_handle *handle);
+/* NULL also when the calling thread could not be attached. */
 NEAP_API void *neap_gc_handle_get(const struct neap_gc_handle *handle);
 NEAP_API void neap_gc_handle_set(struct neap_gc_handle *handle, void *object);
 
@@ -189,6 +190,7 @@ NEAP_API void neap_gc_finalizers_wait(void);
 struct neap_weak;
 NEAP_API struct neap_weak *
 neap_weak_create(void *object); /* NULL: no memory, or not the start of an object */
+/* NULL also when the calling thread could not be attached: what it returned would not be kept. */
 NEAP_API void *neap_weak_get(const struct neap_weak *weak);
 NEAP_API void neap_weak_destroy(struct neap_weak *weak); /* once for each create */
 
@@ -252,9 +254,27 @@ struct neap_memstats {
 	uint64_t PauseNs[256], PauseEnd[256]; /* rings; the last one at (NumGC + 255) % 256 */
 	uint32_t NumGC, NumForcedGC;
 	double GCCPUFraction; /* of the processor time of the process since the collector started */
-	/* Stops of all cycles, two for each concurrent one: how many were shorter than 2^i microseconds. */
+	/* Stops of all cycles, two or more for each concurrent one: how many were shorter than 2^i microseconds and
+	 * not shorter than half of that.
+	 */
 	uint64_t StopsBelow[24];
 	uint64_t Stops, LongestStopNs;
+	/* What the program's threads felt, each for itself, in the same buckets: a thread was stopped, waited in
+	 * neap_unpark for the end of a stop, helped to mark, or ran a cycle because no other thread could. Cycles that
+	 * the program asked for count for the others only. Not in it: faults on watched pages, sweeping, locks of maps.
+	 */
+	uint64_t DelaysBelow[24];
+	uint64_t Delays, DelayTotalNs, LongestDelayNs;
+	uint64_t MSpanInuse;  /* of GCSys: span table entries, bits and types of spans in use */
+	uint64_t MCacheInuse; /* of GCSys: records of attached threads */
+	bool EnableGC;	      /* the percentage or a limit lets it run */
+	/* Objects up to the largest size class, by class; Size 0 from the last one on. What threads claimed and did not
+	 * hand out is not in it.
+	 */
+	struct {
+		uint32_t Size;
+		uint64_t Mallocs, Frees;
+	} BySize[80];
 };
 
 NEAP_API int neap_memstats(struct neap_memstats *ret); /* NEAP_EINVAL: `size` is not set */

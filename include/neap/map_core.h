@@ -1,7 +1,7 @@
 /* neap/map_core.h: the bytes of a map, and the short paths over them: find, insert, erase.
  *
  * Not for callers: neap/map_typed.h inlines these paths for one key type, the library instantiates them for
- * all others (src/map/map.c), and both therefore make the same bytes. docs/map.md explains the whole.
+ * all others (src/map/entry.c), and both therefore make the same bytes. docs/map.md explains the whole.
  *
  * Nouns
  *   slot       one key and its value (and 32 bits of its hash, where hashing again would be dear)
@@ -18,8 +18,9 @@
  * from the top of its 8 bits when a segment has fewer than 256 groups, so that the order of home groups is
  * the same in tables of every size: iteration depends on it.
  *
- * Groups are addressed in units of 8 bytes of control words, two to a group, because a processor can scale an
- * index by 8 but not by 16: a directory entry is the unit where the segment's first control word begins.
+ * A directory entry is the address of the segment's first control word, and the home group is a distance from there
+ * in bytes. Everything else follows from the address of a control word: its slots lie at a multiple of it and a bias,
+ * the record of a segment at a fraction of it and another. So a look-up adds once and never scales an index.
  *
  * Probing starts in the home group and goes on to the next one. Bit (tag & 7) of a group's overflow byte is
  * set when an entry of that tag class had to go further; a look-up stops at the first group where it is
@@ -101,35 +102,37 @@ struct neap__pool;
 
 struct neap_map {
 	/* One cache line: everything that a look-up reads. */
-	const uint32_t
-		*dir;	  /* unit where a segment begins, by hash >> dir_shift; in a small map two zeroes */
-	uint8_t *ctrl;	  /* control words: unit u at 8 * u; segment s begins at unit 2 * (s << group_bits) */
-	uint8_t *slots;	  /* slots of group q at group_bytes * q */
-	uint64_t seed[2]; /* seed[1] is odd and has its top bit set */
+	uint8_t **dir; /* first control word of a segment, by hash >> dir_shift; in a small map one_dir */
+	uintptr_t slots_bias; /* slots of a group: its control word's address / 16 * group_bytes, plus this */
+	uint64_t seed[2];     /* seed[1] is odd and has its top bit set */
 	uintptr_t
 		guard; /* 0, NEAP__HOOKED, or the thread that is writing; relaxed atomic, only to catch misuse */
 	size_t len;    /* sum of live over all segments, and of the spilled entries */
+	uintptr_t
+		segs_bias; /* record of a segment: its first control word's address >> (group_bits + 1), plus this */
 	uint8_t dir_shift;  /* 64 - depth of the directory, 40 to 63 */
-	uint8_t home_shift; /* 39 - log2(groups of a segment) */
+	uint8_t home_shift; /* 36 - log2(groups of a segment) */
 	uint8_t flags;	    /* enum neap__map_flags */
 	uint8_t group_bits; /* log2 groups of a full segment */
-	uint32_t home_mask; /* 2 * (groups of a segment - 1) */
+	uint32_t home_mask; /* 16 * (groups of a segment - 1) */
 
-	/* What writes use too. */
+	/* What writes and the type-erased functions use too. */
+	uint8_t *ctrl;		    /* control words; segment s begins at 16 * (s << group_bits) */
+	uint8_t *slots;		    /* slots of group q at group_bytes * q */
 	struct neap__segment *segs; /* by segment number */
-	uint64_t epoch;		    /* counts every move of an entry to another slot: iterators watch it */
-	uint64_t
-		version; /* counts inserts and deletes when NEAP__COUNTED: strict iterators and references watch it */
-	uint16_t shrink_at;   /* a segment with no more entries than this asks for a merge ... */
-	uint16_t shrink_step; /* ... when its live count is a multiple of this power of two, less one */
-
 	/* Shape of a slot, see struct neap__shape. */
 	uint32_t slot_size, value_offset, hash_offset, group_bytes;
-	uint8_t key_path;    /* enum neap__key_path */
-	uint8_t small_slots; /* slots of a one-group table that has fewer than a whole group, else 0 */
-	uint8_t shrink;	     /* enum neap_map_shrink */
+	uint16_t shrink_at;   /* a segment with no more entries than this asks for a merge ... */
+	uint16_t shrink_step; /* ... when its live count is a multiple of this power of two, less one */
+	uint8_t key_path;     /* enum neap__key_path */
+	uint8_t small_slots;  /* slots of a one-group table that has fewer than a whole group, else 0 */
+	uint8_t shrink;	      /* enum neap_map_shrink */
+	uint64_t epoch;	      /* counts every move of an entry to another slot: iterators watch it */
+	uint64_t
+		version; /* counts inserts and deletes when NEAP__COUNTED: strict iterators and references watch it */
 
 	struct neap__segment one; /* the only segment of a small map */
+	uint8_t *one_dir[2];	  /* its directory: a shift by 63 leaves one bit */
 	struct neap__pool *pool;  /* NULL in a small map */
 	uint8_t *spill;	  /* spill_room slots, then as many tags; the first `spilled` of each are in use */
 	uint32_t spilled; /* entries in the spill list: their hash found no room in its segment */
@@ -312,13 +315,23 @@ NEAP__INLINE uint32_t neap__empty(const uint8_t *ctrl)
 	return neap__match(ctrl, 0);
 }
 
-NEAP__INLINE uint32_t neap__first(uint32_t mask)
+/* The lowest slot of a mask that is not 0. The instruction by name, because gcc extends the sign of what
+ * __builtin_ctz returns, and clears the register before: two instructions of the forty of a look-up. It is tzcnt
+ * where there is one and bsf elsewhere, which are the same for any mask but 0.
+ */
+NEAP__INLINE size_t neap__first(uint32_t mask)
 {
-	return (uint32_t)__builtin_ctz(mask);
+#if defined(__x86_64__)
+	size_t index; /* its upper half is cleared */
+	__asm__("rep bsf %1, %k0" : "=r"(index) : "r"(mask) : "cc");
+	return index;
+#else
+	return (size_t)__builtin_ctz(mask);
+#endif
 }
 
 /* True when an entry of this tag's class went past the group. */
-NEAP__INLINE bool neap__overflowed(const uint8_t *ctrl, uint32_t tag)
+NEAP__INLINE bool neap__overflowed(const uint8_t *ctrl, size_t tag)
 {
 	return (ctrl[NEAP__OVERFLOW] >> (tag & 7)) & 1;
 }
@@ -334,39 +347,48 @@ NEAP__INLINE void neap__mark_overflow(uint8_t *ctrl, uint32_t tag)
 struct neap__place {
 	uint8_t *slot;
 	uint8_t *ctrl;
-	uint32_t index;	  /* of the slot in its group */
-	uint32_t segment; /* number */
+	size_t index;	/* of the slot in its group */
+	size_t byte;	/* of the hash, which the tag is made of */
+	uint8_t *begin; /* first control word of its segment */
 };
 
-/* Unit of the segment of a hash, and of its home group within the segment. */
-NEAP__INLINE uint32_t neap__segment_unit(const struct neap_map *map, uint64_t hash)
+/* First control word of the segment of a hash, and the way from there to its home group in bytes. */
+NEAP__INLINE uint8_t *neap__segment_begin(const struct neap_map *map, uint64_t hash)
 {
 	return map->dir[hash >> map->dir_shift];
 }
 
-NEAP__INLINE uint32_t neap__home_unit(const struct neap_map *map, uint64_t hash)
+NEAP__INLINE uint32_t neap__home_offset(const struct neap_map *map, uint64_t hash)
 {
 	return (uint32_t)(hash >> map->home_shift) & map->home_mask;
 }
 
-NEAP__INLINE uint8_t *neap__unit_ctrl(const struct neap_map *map, uint32_t unit)
+/* Slots of the group with this control word. In a typed map the factor is a constant, mostly a whole number. */
+NEAP__INLINE uint8_t *neap__group_slots(const struct neap_map *map, struct neap__shape shape,
+					const uint8_t *ctrl)
 {
-	return map->ctrl + (size_t)unit * 8;
+	const uintptr_t at = (uintptr_t)ctrl;
+	const bool whole =
+		__builtin_constant_p(shape.group_bytes) && shape.group_bytes % NEAP__CONTROL_BYTES == 0;
+	return (uint8_t *)(map->slots_bias + (whole ? at * (shape.group_bytes / NEAP__CONTROL_BYTES)
+						    : at / NEAP__CONTROL_BYTES * shape.group_bytes));
 }
 
-NEAP__INLINE uint8_t *neap__unit_slots(const struct neap_map *map, struct neap__shape shape, uint32_t unit)
+/* The record of the segment that begins at this control word. */
+NEAP__INLINE struct neap__segment *neap__segment_record(const struct neap_map *map, struct neap__shape shape,
+							const uint8_t *begin)
 {
-	return map->slots + (size_t)unit * (shape.group_bytes / 2);
+	return (struct neap__segment *)(map->segs_bias + ((uintptr_t)begin >> (shape.group_bits + 1)));
 }
 
-/* Slot `index` of the group at `unit`. Where the sizes allow it the sum is in words, which an address can scale. */
-NEAP__INLINE uint8_t *neap__slot_at(const struct neap_map *map, struct neap__shape shape, uint32_t unit,
-				    uint32_t index)
+/* Fetches the line that the likeliest slots of a group begin in or end in: the first ones are taken first. The address
+ * does not depend on the control word, so behind a branch that was predicted well the line and its page are on their
+ * way while the control word still is: that takes a third off the latency of a hit beyond the caches. Before the branch
+ * it would double the cost of a miss.
+ */
+NEAP__INLINE void neap__fetch_slots(const struct neap_map *map, struct neap__shape shape, const uint8_t *ctrl)
 {
-	if (shape.slot_size % 8 == 0 && shape.group_bytes % 16 == 0)
-		return map->slots +
-		       ((size_t)unit * (shape.group_bytes / 16) + (size_t)index * (shape.slot_size / 8)) * 8;
-	return neap__unit_slots(map, shape, unit) + (size_t)index * shape.slot_size;
+	__builtin_prefetch(neap__group_slots(map, shape, ctrl) + 32);
 }
 
 /* Compares the key in a slot with the one that is sought; `hash` is of the latter. */
@@ -382,15 +404,14 @@ __attribute__((pure)) NEAP_API uint8_t *neap__spill_find(const struct neap_map *
 NEAP__INLINE struct neap__place neap__find_beyond(const struct neap_map *map, struct neap__shape shape,
 						  const void *key, uint64_t hash, neap__equal_fn *equal)
 {
-	const uint32_t begin = neap__segment_unit(map, hash), tag_word = neap__tag_word(hash);
-	const uint32_t first = neap__home_unit(map, hash);
-	struct neap__place place = {NULL, NULL, 0, begin >> (shape.group_bits + 1)};
-	for (uint32_t home = (first + 2) & map->home_mask; home != first;
-	     home = (home + 2) & map->home_mask) {
-		uint8_t *ctrl = neap__unit_ctrl(map, begin + home);
+	const uint32_t tag_word = neap__tag_word(hash), first = neap__home_offset(map, hash);
+	struct neap__place place = {NULL, NULL, 0, neap__tag_byte(hash), neap__segment_begin(map, hash)};
+	for (uint32_t home = (first + NEAP__CONTROL_BYTES) & map->home_mask; home != first;
+	     home = (home + NEAP__CONTROL_BYTES) & map->home_mask) {
+		uint8_t *ctrl = place.begin + home;
 		for (uint32_t hits = neap__match(ctrl, tag_word); hits != 0; hits &= hits - 1) {
-			uint32_t index = neap__first(hits);
-			uint8_t *slot = neap__slot_at(map, shape, begin + home, index);
+			size_t index = neap__first(hits);
+			uint8_t *slot = neap__group_slots(map, shape, ctrl) + index * shape.slot_size;
 			if (equal(map, slot, key, hash)) {
 				place.slot = slot;
 				place.ctrl = ctrl;
@@ -398,15 +419,12 @@ NEAP__INLINE struct neap__place neap__find_beyond(const struct neap_map *map, st
 				return place;
 			}
 		}
-		if (NEAP__LIKELY(!neap__overflowed(ctrl, neap__tag_byte(hash))))
+		if (NEAP__LIKELY(!neap__overflowed(ctrl, place.byte)))
 			return place;
 	}
 	place.slot = map->spilled != 0 ? neap__spill_find(map, key, hash) : NULL;
 	return place;
 }
-
-/* What a look-up is for: a writer will touch the slots of the home group in any case, a reader only in a hit. */
-enum neap__intent { NEAP__TO_READ, NEAP__TO_WRITE };
 
 /* Looks in the home group. When *ret_more is set the key may be further on. Looking there is the caller's,
  * in a function that is not inlined, so that the common path neither spills registers nor puts the key into
@@ -414,31 +432,27 @@ enum neap__intent { NEAP__TO_READ, NEAP__TO_WRITE };
  */
 NEAP__INLINE struct neap__place neap__find_home(const struct neap_map *map, struct neap__shape shape,
 						const void *key, uint64_t hash, neap__equal_fn *equal,
-						enum neap__intent intent, bool *ret_more)
+						bool *ret_more)
 {
-	const uint32_t begin = neap__segment_unit(map, hash);
-	const uint32_t unit = begin + neap__home_unit(map, hash);
-	uint8_t *ctrl = neap__unit_ctrl(map, unit);
-	struct neap__place place = {NULL, ctrl, 0, begin >> (shape.group_bits + 1)};
-	/* The slots of a group begin at a known place before its control word has arrived, and the first slots are
-	 * taken first. Fetching the line of the fifth at once takes a sixth off the latency of a hit at 1e6 entries of
-	 * 16 bytes (240 to 200 ns), but doubles the cost of a miss when many are under way (11 to 20 ns): for
-	 * writers, which need the slot, it pays.
-	 */
-	if (intent == NEAP__TO_WRITE && shape.slot_size <= 32)
-		__builtin_prefetch(neap__unit_slots(map, shape, unit) + 4 * shape.slot_size, 1);
-	uint32_t hits = neap__match(ctrl, neap__tag_word(hash));
+	uint8_t *begin = neap__segment_begin(map, hash), *ctrl = begin + neap__home_offset(map, hash);
+	size_t byte = neap__tag_byte(hash);
+	__asm__(""
+		: "+r"(byte)); /* not to be computed twice: gcc would take the overflow bit from another shift */
+	struct neap__place place = {NULL, ctrl, 0, byte, begin};
+	uint32_t hits = neap__match(ctrl, neap__tag_words[byte]);
 	*ret_more = false;
+	if (hits != 0)
+		neap__fetch_slots(map, shape, ctrl);
 	for (; hits != 0; hits &= hits - 1) {
-		const uint32_t index = neap__first(hits);
-		uint8_t *slot = neap__slot_at(map, shape, unit, index);
+		const size_t index = neap__first(hits);
+		uint8_t *slot = neap__group_slots(map, shape, ctrl) + index * shape.slot_size;
 		if (NEAP__LIKELY(equal(map, slot, key, hash))) {
 			place.slot = slot;
 			place.index = index;
 			return place;
 		}
 	}
-	*ret_more = neap__overflowed(ctrl, neap__tag_byte(hash));
+	*ret_more = neap__overflowed(ctrl, byte);
 	return place;
 }
 
@@ -460,6 +474,9 @@ __attribute__((noreturn)) NEAP_API void neap__map_read_fault(const struct neap_m
 							     const char *operation);
 /* `writer` was found where 0 should be. Returns only when it is NEAP__HOOKED. */
 NEAP_API void neap__map_busy(const struct neap_map *map, uintptr_t writer, const char *operation);
+/* The end of a write did not find what its begin left. */
+__attribute__((noreturn)) NEAP_API void neap__map_write_fault(const struct neap_map *map,
+							      const char *operation);
 
 /* The operations of neap/map.h on a map with a hook; `caller` is where they return to. */
 NEAP_API int neap__hooked_put(struct neap_map *map, const void *key, const void *value, const void *caller);
@@ -499,9 +516,8 @@ NEAP__INLINE uintptr_t neap__write_begin(struct neap_map *map)
 
 NEAP__INLINE void neap__write_end(struct neap_map *map, const char *operation)
 {
-	const uintptr_t writer = __atomic_load_n(&map->guard, __ATOMIC_RELAXED);
-	if (NEAP__UNLIKELY(writer != neap__thread()))
-		neap__map_busy(map, writer, operation);
+	if (NEAP__UNLIKELY(__atomic_load_n(&map->guard, __ATOMIC_RELAXED) != neap__thread()))
+		neap__map_write_fault(map, operation);
 	__atomic_store_n(&map->guard, (uintptr_t)0, __ATOMIC_RELAXED);
 }
 
@@ -519,21 +535,21 @@ NEAP_API void neap__map_sparse(struct neap_map *map, uint64_t hash);
 NEAP_API void neap__spill_remove(struct neap_map *map, uint8_t *slot);
 
 /* Puts `tag` into the first empty slot from a home group on and returns that slot. There must be one. `begin` is
- * the first unit of the segment, `home` the home group's unit within it.
+ * the first control word of the segment, `home` the home group's distance from there.
  */
-NEAP__INLINE uint8_t *neap__occupy(struct neap_map *map, struct neap__shape shape, uint32_t begin,
+NEAP__INLINE uint8_t *neap__occupy(struct neap_map *map, struct neap__shape shape, uint8_t *begin,
 				   uint32_t home, uint32_t tag)
 {
 	for (;;) {
-		uint8_t *ctrl = neap__unit_ctrl(map, begin + home);
+		uint8_t *ctrl = begin + home;
 		uint32_t empty = neap__empty(ctrl);
 		if (NEAP__LIKELY(empty != 0)) {
-			uint32_t index = neap__first(empty);
+			size_t index = neap__first(empty);
 			ctrl[index] = (uint8_t)tag;
-			return neap__unit_slots(map, shape, begin + home) + (size_t)index * shape.slot_size;
+			return neap__group_slots(map, shape, ctrl) + index * shape.slot_size;
 		}
 		neap__mark_overflow(ctrl, tag);
-		home = (home + 2) & map->home_mask;
+		home = (home + NEAP__CONTROL_BYTES) & map->home_mask;
 	}
 }
 
@@ -572,56 +588,58 @@ NEAP__INLINE void neap__count_insert(struct neap_map *map, struct neap__segment 
 /* Claims a slot for a new entry; the caller fills in key, value and kept hash. NULL: out of memory. */
 NEAP__INLINE uint8_t *neap__claim(struct neap_map *map, struct neap__shape shape, uint64_t hash)
 {
-	const uint32_t begin = neap__segment_unit(map, hash);
-	struct neap__segment *seg = &map->segs[begin >> (shape.group_bits + 1)];
+	uint8_t *begin = neap__segment_begin(map, hash);
+	struct neap__segment *seg = neap__segment_record(map, shape, begin);
 	if (NEAP__UNLIKELY(seg->room == 0))
 		return neap__map_claim_slow(map, hash);
 	neap__count_insert(map, seg);
-	return neap__occupy(map, shape, begin, neap__home_unit(map, hash), neap__tag(hash));
+	return neap__occupy(map, shape, begin, neap__home_offset(map, hash), neap__tag(hash));
 }
 
-/* The same when the home group has an empty slot and its segment room; else NULL, and nothing has changed. */
-NEAP__INLINE uint8_t *neap__claim_home(struct neap_map *map, struct neap__shape shape, uint64_t hash)
+/* The same in the home group, where neap__find_home has just missed the key: sets place->slot and place->index.
+ * False when the group is full or its segment has no room; nothing has changed then.
+ */
+NEAP__INLINE bool neap__claim_home(struct neap_map *map, struct neap__shape shape, struct neap__place *place)
 {
-	const uint32_t begin = neap__segment_unit(map, hash);
-	const uint32_t unit = begin + neap__home_unit(map, hash);
-	struct neap__segment *seg = &map->segs[begin >> (shape.group_bits + 1)];
-	uint8_t *ctrl = neap__unit_ctrl(map, unit);
-	const uint32_t empty = neap__empty(ctrl);
+	struct neap__segment *seg = neap__segment_record(map, shape, place->begin);
+	const uint32_t empty = neap__empty(place->ctrl);
 	if (NEAP__UNLIKELY(seg->room == 0 || empty == 0))
-		return NULL;
+		return false;
+	place->index = neap__first(empty);
+	place->slot = neap__group_slots(map, shape, place->ctrl) + place->index * shape.slot_size;
 	neap__count_insert(map, seg);
-	const uint32_t index = neap__first(empty);
-	ctrl[index] = (uint8_t)neap__tag(hash);
-	return neap__slot_at(map, shape, unit, index);
+	place->ctrl[place->index] = (uint8_t)neap__tag_words[place->byte];
+	return true;
 }
 
 /* Frees a place in a group whose key and value are already gone. True: its segment has become sparse, and
  * neap__map_sparse is due.
  */
-NEAP__INLINE bool neap__vacate(struct neap_map *map, struct neap__place place, uint64_t hash)
+NEAP__INLINE bool neap__vacate(struct neap_map *map, struct neap__shape shape, struct neap__place place)
 {
+	struct neap__segment *seg = neap__segment_record(map, shape, place.begin);
+	uint32_t counts = neap__counts(seg) - NEAP__ONE_LIVE + NEAP__ONE_ROOM;
+	if (__builtin_expect_with_probability(neap__overflowed(place.ctrl, place.byte), 0, 0.99))
+		counts -= NEAP__ONE_ROOM;
+	const uint32_t live = counts / NEAP__ONE_LIVE; /* in its lower half */
+	neap__set_counts(seg, counts);
 	map->len--;
 	if (NEAP__UNLIKELY(map->flags & NEAP__COUNTED))
 		map->version++;
-	place.ctrl[place.index] = 0;
-	struct neap__segment *seg = &map->segs[place.segment];
-	const uint32_t freed = neap__overflowed(place.ctrl, neap__tag_byte(hash)) ? 0 : NEAP__ONE_ROOM;
-	const uint32_t counts = neap__counts(seg) - NEAP__ONE_LIVE + freed;
-	const uint32_t live = counts / NEAP__ONE_LIVE & 0xffff;
-	neap__set_counts(seg, counts);
-	return NEAP__UNLIKELY(live <= map->shrink_at && (live & map->shrink_step) == 0);
+	place.ctrl[place.index] = 0; /* last: a store of a byte may change anything, as compilers see it */
+	return NEAP__UNLIKELY((uint16_t)live <= map->shrink_at && (live & map->shrink_step) == 0);
 }
 
 /* Frees any place whose key and value are already gone, and lets the map shrink. */
-NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__place place, uint64_t hash)
+NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__shape shape, struct neap__place place,
+			      uint64_t hash)
 {
 	if (NEAP__UNLIKELY(place.ctrl == NULL)) {
 		neap__spill_remove(map, place.slot);
 		map->len--;
 		map->version++;
 		neap__map_sparse(map, hash);
-	} else if (neap__vacate(map, place, hash)) {
+	} else if (neap__vacate(map, shape, place)) {
 		neap__map_sparse(map, hash);
 	}
 }
@@ -651,9 +669,9 @@ NEAP__INLINE uint32_t neap__turned(uint32_t mask, uint32_t offset)
 	return (mask | mask << NEAP__GROUP_SLOTS) >> offset & NEAP__GROUP_MASK;
 }
 
-NEAP__INLINE uint32_t neap__unturned(uint32_t bit, uint32_t offset)
+NEAP__INLINE size_t neap__unturned(size_t bit, uint32_t offset)
 {
-	uint32_t index = bit + offset;
+	size_t index = bit + offset;
 	return index < NEAP__GROUP_SLOTS ? index : index - NEAP__GROUP_SLOTS;
 }
 
@@ -675,11 +693,11 @@ NEAP__INLINE bool neap__iter_step(struct neap_map_iter *it, uint32_t slot_size, 
 		it->neap__slots += group_bytes;
 		live = neap__turned(~neap__empty(it->neap__ctrl) & NEAP__GROUP_MASK, it->neap__offset);
 	}
-	const uint32_t index = neap__unturned(neap__first(live), it->neap__offset);
+	const size_t index = neap__unturned(neap__first(live), it->neap__offset);
 	it->neap__live = live;
 	if (it->neap__ctrl[index] == 0)
 		return false;
-	uint8_t *slot = it->neap__slots + (size_t)index * slot_size;
+	uint8_t *slot = it->neap__slots + index * slot_size;
 	it->neap__live = live & (live - 1);
 	it->neap__seen[it->neap__seen_len++] = neap__fingerprint(slot, key_size);
 	it->key = slot;
@@ -715,9 +733,9 @@ NEAP__INLINE uint8_t *neap__scan_step(struct neap_map_scan *scan, struct neap__s
 			return NULL;
 		}
 	}
-	const uint32_t index = neap__first(scan->neap__live);
+	const size_t index = neap__first(scan->neap__live);
 	scan->neap__live &= scan->neap__live - 1;
-	return scan->neap__slots + (size_t)index * shape.slot_size;
+	return scan->neap__slots + index * shape.slot_size;
 }
 
 /* ---- Many look-ups at once ---------------------------------------------------------------------------- */
@@ -725,38 +743,48 @@ NEAP__INLINE uint8_t *neap__scan_step(struct neap_map_scan *scan, struct neap__s
 typedef uint64_t neap__hash_fn(const struct neap_map *map, const void *key);
 typedef uint8_t *neap__rest_fn(const struct neap_map *map, const void *key, uint64_t hash);
 
-/* ret_values[i] = the value of key i, or NULL. Three stages run over a ring: hash and fetch the control word,
- * match and fetch the slot, compare. The distances are what hid a memory access best at 1e7 entries here.
+/* ret_values[i] = the value of key i, or NULL. In a table that the caches hold one after the other. In larger ones
+ * three stages run over a ring: hash and fetch the control word, match and fetch the slot, compare. The distances are
+ * what hid a memory access best at 1e7 entries here.
  */
 NEAP__INLINE void neap__find_many(const struct neap_map *map, struct neap__shape shape, const uint8_t *keys,
 				  size_t stride, size_t n, void **ret_values, neap__hash_fn *hash_of,
 				  neap__equal_fn *equal, neap__rest_fn *rest)
 {
-	enum { RING = 64, CONTROL_AHEAD = 32, SLOT_AHEAD = 16 };
+	enum { RING = 64, CONTROL_AHEAD = 32, SLOT_AHEAD = 16, CACHED_DEPTH = 4 };
 	uint64_t hashes[RING];
-	uint32_t units[RING];
-	for (size_t step = 0; step < n + CONTROL_AHEAD; step++) {
+	uint8_t *groups[RING];
+	const bool cached = map->dir_shift >= 64 - CACHED_DEPTH;
+	for (size_t i = 0; cached && i < n; i++) {
+		const uint8_t *key = keys + i * stride;
+		const uint64_t hash = hash_of(map, key);
+		bool more;
+		uint8_t *slot = neap__find_home(map, shape, key, hash, equal, &more).slot;
+		if (NEAP__UNLIKELY(more))
+			slot = rest(map, key, hash);
+		ret_values[i] = slot == NULL ? NULL : slot + shape.value_offset;
+	}
+	for (size_t step = 0; !cached && step < n + CONTROL_AHEAD; step++) {
 		if (step < n) {
 			uint64_t hash = hash_of(map, keys + step * stride);
-			uint32_t unit = neap__segment_unit(map, hash) + neap__home_unit(map, hash);
+			uint8_t *ctrl = neap__segment_begin(map, hash) + neap__home_offset(map, hash);
 			hashes[step % RING] = hash;
-			units[step % RING] = unit;
-			__builtin_prefetch(neap__unit_ctrl(map, unit));
+			groups[step % RING] = ctrl;
+			__builtin_prefetch(ctrl);
 		}
 		if (step >= SLOT_AHEAD && step - SLOT_AHEAD < n) {
 			size_t at = (step - SLOT_AHEAD) % RING;
-			uint32_t hits =
-				neap__match(neap__unit_ctrl(map, units[at]), neap__tag_word(hashes[at]));
+			uint32_t hits = neap__match(groups[at], neap__tag_word(hashes[at]));
 			if (hits != 0)
-				__builtin_prefetch(neap__unit_slots(map, shape, units[at]) +
-						   (size_t)neap__first(hits) * shape.slot_size);
+				__builtin_prefetch(neap__group_slots(map, shape, groups[at]) +
+						   neap__first(hits) * shape.slot_size);
 		}
 		if (step >= CONTROL_AHEAD) {
 			size_t i = step - CONTROL_AHEAD;
 			const uint8_t *key = keys + i * stride;
 			bool more;
-			struct neap__place place = neap__find_home(map, shape, key, hashes[i % RING], equal,
-								   NEAP__TO_READ, &more);
+			struct neap__place place =
+				neap__find_home(map, shape, key, hashes[i % RING], equal, &more);
 			if (NEAP__UNLIKELY(more))
 				place.slot = rest(map, key, hashes[i % RING]);
 			ret_values[i] = place.slot == NULL ? NULL : place.slot + shape.value_offset;

@@ -175,9 +175,7 @@ NEAP__INLINE NEAP__VALUE *NEAP__M(_get)(const struct neap_map *map, NEAP_MAP_KEY
 	neap__reading(map, "neap_map_get");
 	bool more;
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
-	uint8_t *slot =
-		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), NEAP__TO_READ, &more)
-			.slot;
+	uint8_t *slot = neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more).slot;
 	if (NEAP__UNLIKELY(more))
 		slot = NEAP__M(_slot_beyond)(map, key, hash);
 	return slot == NULL ? NULL : (NEAP__VALUE *)(void *)(slot + NEAP__M(_shape)().value_offset);
@@ -205,30 +203,25 @@ NEAP__INLINE void NEAP__M(_fill)(uint8_t *slot, NEAP_MAP_KEY const *key, uint64_
 	}
 }
 
-/* The slot of `key`, inserted when absent, as far as the home group decides; NULL: it does not, and nothing has
- * changed. The value of a new slot is not zeroed: the caller writes it at once.
+/* Finds the slot of `key`, inserted when absent, as far as the home group decides; false: it does not, and nothing
+ * has changed. The value of a new slot is not zeroed: the caller writes it at once.
  */
-NEAP__INLINE uint8_t *NEAP__M(_place_home)(struct neap_map *map, NEAP_MAP_KEY const *key, uint64_t hash,
-					   bool *ret_inserted)
+NEAP__INLINE bool NEAP__M(_place_home)(struct neap_map *map, NEAP_MAP_KEY const *key, uint64_t hash,
+				       uint8_t **ret_slot, bool *ret_inserted)
 {
 	bool more;
-	*ret_inserted = false;
-	uint8_t *slot =
-		neap__find_home(map, NEAP__M(_shape)(), key, hash, NEAP__M(_equal), NEAP__TO_WRITE, &more)
-			.slot;
-	if (slot != NULL)
-		return slot;
-	if (!NEAP__PLAIN || NEAP__UNLIKELY(more))
-		return NULL;
-	slot = neap__claim_home(map, NEAP__M(_shape)(), hash);
-	if (NEAP__UNLIKELY(slot == NULL))
-		return NULL;
-	*ret_inserted = true;
-	NEAP__M(_fill)(slot, key, hash);
-	return slot;
+	struct neap__place place = neap__find_home(map, NEAP__M(_shape)(), key, hash, NEAP__M(_equal), &more);
+	*ret_inserted = place.slot == NULL;
+	if (place.slot == NULL) {
+		if (!NEAP__PLAIN || NEAP__UNLIKELY(more) || !neap__claim_home(map, NEAP__M(_shape)(), &place))
+			return false;
+		NEAP__M(_fill)(place.slot, key, hash);
+	}
+	*ret_slot = place.slot;
+	return true;
 }
 
-/* The same when the home group did not decide. NULL: out of memory. */
+/* The slot when the home group did not decide. NULL: out of memory. */
 static __attribute__((noinline, unused)) uint8_t *
 NEAP__M(_place_beyond)(struct neap_map *map, NEAP_MAP_KEY key, uint64_t hash, bool *ret_inserted)
 {
@@ -286,8 +279,8 @@ static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_ma
 	if (NEAP__UNLIKELY(writer != 0))
 		return NEAP__M(_slot_hooked)(map, key, ret_inserted, writer);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
-	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
-	if (NEAP__UNLIKELY(slot == NULL))
+	uint8_t *slot;
+	if (NEAP__UNLIKELY(!NEAP__M(_place_home)(map, &key, hash, &slot, &inserted)))
 		slot = NEAP__M(_place_beyond)(map, key, hash, &inserted);
 	uint8_t *value = slot == NULL ? NULL : slot + NEAP__M(_shape)().value_offset;
 	if (inserted && NEAP__VALUE_SIZE != 0)
@@ -331,8 +324,8 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (NEAP__UNLIKELY(writer != 0))
 		return NEAP__M(_put_hooked)(map, key, value, writer);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
-	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
-	if (NEAP__UNLIKELY(slot == NULL))
+	uint8_t *slot;
+	if (NEAP__UNLIKELY(!NEAP__M(_place_home)(map, &key, hash, &slot, &inserted)))
 		return NEAP__M(_put_beyond)(map, key, value, hash);
 	NEAP__M(_write)(slot, &value, inserted);
 	neap__write_end(map, "neap_map_put");
@@ -350,8 +343,8 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	if (NEAP__UNLIKELY(writer != 0))
 		return NEAP__M(_put_hooked)(map, key, writer);
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
-	uint8_t *slot = NEAP__M(_place_home)(map, &key, hash, &inserted);
-	if (NEAP__UNLIKELY(slot == NULL))
+	uint8_t *slot;
+	if (NEAP__UNLIKELY(!NEAP__M(_place_home)(map, &key, hash, &slot, &inserted)))
 		slot = NEAP__M(_place_beyond)(map, key, hash, &inserted);
 	neap__write_end(map, "neap_map_put");
 	return slot != NULL ? NEAP_OK : NEAP_ENOMEM;
@@ -372,7 +365,7 @@ static __attribute__((noinline, unused)) bool NEAP__M(_delete_beyond)(struct nea
 	struct neap__place place = neap__find_beyond(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal));
 	if (place.slot != NULL) {
 		NEAP__M(_release)(place.slot);
-		neap__erase(map, place, hash);
+		neap__erase(map, NEAP__M(_shape)(), place, hash);
 	}
 	neap__write_end(map, "neap_map_delete");
 	return place.slot != NULL;
@@ -390,7 +383,7 @@ static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map
 	bool more;
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	struct neap__place place =
-		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), NEAP__TO_WRITE, &more);
+		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more);
 	if (place.slot == NULL) {
 		if (NEAP__UNLIKELY(more))
 			return NEAP__M(_delete_beyond)(map, key, hash);
@@ -398,7 +391,7 @@ static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map
 		return false;
 	}
 	NEAP__M(_release)(place.slot);
-	if (neap__vacate(map, place, hash))
+	if (neap__vacate(map, NEAP__M(_shape)(), place))
 		return neap__map_sparse_end(map, hash, "neap_map_delete");
 	neap__write_end(map, "neap_map_delete");
 	return true;

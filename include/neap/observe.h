@@ -84,7 +84,10 @@ struct neap_account {
 	size_t other_anonymous; /* in other: stacks, data segments; of sources known only from a base */
 
 	/* Across the parts; bytes. */
-	size_t lazy_free;  /* freed with MADV_FREE: counted as resident until the system is short of memory */
+	/* Freed with MADV_FREE: counted as resident until the system is short of memory. SIZE_MAX: not known, because
+	 * finding out would keep other threads waiting for milliseconds (neap_account_process with over 16 MB).
+	 */
+	size_t lazy_free;
 	size_t huge_pages; /* anonymous, in pages of 2 MB: one byte in use keeps them whole */
 
 	size_t objects, spans; /* of the sources */

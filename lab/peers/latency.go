@@ -88,7 +88,7 @@ func main() {
 	}
 	wall := time.Since(begin)
 	runtime.ReadMemStats(&after)
-	lost := 0
+	lost, left := 0, len(m)
 	for i := operations; i < operations+entries; i++ {
 		if s := m[spread(i)]; s == nil || s.number[0] != i {
 			lost++
@@ -104,6 +104,12 @@ func main() {
 		fmt.Printf("stop_p50 %d\nstop_p99 %d\nstop_max %d\n", pauses[len(pauses)/2], pauses[len(pauses)*99/100],
 			pauses[len(pauses)-1])
 	}
+	var last runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&last)
+	runtime.KeepAlive(m)
+	fmt.Printf("operations %d\nleft %d\nobjects %d\nmallocs %d\n", operations, left, last.HeapObjects,
+		after.Mallocs-before.Mallocs)
 	fmt.Printf("cycles %d\nwall_ns %d\nlost %d\n", cycles, wall.Nanoseconds(), lost)
 	fmt.Printf("op_p50 %d\nop_p999 %d\nop_max %d\n", quantile(0.5, operations), quantile(0.999, operations), worst)
 	fmt.Printf("version %s\n", runtime.Version())

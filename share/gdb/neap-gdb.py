@@ -42,7 +42,7 @@ class Map:
         self.len = field("len")
         self.bytes = field("bytes")
         pool = field("pool")
-        groups = field("home_mask", 4) // 2 + 1
+        groups = field("home_mask", 4) // facts["control_bytes"] + 1
         self.segments = memory.number(pool + facts["neap__pool.count"], 4) if pool else 1
         per_segment = groups * facts["group_slots"]
         small = field("small_slots", 1)

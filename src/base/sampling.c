@@ -30,18 +30,24 @@ bool neap__sample_draw(uint64_t rate, size_t size)
 	return bytes_until_sample(rate) < (double)size;
 }
 
-void neap__sample_growth_on(struct neap__link *link, size_t size, uint64_t rate)
+_Thread_local struct neap__growth_gap neap__growth_gap __attribute__((tls_model("initial-exec")));
+
+static void draw_gap(uint64_t rate)
 {
-	/* Counted down, because a map with owned keys takes memory with every insert and a draw costs 20 ns. */
-	static _Thread_local double left;
-	static _Thread_local uint64_t drawn_at; /* the rate that `left` was drawn at */
-	if (drawn_at != rate) {
-		drawn_at = rate;
-		left = bytes_until_sample(rate);
+	double gap = bytes_until_sample(rate);
+	neap__growth_gap.left = gap < 0x1p60 ? (int64_t)gap : INT64_C(1) << 60;
+	neap__growth_gap.drawn_at = rate;
+}
+
+void neap__sample_growth_due(struct neap__link *link, size_t size, uint64_t rate)
+{
+	if (neap__growth_gap.drawn_at != rate) {
+		draw_gap(rate);
+		if (neap__growth_gap.left >= (int64_t)size) {
+			neap__growth_gap.left -= (int64_t)size;
+			return;
+		}
 	}
-	left -= (double)size;
-	if (left >= 0)
-		return;
-	left = bytes_until_sample(rate);
+	draw_gap(rate);
 	neap__sampling.grown(link, size, 1 / neap__sample_chance(rate, size));
 }

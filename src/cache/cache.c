@@ -20,6 +20,51 @@ static uint64_t cache_now(const struct neap_cache *cache)
 	return clock < cache->began ? 0 : (clock - cache->began) / cache->options.tick;
 }
 
+enum { LEAPS_MOST = 64 }; /* of 186 days each when a tick is 10 ms */
+
+/* Brings a shard's time up to a look at the clock, and the wheel with it as far as `most` visits allow; true when it has
+ * arrived. The time never goes back, with the clock or for another thread's later look. It is never so far ahead
+ * of the wheel that 32 bits do not tell, so it goes in leaps; when the wheel can't follow one within the step, the
+ * rest is left out for good: what is stored now must not end early.
+ */
+static bool shard_advance(struct neap__cache_shard *shard, uint64_t now, size_t most)
+{
+	const uint64_t time = now < shard->skipped ? 0 : now - shard->skipped;
+	for (int leaps = 1;; leaps++) {
+		uint64_t furthest = shard->wheel.time + NEAP__LONGEST * 3 / 2;
+		if (time < furthest || neap__wheel_is_empty(&shard->wheel))
+			furthest = time;
+		shard->latest = furthest > shard->latest ? furthest : shard->latest;
+		bool arrived = neap__wheel_turn(shard, shard->latest, most);
+		if (time <= shard->latest)
+			return arrived;
+		if (!arrived || leaps == LEAPS_MOST) {
+			shard->skipped += time - shard->latest;
+			return false;
+		}
+	}
+}
+
+/* What the low bits of a time in an entry stand for. */
+static uint64_t time_of(const struct neap__cache_shard *shard, uint32_t bits)
+{
+	uint64_t least = shard->wheel.time - NEAP__LONGEST;
+	return least + (uint32_t)(bits - (uint32_t)least);
+}
+
+void neap__entry_draw_near(const struct neap__cache_shard *shard, struct neap__entry *entry)
+{
+	while (entry->laps != 0 && time_of(shard, entry->ends) <= shard->wheel.time) {
+		entry->ends += (uint32_t)NEAP__LAP;
+		entry->laps--;
+	}
+}
+
+static uint64_t ticks_of(const struct neap_cache *cache, uint64_t ns)
+{
+	return ns / cache->options.tick + (ns % cache->options.tick != 0);
+}
+
 /* ---- Creation ---- */
 
 static uint32_t cache_round_up(uint32_t n, uint32_t align)
@@ -34,8 +79,7 @@ static bool shard_init(struct neap_cache *cache, struct neap__cache_shard *shard
 	shard->max_entries = (o->max_entries + o->shards - 1) / o->shards;
 	shard->max_bytes = (o->max_bytes + o->shards - 1) / o->shards;
 	neap__wheel_init(&shard->wheel);
-	neap__ring_init(&shard->queues[NEAP__SMALL]);
-	neap__ring_init(&shard->queues[NEAP__MAIN]);
+	neap__queues_init(shard);
 	pthread_mutex_init(&shard->lock, NULL);
 	pthread_cond_init(&shard->landed, NULL);
 	shard->index =
@@ -58,6 +102,7 @@ static void cache_discard(struct neap_cache *cache)
 			continue;
 		neap_map_destroy(shard->index);
 		neap__ghost_free(shard);
+		neap__ids_free(shard);
 		pthread_mutex_destroy(&shard->lock);
 		pthread_cond_destroy(&shard->landed);
 	}
@@ -72,6 +117,8 @@ struct neap_cache *neap_cache_create(const struct neap_map_type *type,
 	o.shards = o.shards == 0 ? 1 : o.shards;
 	o.tick = o.tick == 0 ? UINT64_C(10000000) : o.tick;
 	o.clock = o.clock == NULL ? coarse_clock : o.clock;
+	if (o.idle / o.tick >= NEAP__LONGEST || o.stale / o.tick >= NEAP__LONGEST / 2)
+		return NULL;
 	if (!neap__type_ok(type) || o.shards > NEAP__CACHE_SHARDS_MOST || (o.shards & (o.shards - 1)) != 0)
 		return NULL;
 	const struct neap_allocator *from = o.allocator != NULL ? o.allocator : &neap__malloc_allocator;
@@ -113,8 +160,8 @@ void neap_cache_clear(struct neap_cache *cache)
 		pthread_mutex_lock(&shard->lock);
 		shard->visited = 0;
 		for (int queue = 0; queue < 2; queue++)
-			while (shard->queues[queue].next != &shard->queues[queue])
-				neap__entry_remove(shard, NEAP__ENTRY_OF_QUEUE(shard->queues[queue].next));
+			while (shard->queue_len[queue] != 0)
+				neap__entry_remove(shard, neap__queue_oldest(shard, (enum neap__queue)queue));
 		neap__ghost_free(shard);
 		neap__shard_leave(shard);
 	}
@@ -138,31 +185,28 @@ struct neap__cache_shard *neap__cache_enter(struct neap_cache *cache, const void
 	uint64_t now = cache_now(cache);
 	pthread_mutex_lock(&shard->lock);
 	shard->visited = 0;
-	/* A clock that went back, or another thread's later look at it: time never goes back here. */
-	*ret_now = now > shard->latest ? now : shard->latest;
-	shard->latest = *ret_now;
-	(void)neap__wheel_turn(shard, *ret_now, NEAP__EXPIRE_STEP);
+	(void)shard_advance(shard, now, NEAP__EXPIRE_STEP);
+	*ret_now = shard->latest;
 	return shard;
 }
 
-uint64_t neap__entry_end(const struct neap_cache *cache, const struct neap__entry *entry)
+uint64_t neap__entry_end(const struct neap__cache_shard *shard, const struct neap__entry *entry)
 {
+	const struct neap_cache *cache = shard->cache;
 	const struct neap_cache_options *o = &cache->options;
-	uint64_t grace = (o->stale + o->tick - 1) / o->tick;
-	uint64_t ends = entry->ends;
+	uint64_t ends = entry->endless ? NEAP__NEVER : time_of(shard, entry->ends) + entry->laps * NEAP__LAP;
 	if (o->idle != 0) {
-		uint64_t idle = entry->touched + (o->idle + o->tick - 1) / o->tick + 1;
+		uint64_t idle = time_of(shard, entry->touched) + ticks_of(cache, o->idle) + 1;
 		ends = idle < ends ? idle : ends;
 	}
-	return ends > NEAP__NEVER - grace ? NEAP__NEVER : ends + grace;
+	return ends == NEAP__NEVER ? NEAP__NEVER : ends + ticks_of(cache, o->stale);
 }
 
 /* True when it may be handed out without being stale. */
-static bool entry_lives(const struct neap_cache *cache, const struct neap__entry *entry, uint64_t now)
+static bool entry_lives(const struct neap__cache_shard *shard, const struct neap__entry *entry, uint64_t now)
 {
-	uint64_t grace = (cache->options.stale + cache->options.tick - 1) / cache->options.tick;
-	uint64_t end = neap__entry_end(cache, entry);
-	return end == NEAP__NEVER || now + grace < end;
+	uint64_t end = neap__entry_end(shard, entry);
+	return end == NEAP__NEVER || now + ticks_of(shard->cache, shard->cache->options.stale) < end;
 }
 
 void neap__entry_use(struct neap__cache_shard *shard, struct neap__entry *entry, uint64_t now,
@@ -170,7 +214,7 @@ void neap__entry_use(struct neap__cache_shard *shard, struct neap__entry *entry,
 {
 	struct neap_cache *cache = shard->cache;
 	entry->uses = (uint8_t)(entry->uses < NEAP__USES_MOST ? entry->uses + 1 : NEAP__USES_MOST);
-	entry->touched = now;
+	entry->touched = (uint32_t)now;
 	if (ret_value == NULL)
 		return;
 	memcpy(ret_value, neap__entry_value(cache, entry), cache->type->value_size);
@@ -183,9 +227,9 @@ struct neap__entry *neap__entry_live(struct neap__cache_shard *shard, const void
 {
 	struct neap__entry *entry = neap__entry_find(shard, key, hash);
 	*ret_stale = NULL;
-	if (entry == NULL || entry_lives(shard->cache, entry, now))
+	if (entry == NULL || entry_lives(shard, entry, now))
 		return entry;
-	uint64_t end = neap__entry_end(shard->cache, entry);
+	uint64_t end = neap__entry_end(shard, entry);
 	if (now < end) {
 		*ret_stale = entry;
 	} else {
@@ -229,15 +273,16 @@ bool neap_cache_delete(struct neap_cache *cache, const void *key)
 static void entry_schedule(struct neap__cache_shard *shard, struct neap__entry *entry, uint64_t ttl,
 			   uint64_t now)
 {
-	const struct neap_cache *cache = shard->cache;
-	uint64_t ticks = ttl / cache->options.tick + (ttl % cache->options.tick != 0);
-	entry->ends = ttl == 0 || ticks >= NEAP__NEVER - now - 1 ? NEAP__NEVER : now + ticks + 1;
-	entry->touched = now;
-	if (entry->timer.next != NULL)
-		neap__wheel_remove(&shard->wheel, entry);
-	uint64_t end = neap__entry_end(cache, entry);
+	uint64_t ticks = ticks_of(shard->cache, ttl);
+	entry->endless = ttl == 0 || ticks / NEAP__LAP > UINT16_MAX;
+	entry->laps = (uint16_t)(ticks / NEAP__LAP);
+	entry->ends = (uint32_t)(now + ticks % NEAP__LAP + 1);
+	entry->touched = (uint32_t)now;
+	if (entry->timer.next != 0)
+		neap__wheel_remove(shard, entry);
+	uint64_t end = neap__entry_end(shard, entry);
 	if (end != NEAP__NEVER)
-		neap__wheel_add(&shard->wheel, entry, end);
+		neap__wheel_add(shard, entry, end);
 }
 
 /* The new value goes into the old block, the old one into the new block, and that to the dead. */
@@ -256,7 +301,7 @@ static void entry_overwrite(struct neap__cache_shard *shard, struct neap__entry 
 	entry->weight = fresh->weight;
 	neap__queue_add(shard, entry, queue);
 	fresh->value_only = true;
-	fresh->queue.next = (struct neap__ring *)(void *)shard->dead;
+	fresh->next_dead = shard->dead;
 	shard->dead = fresh;
 	shard->counts.overwritten++;
 }
@@ -265,9 +310,10 @@ static int entry_insert(struct neap__cache_shard *shard, struct neap__entry *ent
 {
 	if (!neap__index_add(shard, entry))
 		return NEAP_ENOMEM;
-	if (!neap__make_room(shard, entry->weight, 1)) {
+	bool room = neap__make_room(shard, entry->weight, 1);
+	if (!room || !neap__id_take(shard, entry)) {
 		neap__index_remove(shard, entry);
-		return NEAP_ETOOBIG;
+		return room ? NEAP_ENOMEM : NEAP_ETOOBIG;
 	}
 	shard->bytes += entry->weight;
 	neap__queue_add(shard, entry, neap__queue_for(shard, entry->hash));
@@ -332,8 +378,7 @@ bool neap_cache_expire(struct neap_cache *cache)
 		uint64_t now = cache_now(cache);
 		pthread_mutex_lock(&shard->lock);
 		shard->visited = 0;
-		shard->latest = now > shard->latest ? now : shard->latest;
-		more |= !neap__wheel_turn(shard, shard->latest, NEAP_CACHE_STEP);
+		more |= !shard_advance(shard, now, NEAP_CACHE_STEP);
 		neap__shard_leave(shard);
 	}
 	return more;
@@ -355,7 +400,8 @@ void neap_cache_stats(struct neap_cache *cache, struct neap_cache_stats *ret)
 		const struct neap_cache_stats *one = &shard->counts;
 		all.len += neap_map_len(shard->index);
 		all.bytes += shard->bytes;
-		all.overhead += neap_map_bytes(shard->index) + neap__ghost_bytes(&shard->ghost);
+		all.overhead += neap_map_bytes(shard->index) + neap__ghost_bytes(&shard->ghost) +
+				neap__ids_bytes(&shard->ids);
 		all.hits += one->hits;
 		all.misses += one->misses;
 		all.stored += one->stored;

@@ -5,28 +5,39 @@ static void check_queue(struct neap__cache_shard *shard, enum neap__queue queue,
 			size_t *bytes, size_t *timed)
 {
 	size_t n = 0, weight = 0;
-	for (struct neap__ring *at = shard->queues[queue].next; at != &shard->queues[queue];
-	     at = at->next, n++) {
-		struct neap__entry *entry = NEAP__ENTRY_OF_QUEUE(at);
-		neap__assert(entry->in == queue && at->next->previous == at);
-		neap__assert(neap__entry_find(shard, entry->key, entry->hash) == entry);
-		bool ends = neap__entry_end(shard->cache, entry) != NEAP__NEVER;
-		neap__assert((entry->timer.next != NULL) == ends);
+	uint32_t before = NEAP__HEAD | queue;
+	for (uint32_t id = shard->queues[queue].next; (id & NEAP__HEAD) == 0; n++) {
+		struct neap__entry *entry = neap__id_entry(shard, id);
+		neap__assert(entry->in == queue && entry->id == id && entry->queue.previous == before);
+		before = id;
+		id = entry->queue.next;
+		neap__assert(neap__entry_find(shard, neap__entry_key(shard->cache, entry), entry->hash) ==
+			     entry);
+		bool ends = neap__entry_end(shard, entry) != NEAP__NEVER;
+		neap__assert((entry->timer.next != 0) == ends);
 		*timed += ends;
 		weight += entry->weight;
 	}
+	neap__assert(shard->queues[queue].previous == before);
 	neap__assert(n == shard->queue_len[queue] && weight == shard->queue_bytes[queue]);
 	*entries += n;
 	*bytes += weight;
 }
 
-static size_t check_wheel_slot(const struct neap__wheel *wheel, unsigned ring, unsigned slot)
+static size_t check_wheel_slot(const struct neap__cache_shard *shard, unsigned ring, unsigned slot)
 {
 	size_t n = 0;
-	const struct neap__ring *head = &wheel->slots[ring][slot];
+	const struct neap__wheel *wheel = &shard->wheel;
+	const uint32_t head = ring * NEAP__RING_SLOTS + slot;
+	uint32_t before = NEAP__HEAD | head;
 	uint64_t here = wheel->time >> NEAP__RING_BITS * ring;
-	for (const struct neap__ring *at = head->next; at != head; at = at->next, n++)
-		neap__assert(at->next->previous == at);
+	for (uint32_t id = wheel->slots[head].next; (id & NEAP__HEAD) == 0; n++) {
+		const struct neap__entry *entry = neap__id_entry(shard, id);
+		neap__assert(entry->timer.previous == before);
+		before = id;
+		id = entry->timer.next;
+	}
+	neap__assert(wheel->slots[head].previous == before);
 	neap__assert((n != 0) == (wheel->occupied[ring] >> slot & 1));
 	if (n != 0 && slot == here % NEAP__RING_SLOTS)
 		neap__assert((wheel->time & ((UINT64_C(1) << NEAP__RING_BITS * ring) - 1)) == 0);
@@ -43,7 +54,7 @@ void neap__cache_check(struct neap_cache *cache)
 		check_queue(shard, NEAP__MAIN, &entries, &bytes, &timed);
 		for (unsigned ring = 0; ring < NEAP__RINGS; ring++)
 			for (unsigned slot = 0; slot < NEAP__RING_SLOTS; slot++)
-				in_wheel += check_wheel_slot(&shard->wheel, ring, slot);
+				in_wheel += check_wheel_slot(shard, ring, slot);
 		neap__assert(in_wheel == timed);
 		neap__assert(entries == neap_map_len(shard->index) && bytes == shard->bytes);
 		neap__assert(shard->max_entries == 0 || entries <= shard->max_entries);

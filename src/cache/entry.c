@@ -17,11 +17,10 @@ struct neap__entry *neap__entry_make(struct neap_cache *cache, const void *key, 
 	memset(entry, 0, sizeof *entry);
 	entry->size = (uint32_t)size;
 	entry->hash = hash;
-	entry->ends = NEAP__NEVER;
+	entry->endless = true;
 	entry->in = NEAP__NO_QUEUE;
 	char *own = (char *)entry + cache->key_at;
 	memcpy(own, key, type->key_size);
-	entry->key = own;
 	if (type->kind == NEAP_KEY_STR) {
 		char *text = (char *)entry + cache->text_at;
 		if (str->len != 0)
@@ -44,9 +43,15 @@ void neap__entry_free(struct neap_cache *cache, struct neap__entry *entry)
 
 /* The map compares keys through a function without a context: what it is about, and what it found. */
 static _Thread_local struct {
-	const struct neap_map_type *type;
+	const struct neap_cache *cache;
+	const void *key; /* of `sought`, which has none in its block */
 	struct neap__entry *sought, *found;
 } asking;
+
+static const void *asked_key(const struct neap__entry *entry)
+{
+	return entry == asking.sought ? asking.key : neap__entry_key(asking.cache, entry);
+}
 
 static uint64_t index_hash(const void *key, uint64_t seed)
 {
@@ -61,7 +66,7 @@ static bool index_equal(const void *a, const void *b)
 	struct neap__entry *x, *y;
 	memcpy(&x, a, sizeof x);
 	memcpy(&y, b, sizeof y);
-	if (x->hash != y->hash || !neap__type_equal(asking.type, x->key, y->key))
+	if (x->hash != y->hash || !neap__type_equal(asking.cache->type, asked_key(x), asked_key(y)))
 		return false;
 	asking.found = x == asking.sought ? y : x;
 	return true;
@@ -78,8 +83,9 @@ const struct neap_map_type neap__index_type = {.size = sizeof neap__index_type,
 struct neap__entry *neap__entry_find(struct neap__cache_shard *shard, const void *key, uint64_t hash)
 {
 	/* neap-lint: allow dangling-stack: `asking` forgets it below */
-	struct neap__entry sought = {.hash = hash, .key = key}, *at = &sought;
-	asking.type = shard->cache->type;
+	struct neap__entry sought = {.hash = hash}, *at = &sought;
+	asking.cache = shard->cache;
+	asking.key = key;
 	asking.sought = at;
 	struct neap__entry *found = neap_map_get(shard->index, &at) != NULL ? asking.found : NULL;
 	asking.sought = asking.found = NULL;
@@ -88,13 +94,13 @@ struct neap__entry *neap__entry_find(struct neap__cache_shard *shard, const void
 
 bool neap__index_add(struct neap__cache_shard *shard, struct neap__entry *entry)
 {
-	asking.type = shard->cache->type;
+	asking.cache = shard->cache;
 	return neap_map_put(shard->index, &entry, NULL) == NEAP_OK;
 }
 
 void neap__index_remove(struct neap__cache_shard *shard, struct neap__entry *entry)
 {
-	asking.type = shard->cache->type;
+	asking.cache = shard->cache;
 	bool was_there = neap_map_delete(shard->index, &entry);
 	neap__assert(was_there);
 }
@@ -104,11 +110,12 @@ void neap__index_remove(struct neap__cache_shard *shard, struct neap__entry *ent
 void neap__entry_remove(struct neap__cache_shard *shard, struct neap__entry *entry)
 {
 	neap__queue_remove(shard, entry);
-	if (entry->timer.next != NULL)
-		neap__wheel_remove(&shard->wheel, entry);
+	if (entry->timer.next != 0)
+		neap__wheel_remove(shard, entry);
 	neap__index_remove(shard, entry);
+	neap__id_give(shard, entry);
 	shard->bytes -= entry->weight;
-	entry->queue.next = (struct neap__ring *)(void *)shard->dead;
+	entry->next_dead = shard->dead;
 	shard->dead = entry;
 }
 
@@ -123,9 +130,9 @@ void neap__shard_leave(struct neap__cache_shard *shard)
 	neap__assert(shard->visited <= NEAP_CACHE_STEP);
 	pthread_mutex_unlock(&shard->lock);
 	for (; dead != NULL; dead = next) {
-		next = (struct neap__entry *)(void *)dead->queue.next;
+		next = dead->next_dead;
 		if (type->release != NULL)
-			type->release(dead->value_only ? NULL : (void *)(uintptr_t)dead->key,
+			type->release(dead->value_only ? NULL : (char *)dead + cache->key_at,
 				      neap__entry_value(cache, dead), type->release_ctx);
 		neap__entry_free(cache, dead);
 	}

@@ -27,9 +27,28 @@ struct neap__ghost_place {
 	uint32_t print, when; /* when 0: empty */
 };
 
+void neap__queues_init(struct neap__cache_shard *shard)
+{
+	for (uint32_t queue = 0; queue < 2; queue++)
+		shard->queues[queue] = (struct neap__ring){NEAP__HEAD | queue, NEAP__HEAD | queue};
+}
+
+static struct neap__ring *queue_of(struct neap__cache_shard *shard, uint32_t id)
+{
+	return (id & NEAP__HEAD) != 0 ? &shard->queues[id & ~NEAP__HEAD] : &neap__id_entry(shard, id)->queue;
+}
+
+struct neap__entry *neap__queue_oldest(const struct neap__cache_shard *shard, enum neap__queue queue)
+{
+	uint32_t id = shard->queues[queue].previous;
+	return (id & NEAP__HEAD) != 0 ? NULL : neap__id_entry(shard, id);
+}
+
 void neap__queue_add(struct neap__cache_shard *shard, struct neap__entry *entry, enum neap__queue queue)
 {
-	neap__ring_after(&shard->queues[queue], &entry->queue);
+	entry->queue = (struct neap__ring){shard->queues[queue].next, NEAP__HEAD | queue};
+	queue_of(shard, entry->queue.next)->previous = entry->id;
+	shard->queues[queue].next = entry->id;
 	entry->in = (uint8_t)queue;
 	shard->queue_bytes[queue] += entry->weight;
 	shard->queue_len[queue]++;
@@ -37,7 +56,8 @@ void neap__queue_add(struct neap__cache_shard *shard, struct neap__entry *entry,
 
 void neap__queue_remove(struct neap__cache_shard *shard, struct neap__entry *entry)
 {
-	neap__ring_remove(&entry->queue);
+	queue_of(shard, entry->queue.next)->previous = entry->queue.previous;
+	queue_of(shard, entry->queue.previous)->next = entry->queue.next;
 	shard->queue_bytes[entry->in] -= entry->weight;
 	shard->queue_len[entry->in]--;
 	entry->in = NEAP__NO_QUEUE;
@@ -123,7 +143,7 @@ enum neap__queue neap__queue_for(struct neap__cache_shard *shard, uint64_t hash)
 
 static void evict_small(struct neap__cache_shard *shard)
 {
-	struct neap__entry *oldest = NEAP__ENTRY_OF_QUEUE(shard->queues[NEAP__SMALL].previous);
+	struct neap__entry *oldest = neap__queue_oldest(shard, NEAP__SMALL);
 	shard->visited++;
 	if (oldest->uses > 1 && neap__may_visit(shard, NEAP_CACHE_STEP / 2)) {
 		oldest->uses = 0;
@@ -138,7 +158,7 @@ static void evict_small(struct neap__cache_shard *shard)
 
 static void evict_main(struct neap__cache_shard *shard)
 {
-	struct neap__entry *oldest = NEAP__ENTRY_OF_QUEUE(shard->queues[NEAP__MAIN].previous);
+	struct neap__entry *oldest = neap__queue_oldest(shard, NEAP__MAIN);
 	shard->visited++;
 	if (oldest->uses > 0 && neap__may_visit(shard, NEAP_CACHE_STEP / 2)) {
 		oldest->uses--;

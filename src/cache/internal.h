@@ -2,6 +2,7 @@
  *
  * Nouns
  *   entry   one block: links, times, key, value
+ *   id      the number of an entry in its shard: what links are made of (id.c)
  *   index   a struct neap_map whose keys are entries, compared by the keys in them
  *   small, main   the two queues of S3-FIFO: new entries; those that were used while they were new
  *   ghost   remembers hashes of entries that left `small` unused
@@ -15,6 +16,11 @@
  *   bytes of a shard                ==  sum of the weights of its entries
  *   entries <= max_entries, bytes <= max_bytes, between operations
  *   no entry in the wheel ends before wheel.time, unless it is in the slot of that very time
+ *
+ * Time is counted in ticks, of which an entry keeps the low 32 bits. What they stand for follows from wheel.time:
+ *   wheel.time - NEAP__LONGEST <= a time in an entry of the wheel < wheel.time + 3 NEAP__LONGEST
+ * because no lap, time to idle or to be stale is longer than NEAP__LONGEST, and the shard's time is never further
+ * ahead of the wheel than that and a half.
  */
 #ifndef NEAP_SRC_CACHE_INTERNAL_H
 #define NEAP_SRC_CACHE_INTERNAL_H
@@ -39,32 +45,58 @@ enum {
 	NEAP__INDEX_SHARE = 16, /* bytes that the index takes for an entry, about */
 };
 
-#define NEAP__NEVER UINT64_MAX
+#define NEAP__NEVER   UINT64_MAX
+#define NEAP__LONGEST (UINT64_C(1) << 30) /* ticks: 124 days of 10 ms */
+#define NEAP__LAP     (NEAP__LONGEST / 2) /* what is longer to live is counted in laps of this */
+#define NEAP__HEAD    (UINT32_C(1) << 31) /* an id with this bit is the number of a ring's head */
 
+/* Links of a ring, or its head, which is always part of it. */
 struct neap__ring {
-	struct neap__ring *next, *previous;
+	uint32_t next, previous; /* ids, or heads */
 };
 
 enum neap__queue { NEAP__SMALL, NEAP__MAIN, NEAP__NO_QUEUE };
 
 struct neap__entry {
-	struct neap__ring queue; /* once dead: next is the next dead one */
-	struct neap__ring timer; /* next NULL: not in the wheel */
+	union {
+		struct neap__ring queue;
+		struct neap__entry *next_dead;
+	};
+	struct neap__ring timer; /* next 0: not in the wheel */
 	uint64_t hash;
-	uint64_t ends;	  /* tick; NEAP__NEVER */
-	uint64_t touched; /* tick of the last use */
-	const void *key;  /* in this block; of a search: the caller's */
 	size_t weight;	  /* bytes that count against the bound */
+	uint32_t ends;	  /* tick, low bits; nothing when it is endless */
+	uint32_t touched; /* tick of the last use, low bits */
 	uint32_t size;	  /* bytes of this block */
+	uint32_t id;	  /* 0: none yet, or dead */
+	uint16_t laps;	  /* that follow on `ends` */
 	uint8_t in;	  /* enum neap__queue */
 	uint8_t uses;
+	bool endless;	 /* no time to live */
 	bool value_only; /* dead: holds an overwritten value; the key lives on */
 };
 
+enum { NEAP__ID_CHUNK = 512 };
+
+struct neap__id_chunk {
+	uint32_t used, first_free;
+	union {
+		struct neap__entry *entry;
+		uintptr_t next_free;
+	} places[NEAP__ID_CHUNK];
+};
+
+struct neap__ids {
+	struct neap__id_chunk **chunks;
+	uint64_t *free_places; /* bit c: chunk c has one, or is not there */
+	size_t room;	       /* of `chunks` */
+	size_t bytes;	       /* of the chunks that are there */
+};
+
 struct neap__wheel {
-	uint64_t time;			/* ticks before this one are done */
-	uint64_t occupied[NEAP__RINGS]; /* bit s: slot s has entries */
-	struct neap__ring slots[NEAP__RINGS][NEAP__RING_SLOTS];
+	uint64_t time;						 /* ticks before this one are done */
+	uint64_t occupied[NEAP__RINGS];				 /* bit s: slot s has entries */
+	struct neap__ring slots[NEAP__RINGS * NEAP__RING_SLOTS]; /* heads, ring 0 first */
 };
 
 struct neap__ghost {
@@ -81,14 +113,16 @@ struct neap__cache_shard {
 	pthread_cond_t landed; /* some flight has ended */
 	struct neap_cache *cache;
 	struct neap_map *index;
+	struct neap__ids ids;
 	size_t bytes, queue_bytes[2], queue_len[2];
-	struct neap__ring queues[2]; /* next: newest */
+	struct neap__ring queues[2]; /* heads; next: newest */
 	struct neap__ghost ghost;
 	struct neap__wheel wheel;
 	struct neap__flight *flights;
 	size_t max_entries, max_bytes;
-	size_t visited;	 /* by the operation that runs */
-	uint64_t latest; /* the latest tick that any operation saw */
+	size_t visited;	  /* by the operation that runs */
+	uint64_t latest;  /* the time: of the latest operation */
+	uint64_t skipped; /* ticks of the clock that the time left out: jumps that were too long */
 	struct neap__entry *dead;
 	struct neap_cache_stats counts;
 };
@@ -104,29 +138,15 @@ struct neap_cache {
 	struct neap__cache_shard shards[];
 };
 
-#define NEAP__ENTRY_OF_QUEUE(link) \
-	((struct neap__entry *)(void *)((char *)(link)-offsetof(struct neap__entry, queue)))
-#define NEAP__ENTRY_OF_TIMER(link) \
-	((struct neap__entry *)(void *)((char *)(link)-offsetof(struct neap__entry, timer)))
-
-static inline void neap__ring_init(struct neap__ring *head)
+static inline struct neap__entry *neap__id_entry(const struct neap__cache_shard *shard, uint32_t id)
 {
-	head->next = head->previous = head;
+	return shard->ids.chunks[(id - 1) / NEAP__ID_CHUNK]->places[(id - 1) % NEAP__ID_CHUNK].entry;
 }
 
-static inline void neap__ring_after(struct neap__ring *head, struct neap__ring *link)
+/* The key in the entry's own block. */
+static inline const void *neap__entry_key(const struct neap_cache *cache, const struct neap__entry *entry)
 {
-	link->next = head->next;
-	link->previous = head;
-	head->next->previous = link;
-	head->next = link;
-}
-
-static inline void neap__ring_remove(struct neap__ring *link)
-{
-	link->next->previous = link->previous;
-	link->previous->next = link->next;
-	link->next = NULL;
+	return (const char *)entry + cache->key_at;
 }
 
 static inline void *neap__entry_value(const struct neap_cache *cache, struct neap__entry *entry)
@@ -157,12 +177,22 @@ void neap__index_remove(struct neap__cache_shard *shard, struct neap__entry *ent
 /* Unlocks, then releases and frees the dead. */
 void neap__shard_leave(struct neap__cache_shard *shard);
 
+/* ---- id.c ---- */
+
+/* Gives an entry an id. False: no memory. */
+bool neap__id_take(struct neap__cache_shard *shard, struct neap__entry *entry);
+void neap__id_give(struct neap__cache_shard *shard, struct neap__entry *entry);
+size_t neap__ids_bytes(const struct neap__ids *ids);
+/* When no entry has an id any more. */
+void neap__ids_free(struct neap__cache_shard *shard);
+
 /* ---- wheel.c ---- */
 
 void neap__wheel_init(struct neap__wheel *wheel);
+bool neap__wheel_is_empty(const struct neap__wheel *wheel);
 /* Of an entry that ends; `ends` may be over already. */
-void neap__wheel_add(struct neap__wheel *wheel, struct neap__entry *entry, uint64_t ends);
-void neap__wheel_remove(struct neap__wheel *wheel, struct neap__entry *entry);
+void neap__wheel_add(struct neap__cache_shard *shard, struct neap__entry *entry, uint64_t ends);
+void neap__wheel_remove(struct neap__cache_shard *shard, struct neap__entry *entry);
 /* Goes on towards `now`, visiting entries until the shard's step is at `most`: the ended ones are removed, those that
  * were used since are put further off. False: it has not arrived.
  */
@@ -170,6 +200,9 @@ bool neap__wheel_turn(struct neap__cache_shard *shard, uint64_t now, size_t most
 
 /* ---- evict.c ---- */
 
+void neap__queues_init(struct neap__cache_shard *shard);
+/* The oldest entry of a queue; NULL: none. */
+struct neap__entry *neap__queue_oldest(const struct neap__cache_shard *shard, enum neap__queue queue);
 void neap__queue_add(struct neap__cache_shard *shard, struct neap__entry *entry, enum neap__queue queue);
 void neap__queue_remove(struct neap__cache_shard *shard, struct neap__entry *entry);
 /* Evicts until `weight` bytes and one entry more are within the bounds; false: not within this step. */
@@ -187,7 +220,9 @@ struct neap__cache_shard *neap__cache_enter(struct neap_cache *cache, const void
 struct neap__entry *neap__entry_live(struct neap__cache_shard *shard, const void *key, uint64_t hash,
 				     uint64_t now, struct neap__entry **ret_stale);
 /* The end of an entry as of now: of its time to live, or of its idleness, and of the time for which it may be stale. */
-uint64_t neap__entry_end(const struct neap_cache *cache, const struct neap__entry *entry);
+uint64_t neap__entry_end(const struct neap__cache_shard *shard, const struct neap__entry *entry);
+/* Takes off the laps that the wheel has done. */
+void neap__entry_draw_near(const struct neap__cache_shard *shard, struct neap__entry *entry);
 /* A use: counts it and copies the value out. */
 void neap__entry_use(struct neap__cache_shard *shard, struct neap__entry *entry, uint64_t now,
 		     void *ret_value);

@@ -28,13 +28,27 @@ static unsigned ring_of(uint64_t ends, uint64_t time)
 void neap__wheel_init(struct neap__wheel *wheel)
 {
 	*wheel = (struct neap__wheel){0};
-	for (unsigned ring = 0; ring < NEAP__RINGS; ring++)
-		for (unsigned slot = 0; slot < NEAP__RING_SLOTS; slot++)
-			neap__ring_init(&wheel->slots[ring][slot]);
+	for (uint32_t at = 0; at < NEAP__RINGS * NEAP__RING_SLOTS; at++)
+		wheel->slots[at] = (struct neap__ring){NEAP__HEAD | at, NEAP__HEAD | at};
 }
 
-void neap__wheel_add(struct neap__wheel *wheel, struct neap__entry *entry, uint64_t ends)
+bool neap__wheel_is_empty(const struct neap__wheel *wheel)
 {
+	uint64_t any = 0;
+	for (unsigned ring = 0; ring < NEAP__RINGS; ring++)
+		any |= wheel->occupied[ring];
+	return any == 0;
+}
+
+static struct neap__ring *timer_of(struct neap__cache_shard *shard, uint32_t id)
+{
+	return (id & NEAP__HEAD) != 0 ? &shard->wheel.slots[id & ~NEAP__HEAD]
+				      : &neap__id_entry(shard, id)->timer;
+}
+
+void neap__wheel_add(struct neap__cache_shard *shard, struct neap__entry *entry, uint64_t ends)
+{
+	struct neap__wheel *wheel = &shard->wheel;
 	const unsigned top = NEAP__RING_BITS * (NEAP__RINGS - 1);
 	if (ends <= wheel->time)
 		ends = wheel->time + 1;
@@ -42,18 +56,23 @@ void neap__wheel_add(struct neap__wheel *wheel, struct neap__entry *entry, uint6
 		ends = ((wheel->time >> top) + NEAP__RING_SLOTS - 1) << top;
 	unsigned ring = ring_of(ends, wheel->time);
 	unsigned slot = (unsigned)(ends >> NEAP__RING_BITS * ring) % NEAP__RING_SLOTS;
+	uint32_t at = ring * NEAP__RING_SLOTS + slot;
 	/* At the tail, which the wheel visits last: an entry that is put off within its own slot is not met again. */
-	neap__ring_after(wheel->slots[ring][slot].previous, &entry->timer);
+	entry->timer = (struct neap__ring){NEAP__HEAD | at, wheel->slots[at].previous};
+	timer_of(shard, entry->timer.previous)->next = entry->id;
+	wheel->slots[at].previous = entry->id;
 	wheel->occupied[ring] |= UINT64_C(1) << slot;
 }
 
-void neap__wheel_remove(struct neap__wheel *wheel, struct neap__entry *entry)
+void neap__wheel_remove(struct neap__cache_shard *shard, struct neap__entry *entry)
 {
-	struct neap__ring *next = entry->timer.next, *previous = entry->timer.previous;
-	neap__ring_remove(&entry->timer);
-	if (next == previous) { /* both are the head of the slot, which is empty now */
-		size_t at = (size_t)(next - &wheel->slots[0][0]);
-		wheel->occupied[at / NEAP__RING_SLOTS] &= ~(UINT64_C(1) << at % NEAP__RING_SLOTS);
+	const struct neap__ring links = entry->timer;
+	timer_of(shard, links.next)->previous = links.previous;
+	timer_of(shard, links.previous)->next = links.next;
+	entry->timer.next = 0;
+	if (links.next == links.previous) { /* both are the head of the slot, which is empty now */
+		uint32_t at = links.next & ~NEAP__HEAD;
+		shard->wheel.occupied[at / NEAP__RING_SLOTS] &= ~(UINT64_C(1) << at % NEAP__RING_SLOTS);
 	}
 }
 
@@ -75,13 +94,14 @@ static uint64_t next_time(const struct neap__wheel *wheel)
 }
 
 /* An entry to visit now: of the highest ring whose slot begins at this very time, at last of ring 0. */
-static struct neap__entry *due_entry(const struct neap__wheel *wheel)
+static struct neap__entry *due_entry(const struct neap__cache_shard *shard)
 {
+	const struct neap__wheel *wheel = &shard->wheel;
 	for (unsigned ring = NEAP__RINGS; ring-- > 0;) {
 		uint64_t span = UINT64_C(1) << NEAP__RING_BITS * ring;
 		unsigned slot = (unsigned)(wheel->time / span) % NEAP__RING_SLOTS;
 		if ((wheel->time & (span - 1)) == 0 && (wheel->occupied[ring] >> slot & 1))
-			return NEAP__ENTRY_OF_TIMER(wheel->slots[ring][slot].next);
+			return neap__id_entry(shard, wheel->slots[ring * NEAP__RING_SLOTS + slot].next);
 	}
 	return NULL;
 }
@@ -90,7 +110,7 @@ bool neap__wheel_turn(struct neap__cache_shard *shard, uint64_t now, size_t most
 {
 	struct neap__wheel *wheel = &shard->wheel;
 	while (neap__may_visit(shard, most)) {
-		struct neap__entry *entry = due_entry(wheel);
+		struct neap__entry *entry = due_entry(shard);
 		if (entry == NULL) {
 			if (wheel->time >= now)
 				return true;
@@ -99,14 +119,15 @@ bool neap__wheel_turn(struct neap__cache_shard *shard, uint64_t now, size_t most
 			continue;
 		}
 		shard->visited++;
-		uint64_t ends = neap__entry_end(shard->cache, entry);
+		uint64_t ends = neap__entry_end(shard, entry);
 		if (ends > wheel->time) {
-			neap__wheel_remove(wheel, entry);
-			neap__wheel_add(wheel, entry, ends);
+			neap__entry_draw_near(shard, entry);
+			neap__wheel_remove(shard, entry);
+			neap__wheel_add(shard, entry, ends);
 		} else {
 			neap__entry_remove(shard, entry);
 			shard->counts.expired++;
 		}
 	}
-	return due_entry(wheel) == NULL && wheel->time >= now;
+	return due_entry(shard) == NULL && wheel->time >= now;
 }

@@ -5,14 +5,13 @@
 static void count_passes(const struct neap_cmap *map, const struct neap__cmap_shard *shard, uint16_t *passes)
 {
 	uintptr_t table = shard->table->word;
-	unsigned code = table & NEAP__CODE_MASK;
-	uint64_t buckets = neap__code_buckets(code);
+	uint64_t buckets = neap__code_buckets(neap__table_code(table));
 	for (struct neap__walk w = neap__walk_start(map, table); neap__walk_next(&w);) {
 		uint64_t hash = neap__cmap_slot_hash(map, w.spot.bucket, w.spot.slot);
 		uint64_t tags = atomic_load(&w.spot.bucket->tags);
 		neap__assert(hash >> (64 - shard->depth) == shard->path);
 		neap__assert((tags >> 8 * w.spot.slot & 0xff) == neap__cmap_tag(hash));
-		for (uint64_t i = neap__home_bucket(hash, code); i != w.bucket;
+		for (uint64_t i = neap__table_home(table, hash); i != w.bucket;
 		     i = i + 1 == buckets ? 0 : i + 1)
 			passes[i]++;
 	}
@@ -26,7 +25,7 @@ static void check_shard(struct neap_cmap *map, const struct neap__cmap_shard *sh
 		neap__assert(live == 0 && shard->node_bytes == 0);
 		return;
 	}
-	uint64_t buckets = neap__code_buckets(shard->table->word & NEAP__CODE_MASK);
+	uint64_t buckets = neap__code_buckets(neap__table_code(shard->table->word));
 	uint16_t *passes = neap__alloc(&neap__malloc_allocator, buckets * sizeof *passes, sizeof *passes);
 	if (passes == NULL)
 		return;
@@ -54,7 +53,8 @@ void neap__cmap_check(struct neap_cmap *map)
 	for (size_t i = 0; i < (size_t)1 << directory->depth;) {
 		struct neap__cmap_shard *shard = atomic_load(&directory->entries[i].shard);
 		size_t width = (size_t)1 << (directory->depth - shard->depth);
-		uintptr_t table = shard->table != NULL ? shard->table->word : (uintptr_t)&neap__no_bucket;
+		uintptr_t table =
+			shard->table != NULL ? shard->table->word : neap__table_word(&neap__no_bucket, 0);
 		neap__assert(i == (size_t)shard->path * width);
 		for (size_t same = 0; same < width; same++)
 			neap__assert(atomic_load(&directory->entries[i + same].shard) == shard &&

@@ -74,10 +74,10 @@ struct neap_cmap *neap_cmap_create(const struct neap_map_type *type, const struc
 	map->ask_at = NEAP__WAIT_BATCH;
 	cmap_lay_out(map, type);
 	if (o->seed != NULL)
-		memcpy(map->seed, o->seed, sizeof map->seed);
+		memcpy(map->front.seed, o->seed, sizeof map->front.seed);
 	else
-		neap__os_random(map->seed, sizeof map->seed);
-	map->seed[1] |= UINT64_C(1) << 63 | 1;
+		neap__os_random(map->front.seed, sizeof map->front.seed);
+	map->front.seed[1] |= UINT64_C(1) << 63 | 1;
 	strncpy(map->name, o->name != NULL ? o->name : "unnamed", NEAP__CMAP_NAME_MOST);
 	if (!first_shards(map)) {
 		neap__free(from, map, sizeof *map);

@@ -11,7 +11,7 @@ _Static_assert(offsetof(struct neap__directory, entries) == 64 && sizeof(struct 
 
 struct neap__directory *neap__directory_of(struct neap_cmap *map)
 {
-	uintptr_t word = atomic_load_explicit(&map->directory, memory_order_relaxed) & ~(uintptr_t)63;
+	uintptr_t word = atomic_load_explicit(&map->front.directory, memory_order_relaxed) & ~(uintptr_t)63;
 	return (struct neap__directory *)(word - offsetof(struct neap__directory, entries));
 }
 
@@ -19,14 +19,14 @@ void neap__directory_set(struct neap_cmap *map, struct neap__directory *director
 {
 	uintptr_t entries = (uintptr_t)directory->entries;
 	neap__assert((entries & 63) == 0 && directory->depth >= 1);
-	atomic_store_explicit(&map->directory, entries | (64 - directory->depth), memory_order_release);
+	atomic_store_explicit(&map->front.directory, entries | (64 - directory->depth), memory_order_release);
 }
 
 void neap__directory_assign(struct neap__directory *directory, struct neap__cmap_shard *shard)
 {
 	const unsigned spare = directory->depth - shard->depth;
 	struct neap__directory_entry *entry = directory->entries + ((size_t)shard->path << spare);
-	uintptr_t table = shard->table != NULL ? shard->table->word : (uintptr_t)&neap__no_bucket;
+	uintptr_t table = shard->table != NULL ? shard->table->word : neap__table_word(&neap__no_bucket, 0);
 	for (size_t i = 0; i < (size_t)1 << spare; i++) {
 		atomic_store_explicit(&entry[i].table, table, memory_order_release);
 		atomic_store_explicit(&entry[i].shard, shard, memory_order_release);

@@ -6,8 +6,9 @@
 #include "base/alloc.h"
 #include "base/os.h"
 
-struct neap__epochs neap__epochs = {.now = 1, .readers = &neap__epochs.shared, .shared = {.taken = true}};
-_Thread_local struct neap__reader *neap__reader_self __attribute__((tls_model("initial-exec")));
+struct neap__epoch neap__epoch = {.now = 1};
+struct neap__epochs neap__epochs = {.readers = &neap__epochs.shared, .shared = {.taken = true}};
+_Thread_local struct neap__reader *neap__reader_self, *neap__reader_plain;
 
 static pthread_once_t epochs_once = PTHREAD_ONCE_INIT;
 static pthread_key_t reader_key;
@@ -20,7 +21,7 @@ static _Thread_local bool reader_over; /* the destructor has run: later sections
 static void reader_end(void *of_thread)
 {
 	struct neap__reader *reader = of_thread;
-	neap__reader_self = NULL;
+	neap__reader_self = neap__reader_plain = NULL;
 	reader_over = true;
 	atomic_store_explicit(&reader->epoch, 0, memory_order_release);
 	atomic_store_explicit(&reader->taken, false, memory_order_release);
@@ -49,6 +50,7 @@ void neap__epochs_forked(void)
 		pthread_mutex_init(&shared_lock, NULL);
 	/* This is the only thread: it may change its mind. */
 	atomic_store(&neap__epochs.fences, !neap__os_barrier_prepare());
+	neap__reader_plain = atomic_load(&neap__epochs.fences) ? NULL : neap__reader_self;
 }
 
 /* A record that no thread has, or a new one. */
@@ -82,6 +84,8 @@ struct neap__reader *neap__reader_join(void)
 		reader = reader_find();
 	if (reader != NULL && pthread_setspecific(reader_key, reader) == 0) {
 		neap__reader_self = reader;
+		if (!atomic_load_explicit(&neap__epochs.fences, memory_order_relaxed))
+			neap__reader_plain = reader;
 		return reader;
 	}
 	if (reader != NULL)
@@ -103,7 +107,7 @@ void neap__reader_part(struct neap__reader *shared)
 
 uint64_t neap__epoch_stamp(void)
 {
-	return atomic_fetch_add_explicit(&neap__epochs.now, 1, memory_order_acq_rel);
+	return atomic_fetch_add_explicit(&neap__epoch.now, 1, memory_order_acq_rel);
 }
 
 bool neap__epoch_passed(uint64_t stamp)

@@ -36,26 +36,16 @@
 #ifndef NEAP_SRC_CMAP_EPOCH_H
 #define NEAP_SRC_CMAP_EPOCH_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-struct neap__reader {
-	_Alignas(128) _Atomic uint64_t epoch; /* two lines, because processors fetch lines in pairs */
-	struct neap__reader *next;	      /* never changes once published */
-	_Atomic bool taken;
-};
+#include "neap/cmap_core.h"
 
 struct neap__epochs {
-	/* Its own lines: every reader reads them, stamps write them. */
-	_Alignas(128) _Atomic uint64_t now; /* begins at 1 */
-	_Atomic bool fences;		    /* readers fence for themselves */
+	_Atomic bool fences; /* readers fence for themselves */
 	_Alignas(128) _Atomic(struct neap__reader *) readers;
 	struct neap__reader shared; /* of threads that have no record of their own; also in the list */
 };
 
 extern struct neap__epochs neap__epochs;
+/* neap__reader_plain, also where fences are needed. */
 extern _Thread_local struct neap__reader *neap__reader_self __attribute__((tls_model("initial-exec")));
 
 /* Decides between membarrier and fences; the first call counts. */
@@ -66,31 +56,20 @@ void neap__epochs_forked(void);
 struct neap__reader *neap__reader_join(void);
 void neap__reader_part(struct neap__reader *shared);
 
-struct neap__section {
-	struct neap__reader *reader;
-	uint64_t outer, epoch;
-};
-
 static inline struct neap__section neap__enter(void)
 {
-	struct neap__section section;
-	section.reader = neap__reader_self;
-	if (__builtin_expect(section.reader == NULL, 0))
-		section.reader = neap__reader_join();
-	section.outer = atomic_load_explicit(&section.reader->epoch, memory_order_relaxed);
-	section.epoch = atomic_load_explicit(&neap__epochs.now, memory_order_acquire);
-	if (section.outer == 0)
-		atomic_store_explicit(&section.reader->epoch, section.epoch, memory_order_release);
+	struct neap__reader *reader = neap__reader_self;
+	if (__builtin_expect(reader == NULL, 0))
+		reader = neap__reader_join();
+	struct neap__section section = neap__enter_plain(reader);
 	if (__builtin_expect(atomic_load_explicit(&neap__epochs.fences, memory_order_relaxed), 0))
 		atomic_thread_fence(memory_order_seq_cst);
-	else
-		atomic_signal_fence(memory_order_seq_cst);
 	return section;
 }
 
 static inline void neap__leave(struct neap__section section)
 {
-	atomic_store_explicit(&section.reader->epoch, section.outer, memory_order_release);
+	neap__leave_plain(section);
 	if (__builtin_expect(section.reader == &neap__epochs.shared, 0))
 		neap__reader_part(section.reader);
 }

@@ -36,18 +36,13 @@
 #ifndef NEAP_SRC_CMAP_INTERNAL_H
 #define NEAP_SRC_CMAP_INTERNAL_H
 
-#include <stdatomic.h>
-
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/word_lock.h"
 #include "cmap/epoch.h"
-#include "neap/cmap.h"
-#include "neap/map_core.h"
+#include "neap/cmap_core.h"
 
 enum {
-	NEAP__BUCKET_SLOTS = 7,
-	NEAP__BUCKET_HEAD = 2, /* words before the slots */
 	NEAP__CMAP_DEPTH_MOST = 24,
 	NEAP__CMAP_SHARDS = 64, /* by default: 64 writers rarely meet, an empty map takes 8 KB */
 	NEAP__CMAP_NAME_MOST = 63,
@@ -62,13 +57,6 @@ enum {
 	 */
 	NEAP__TABLE_BYTES = 128 << 10,
 #endif
-};
-
-struct neap__bucket {
-	_Atomic uint64_t tags; /* byte i: tag of slot i; byte 7: passed */
-	_Atomic uint64_t
-		turn; /* +2 when an entry leaves; odd while a value of several words is being written */
-	_Atomic uint64_t words[];
 };
 
 /* Something unreachable that a reader may still see. First member of whatever can become that. */
@@ -122,11 +110,6 @@ struct neap__cmap_shard {
 	struct neap__retired_list waiting;
 };
 
-struct neap__directory_entry {
-	_Atomic uintptr_t table; /* what readers read */
-	_Atomic(struct neap__cmap_shard *) shard;
-};
-
 struct neap__directory {
 	struct neap__retired retired;
 	unsigned depth;
@@ -134,9 +117,7 @@ struct neap__directory {
 };
 
 struct neap_cmap {
-	/* What readers read. */
-	_Atomic uintptr_t directory; /* address of its entries | 64 - depth */
-	uint64_t seed[2];
+	struct neap__cmap_front front;
 	uint32_t bucket_words, slot_words;
 	uint32_t key_words, value_words; /* of a slot; 0 and 0: slots are addresses of nodes */
 	bool word_path;			 /* a key of 8 bytes, a value of 8, the fast hash */
@@ -219,14 +200,6 @@ void neap__reclaim_some(struct neap_cmap *map, bool reader);
 void neap__reclaim_all(struct neap_cmap *map);
 
 /* ---- directory.c: which shard and which table belong to a hash ---- */
-
-/* Inside a section, or with the structure lock. */
-static inline struct neap__directory_entry *neap__directory_entry(struct neap_cmap *map, uint64_t hash)
-{
-	uintptr_t word = atomic_load_explicit(&map->directory, memory_order_acquire);
-	struct neap__directory_entry *entries = (struct neap__directory_entry *)(word & ~(uintptr_t)63);
-	return entries + (hash >> (word & 63));
-}
 
 /* The shard of a hash, locked. Inside a section. */
 struct neap__cmap_shard *neap__shard_take(struct neap_cmap *map, uint64_t hash);

@@ -22,7 +22,7 @@ struct cmap_act {
 
 static inline uint64_t key_hash(const struct neap_cmap *map, const void *key)
 {
-	return map->word_path ? neap__hash_fixed(key, sizeof(uint64_t), map->seed)
+	return map->word_path ? neap__hash_fixed(key, sizeof(uint64_t), map->front.seed)
 			      : neap__cmap_hash(map, key);
 }
 
@@ -46,12 +46,14 @@ static inline bool load_from(struct neap_cmap *map, uint64_t hash, const void *k
 	if (map->word_path) {
 		uint64_t word, value;
 		memcpy(&word, key, sizeof word);
-		outcome = neap__load_words(map, table, hash, &word, 1, 1, &value);
+		outcome = neap__load_home(table, hash, &word, 1, 1, &value);
 		if (outcome == NEAP__FOUND && ret_value != NULL)
 			memcpy(ret_value, &value, sizeof value);
 	} else {
-		outcome = neap__table_load(map, table, hash, key, ret_value);
+		outcome = NEAP__CHANGED;
 	}
+	if (outcome == NEAP__CHANGED)
+		outcome = neap__table_load(map, table, hash, key, ret_value);
 	return __builtin_expect(outcome == NEAP__CHANGED, 0) ? load_locked(map, hash, key, ret_value)
 							     : outcome == NEAP__FOUND;
 }
@@ -64,10 +66,15 @@ bool neap_cmap_load(struct neap_cmap *map, const void *key, void *ret_value)
 	struct neap__section section = neap__enter();
 	bool found = load_from(map, hash, key, ret_value);
 	neap__leave(section);
-	if (__builtin_expect(atomic_load_explicit(&neap__epochs.now, memory_order_relaxed) != section.epoch,
+	if (__builtin_expect(atomic_load_explicit(&neap__epoch.now, memory_order_relaxed) != section.epoch,
 			     0))
-		neap__reclaim_some(map, true);
+		neap__cmap_epoch_moved(map);
 	return found;
+}
+
+void neap__cmap_epoch_moved(struct neap_cmap *map)
+{
+	neap__reclaim_some(map, true);
 }
 
 /* ---- Writing ---- */

@@ -50,7 +50,7 @@ struct neap__cmap_table *neap__table_make(struct neap_cmap *map, unsigned code)
 		neap__cmap_free(map, table, sizeof *table);
 		return NULL;
 	}
-	table->word = (uintptr_t)buckets | code;
+	table->word = neap__table_word(buckets, code);
 	return table;
 }
 
@@ -58,7 +58,7 @@ void neap__table_free(struct neap_cmap *map, struct neap__cmap_table *table)
 {
 	if (table == NULL)
 		return;
-	void *buckets = (void *)(table->word & ~(uintptr_t)NEAP__CODE_MASK);
+	void *buckets = (void *)neap__table_buckets(table->word);
 	if (table->pages) {
 		atomic_fetch_sub_explicit(&map->bytes, table->bytes, memory_order_relaxed);
 		neap__os_release(buckets, table->bytes);

@@ -6,7 +6,7 @@
 
 uint64_t neap__cmap_hash(const struct neap_cmap *map, const void *key)
 {
-	return neap__type_hash(map->type, key, map->seed);
+	return neap__type_hash(map->type, key, map->front.seed);
 }
 
 uint64_t neap__cmap_slot_hash(const struct neap_cmap *map, const struct neap__bucket *bucket, unsigned slot)

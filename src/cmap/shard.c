@@ -13,7 +13,7 @@ enum { MERGE_EVERY = 32 }; /* deletes between looks at the other half */
 
 static bool wants_less(const struct neap__cmap_shard *shard, uint32_t live)
 {
-	unsigned code = shard->table->word & NEAP__CODE_MASK;
+	unsigned code = neap__table_code(shard->table->word);
 	return code != 0 && live < neap__code_limit(code) * 3 / 8;
 }
 
@@ -136,7 +136,7 @@ static int split(struct neap_cmap *map, struct neap__cmap_shard *shard, uint32_t
 int neap__shard_grow(struct neap_cmap *map, struct neap__cmap_shard *shard)
 {
 	uint32_t live = atomic_load_explicit(&shard->live, memory_order_relaxed);
-	unsigned code = shard->table != NULL ? shard->table->word & NEAP__CODE_MASK : 0;
+	unsigned code = shard->table != NULL ? neap__table_code(shard->table->word) : 0;
 	if (shard->table != NULL && live < neap__code_limit(code))
 		return NEAP_OK;
 	if (live >= UINT32_MAX / 2)

@@ -10,21 +10,47 @@ const struct neap__bucket neap__no_bucket __attribute__((aligned(64))) = {0};
 static struct neap__node *load_node(const struct neap_cmap *map, uintptr_t table, uint64_t hash,
 				    const void *key)
 {
-	const unsigned code = table & NEAP__CODE_MASK;
-	const uint64_t home = neap__home_bucket(hash, code), tag = neap__cmap_tag(hash);
+	const uint64_t home = neap__table_home(table, hash), tag = neap__cmap_tag(hash);
 	for (uint64_t index = home;;) {
 		const struct neap__bucket *bucket = neap__bucket_at(map, table, index);
 		uint64_t tags = atomic_load_explicit(&bucket->tags, memory_order_acquire);
-		for (uint64_t match = neap__tags_match(tags, tag); match != 0; match &= match - 1) {
-			struct neap__node *node = neap__slot_node(bucket, neap__match_slot(match));
+		for (uint32_t match = neap__tags_match(tags, tag); match != 0; match &= match - 1) {
+			struct neap__node *node = neap__slot_node(bucket, (unsigned)__builtin_ctz(match));
 			if (node != NULL && neap__node_equal(map, node, key, hash))
 				return node;
 		}
 		if (tags >> 56 == 0)
 			return NULL;
-		index = neap__next_bucket(index, code);
+		index = neap__next_bucket(index, table);
 		if (index == home)
 			return NULL;
+	}
+}
+
+/* All buckets on the way: claims 1 and 2. NEAP__CHANGED: a writer was in the way NEAP__TRIES times. */
+static enum neap__outcome load_words(const struct neap_cmap *map, uintptr_t table, uint64_t hash,
+				     const uint64_t *key, uint64_t *ret)
+{
+	const uint64_t home = neap__table_home(table, hash), tag = neap__cmap_tag(hash);
+	const unsigned kw = map->key_words, vw = map->value_words;
+	unsigned tries = 0;
+	for (uint64_t index = home;;) {
+		const struct neap__bucket *bucket = neap__bucket_at(map, table, index);
+		uint64_t turn = atomic_load_explicit(&bucket->turn, memory_order_acquire);
+		uint64_t tags = atomic_load_explicit(&bucket->tags, memory_order_acquire);
+		enum neap__outcome outcome = NEAP__ABSENT;
+		for (uint32_t match = neap__tags_match(tags, tag); match != 0 && outcome == NEAP__ABSENT;
+		     match &= match - 1)
+			outcome = neap__look(bucket, (uint32_t)__builtin_ctz(match), turn, key, kw, vw, ret);
+		if (outcome == NEAP__FOUND || (outcome == NEAP__CHANGED && ++tries == NEAP__TRIES))
+			return outcome;
+		if (outcome == NEAP__CHANGED)
+			continue;
+		if (tags >> 56 == 0)
+			return NEAP__ABSENT;
+		index = neap__next_bucket(index, table);
+		if (index == home)
+			return NEAP__ABSENT;
 	}
 }
 
@@ -39,10 +65,7 @@ enum neap__outcome neap__table_load(const struct neap_cmap *map, uintptr_t table
 	}
 	uint64_t words[WORDS_MOST] = {0}, value[WORDS_MOST];
 	memcpy(words, key, map->type->key_size);
-	enum neap__outcome outcome =
-		map->key_words == 1 && map->value_words == 1
-			? neap__load_words(map, table, hash, words, 1, 1, value)
-			: neap__load_words(map, table, hash, words, map->key_words, map->value_words, value);
+	enum neap__outcome outcome = load_words(map, table, hash, words, value);
 	if (outcome == NEAP__FOUND && ret_value != NULL)
 		memcpy(ret_value, value, map->type->value_size);
 	return outcome;
@@ -52,17 +75,16 @@ enum neap__outcome neap__table_load(const struct neap_cmap *map, uintptr_t table
 static inline __attribute__((always_inline)) struct neap__spot
 find_words(const struct neap_cmap *map, uintptr_t table, uint64_t hash, const uint64_t *key, unsigned kw)
 {
-	const unsigned code = table & NEAP__CODE_MASK;
-	const uint64_t home = neap__home_bucket(hash, code), tag = neap__cmap_tag(hash);
+	const uint64_t home = neap__table_home(table, hash), tag = neap__cmap_tag(hash);
 	for (uint64_t index = home;;) {
 		struct neap__bucket *bucket = neap__bucket_at(map, table, index);
 		uint64_t tags = atomic_load_explicit(&bucket->tags, memory_order_relaxed);
-		for (uint64_t match = neap__tags_match(tags, tag); match != 0; match &= match - 1) {
-			unsigned slot = neap__match_slot(match);
+		for (uint32_t match = neap__tags_match(tags, tag); match != 0; match &= match - 1) {
+			unsigned slot = (unsigned)__builtin_ctz(match);
 			if (neap__same_key(neap__slot_words(map, bucket, slot), key, kw))
 				return (struct neap__spot){bucket, slot};
 		}
-		index = neap__next_bucket(index, code);
+		index = neap__next_bucket(index, table);
 		if (tags >> 56 == 0 || index == home)
 			return (struct neap__spot){NULL, 0};
 	}
@@ -71,17 +93,16 @@ find_words(const struct neap_cmap *map, uintptr_t table, uint64_t hash, const ui
 static struct neap__spot find_node(const struct neap_cmap *map, uintptr_t table, uint64_t hash,
 				   const void *key)
 {
-	const unsigned code = table & NEAP__CODE_MASK;
-	const uint64_t home = neap__home_bucket(hash, code), tag = neap__cmap_tag(hash);
+	const uint64_t home = neap__table_home(table, hash), tag = neap__cmap_tag(hash);
 	for (uint64_t index = home;;) {
 		struct neap__bucket *bucket = neap__bucket_at(map, table, index);
 		uint64_t tags = atomic_load_explicit(&bucket->tags, memory_order_relaxed);
-		for (uint64_t match = neap__tags_match(tags, tag); match != 0; match &= match - 1) {
-			unsigned slot = neap__match_slot(match);
+		for (uint32_t match = neap__tags_match(tags, tag); match != 0; match &= match - 1) {
+			unsigned slot = (unsigned)__builtin_ctz(match);
 			if (neap__node_equal(map, neap__slot_node(bucket, slot), key, hash))
 				return (struct neap__spot){bucket, slot};
 		}
-		index = neap__next_bucket(index, code);
+		index = neap__next_bucket(index, table);
 		if (tags >> 56 == 0 || index == home)
 			return (struct neap__spot){NULL, 0};
 	}
@@ -105,14 +126,13 @@ struct neap__spot neap__table_find(const struct neap_cmap *map, uintptr_t table,
 /* The first slot without an entry, or NEAP__BUCKET_SLOTS. */
 static unsigned free_slot(uint64_t tags)
 {
-	uint64_t empty = neap__tags_match(tags, 0);
-	return empty != 0 ? neap__match_slot(empty) : NEAP__BUCKET_SLOTS;
+	uint32_t empty = neap__tags_match(tags, 0);
+	return empty != 0 ? (unsigned)__builtin_ctz(empty) : NEAP__BUCKET_SLOTS;
 }
 
 void neap__table_add(const struct neap_cmap *map, uintptr_t table, uint64_t hash, const uint64_t *words)
 {
-	const unsigned code = table & NEAP__CODE_MASK;
-	for (uint64_t index = neap__home_bucket(hash, code);; index = neap__next_bucket(index, code)) {
+	for (uint64_t index = neap__table_home(table, hash);; index = neap__next_bucket(index, table)) {
 		struct neap__bucket *bucket = neap__bucket_at(map, table, index);
 		uint64_t tags = atomic_load_explicit(&bucket->tags, memory_order_relaxed);
 		unsigned slot = free_slot(tags);
@@ -144,8 +164,7 @@ void neap__table_remove(const struct neap_cmap *map, uintptr_t table, uint64_t h
 	if (neap__cmap_has_nodes(map))
 		atomic_store_explicit(neap__slot_words(map, spot.bucket, spot.slot), 0, memory_order_relaxed);
 
-	const unsigned code = table & NEAP__CODE_MASK;
-	for (uint64_t index = neap__home_bucket(hash, code);; index = neap__next_bucket(index, code)) {
+	for (uint64_t index = neap__table_home(table, hash);; index = neap__next_bucket(index, table)) {
 		struct neap__bucket *bucket = neap__bucket_at(map, table, index);
 		if (bucket == spot.bucket)
 			return;
@@ -183,7 +202,7 @@ struct neap__walk neap__walk_start(const struct neap_cmap *map, uintptr_t table)
 	return (struct neap__walk){.map = map,
 				   .table = table,
 				   .bucket = (uint64_t)-1,
-				   .buckets = neap__code_buckets(table & NEAP__CODE_MASK)};
+				   .buckets = neap__code_buckets(neap__table_code(table))};
 }
 
 bool neap__walk_next(struct neap__walk *walk)

@@ -128,7 +128,7 @@ size_t neap_cmap_len(const struct neap_cmap *map)
 
 static size_t longest_probe(const struct neap_cmap *map, uintptr_t table)
 {
-	uint64_t buckets = neap__code_buckets(table & NEAP__CODE_MASK);
+	uint64_t buckets = neap__code_buckets(neap__table_code(table));
 	size_t longest = 1, run = 1;
 	for (uint64_t i = 0; i < 2 * buckets && run <= buckets; i++) {
 		uint64_t tags = atomic_load_explicit(&neap__bucket_at(map, table, i % buckets)->tags,
@@ -150,7 +150,7 @@ static void shard_stats(struct neap_cmap *map, const struct neap__cmap_shard *sh
 	ret->metadata += sizeof *shard;
 	if (shard->table == NULL)
 		return;
-	uint64_t slots = neap__code_buckets(shard->table->word & NEAP__CODE_MASK) * NEAP__BUCKET_SLOTS;
+	uint64_t slots = neap__code_buckets(neap__table_code(shard->table->word)) * NEAP__BUCKET_SLOTS;
 	size_t probe = longest_probe(map, shard->table->word);
 	ret->slots += slots;
 	ret->empty += (slots - live) * slot;
@@ -173,7 +173,7 @@ void neap_cmap_stats(struct neap_cmap *map, struct neap_cmap_stats *ret)
 		neap__word_lock_take(&map->retirement);
 		all.waiting += map->fresh.bytes + map->pending.bytes;
 		neap__word_lock_give(&map->retirement);
-		uintptr_t word = atomic_load_explicit(&map->directory, memory_order_acquire);
+		uintptr_t word = atomic_load_explicit(&map->front.directory, memory_order_acquire);
 		all.directory_entries = (size_t)1 << (64 - (word & 63));
 		all.metadata += sizeof *map + sizeof(struct neap__directory) +
 				all.directory_entries * sizeof(struct neap__directory_entry);

@@ -24,7 +24,9 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/probes.h"
 #include "gc/internal.h"
+#include "neap/heap.h"
 
 enum {
 	IDLE_TICK_NS = 250 * 1000 * 1000,
@@ -180,9 +182,11 @@ static void run_cycle(bool forced, bool idle)
 	uint64_t begin = neap__os_now();
 	neap__gc_last = (struct neap__gc_cycle_record){
 		.forced = forced, .idle = idle, .begin = begin, .cpu_begin = neap__os_thread_time()};
+	neap__gc_last.dropped_before = atomic_load(&neap__gc.dropped);
 	neap__gc_sweep_all();
 	neap__gc_last.heap_before = atomic_load(&neap__gc.live_bytes);
 	neap__gc_last.goal = atomic_load(&neap__gc.goal);
+	NEAP__PROBE2(gc__mark, forced, neap__gc_last.heap_before);
 	neap__gc_last.concurrent = neap__gc_tracks() && neap__gc_arm_all();
 	if (neap__gc_last.concurrent) {
 		begin_marking();
@@ -193,12 +197,14 @@ static void run_cycle(bool forced, bool idle)
 	}
 	finish();
 	neap__gc_last.marked_by = neap__os_now();
+	NEAP__PROBE2(gc__sweep, forced, neap__gc_last.marked_by - begin);
 	neap__gc_again_end();
 	neap__gc_final_run();
 	neap__gc_weak_map_purge();
 	neap__gc_sweep_all();
 	neap__gc_pace_anew();
 	neap__gc_record_cycle();
+	NEAP__PROBE2(gc__end, neap__os_now() - begin, atomic_load(&neap__gc.live_bytes));
 }
 
 /* What the caller wants, and what it gets. */
@@ -233,6 +239,11 @@ static size_t cycle_by_caller(bool only_due, bool give_back)
 void neap__gc_cycle_now(void)
 {
 	(void)cycle_by_caller(false, false);
+}
+
+void neap__gc_cycle_due(void)
+{
+	(void)cycle_by_caller(true, false);
 }
 
 enum { WIPED = 8 << 10 }; /* bytes: more than the frames of a collection take */
@@ -310,6 +321,8 @@ static void cycle_in_background(bool idle)
 		(void)neap__gc_return_holes();
 	neap__lock_give(&cycle_lock);
 	neap__gc_map_release();
+	if (idle)
+		(void)neap_heap_return(); /* the program has rested for a second: no second one for the pages */
 }
 
 /* Wakes when asked, and four times a second while the program allocates: when it has stopped for a second with
@@ -376,7 +389,7 @@ void neap__gc_cycle_nudge(void)
 			atomic_store(&collector_thread, THREAD_NONE);
 	}
 	if (!runs || !neap__gc_tracks()) {
-		(void)cycle_by_caller(true, false);
+		neap__gc_cycle_due();
 		return;
 	}
 	atomic_fetch_add_explicit(&asked, 1, memory_order_release);

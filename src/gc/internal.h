@@ -77,6 +77,7 @@ enum {
 	NEAP__GC_FIFO = 16, /* 74 ns an object without it, 34 to 66 with it, in the research */
 	NEAP__GC_PAGES_AT_ONCE = 256,
 	NEAP__GC_ATTEMPTS_MOST = 48, /* stops that try to end a cycle */
+	NEAP__GC_BUCKETS = 24,	     /* of a histogram: powers of two of a microsecond, up to 8 seconds */
 	NEAP__GC_RANGES = 65536,
 	NEAP__GC_STATICS = 4096
 };
@@ -248,6 +249,9 @@ struct neap__gc {
 	_Atomic uint64_t live_bytes; /* claimed and not freed, swept or returned */
 	_Atomic uint64_t pace_bytes; /* found alive by the last cycle, claimed since, minus freed since */
 	_Atomic uint64_t claimed_bytes;
+	_Atomic uint64_t dropped; /* entries that maps let go of since the start */
+	/* Relaxed counters, also of signal handlers; see struct neap_memstats. */
+	_Atomic uint64_t delays_below[NEAP__GC_BUCKETS], delay_total, delay_longest;
 	_Atomic uint64_t trigger, goal; /* of pace_bytes: begin a cycle; be done */
 	_Atomic int percent;
 	_Atomic size_t limit;
@@ -459,9 +463,11 @@ struct neap__gc_cycle_record {
 	_Atomic uint64_t assisted;	/* ns that other threads marked */
 	uint64_t heap_before, heap_after, marked, goal;
 	uint64_t claimed_before, claimed_at_flip; /* values of claimed_bytes */
+	uint64_t dropped_before;
 };
 extern struct neap__gc_cycle_record neap__gc_last; /* the cycle lock's */
 void neap__gc_cycle_now(void);			   /* a whole one that begins now */
+void neap__gc_cycle_due(void); /* waits for the one that runs; runs another if one is due then */
 void neap__gc_cycle_nudge(void);
 void neap__gc_cycle_stir(void);
 void neap__gc_cycle_start(void);
@@ -478,6 +484,7 @@ void neap__gc_pace(void); /* by a thread that is about to claim, not busy; may c
 void neap__gc_pace_flip(void);
 void neap__gc_pace_anew(void);
 void neap__gc_pace_start(void);
+void neap__gc_pace_drop(size_t entries); /* a map let go of so many: there may be garbage without a claim */
 bool neap__gc_nothing_new(void);
 bool neap__gc_idle(void); /* a cycle should run though none is due; asked by the collector's thread only */
 
@@ -525,6 +532,7 @@ void neap__gc_weak_map_select(
 void neap__gc_weak_map_purge(void); /* removes them; the cycle lock is held */
 void neap__gc_weak_map_forget(uintptr_t object);
 void neap__gc_weak_maps_lock(bool take);
+void neap__gc_weak_maps_forked(void);
 
 /* ephemeron.c */
 void neap__gc_ephemerons_beside(void (*drain)(void));
@@ -538,6 +546,7 @@ bool neap__gc_is_black(uintptr_t address, void *unused);
 /* memstats.c */
 void neap__gc_stats_start(void);
 void neap__gc_record_cycle(void);
+void neap__gc_felt(uint64_t begin); /* the collector held the calling thread up from `begin` until now */
 
 /* check.c; the world is stopped, or the program has one thread and no cycle runs */
 const char *neap__gc_check(void);

@@ -153,7 +153,9 @@ int neap_gc_map_put(struct neap_gc_map *map, const void *key, const void *value)
 
 void *neap_gc_map_get(const struct neap_gc_map *map, const void *key)
 {
-	return map != NULL ? neap_map_get(core_of(map)->map, key) : NULL;
+	if (map == NULL || (NEAP__GC_UNLIKELY(neap__gc_self == NULL) && neap__gc_attached() == NULL))
+		return NULL;
+	return neap_map_get(core_of(map)->map, key);
 }
 
 bool neap_gc_map_delete(struct neap_gc_map *map, const void *key)
@@ -167,6 +169,7 @@ bool neap_gc_map_delete(struct neap_gc_map *map, const void *key)
 	bool deleted = neap_map_delete(core->map, key);
 	neap__lock_give(&core->lock);
 	neap__gc_leave(thread);
+	neap__gc_pace_drop(deleted);
 	return deleted;
 }
 
@@ -178,9 +181,11 @@ void neap_gc_map_clear(struct neap_gc_map *map)
 	struct map_core *core = core_of(map);
 	neap__gc_enter(thread);
 	neap__lock_take(&core->lock);
+	size_t entries = neap_map_len(core->map);
 	neap_map_clear(core->map);
 	neap__lock_give(&core->lock);
 	neap__gc_leave(thread);
+	neap__gc_pace_drop(entries);
 }
 
 size_t neap_gc_map_len(const struct neap_gc_map *map)

@@ -9,13 +9,17 @@
 
 #include "gc/internal.h"
 
-enum { RING = 256, BUCKETS = 24 };
+enum {
+	RING = 256,
+	CLASSES_TOLD = sizeof((struct neap_memstats *)0)->BySize / sizeof *((struct neap_memstats *)0)->BySize
+};
+_Static_assert((int)CLASSES_TOLD > (int)NEAP__CLASSES, "a row for each class and an end");
 
 /* Written by who runs a cycle, read by who asks: under the lock of tables. */
 static struct {
 	uint32_t cycles, forced;
 	uint64_t pauses[RING], ends[RING], pause_total, last_end;
-	uint64_t stops_below[BUCKETS], stops, longest;
+	uint64_t stops_below[NEAP__GC_BUCKETS], stops, longest;
 	uint64_t cpu, cpu_at_start, started;
 } told;
 
@@ -93,15 +97,33 @@ static void trace_cycle(void)
 	}
 }
 
-static void count_stop(uint64_t ns)
+static unsigned bucket_of(uint64_t ns)
 {
 	unsigned bucket = 0;
-	while (bucket + 1 < BUCKETS && ns >= (UINT64_C(1000) << bucket))
+	while (bucket + 1 < NEAP__GC_BUCKETS && ns >= (UINT64_C(1000) << bucket))
 		bucket++;
-	told.stops_below[bucket]++;
+	return bucket;
+}
+
+static void count_stop(uint64_t ns)
+{
+	told.stops_below[bucket_of(ns)]++;
 	told.stops++;
 	if (ns > told.longest)
 		told.longest = ns;
+}
+
+/* Called by signal handlers too. */
+void neap__gc_felt(uint64_t begin)
+{
+	uint64_t ns = neap__os_now() - begin;
+	uint64_t longest = atomic_load_explicit(&neap__gc.delay_longest, memory_order_relaxed);
+	atomic_fetch_add_explicit(&neap__gc.delays_below[bucket_of(ns)], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&neap__gc.delay_total, ns, memory_order_relaxed);
+	while (ns > longest &&
+	       !atomic_compare_exchange_weak_explicit(&neap__gc.delay_longest, &longest, ns,
+						      memory_order_relaxed, memory_order_relaxed))
+		;
 }
 
 void neap__gc_record_cycle(void)
@@ -145,7 +167,19 @@ static void add_kind(unsigned kind, struct neap_memstats *ret)
 	ret->TotalAlloc += large ? central->claimed_bytes : mallocs * size;
 	ret->HeapAlloc += (large ? central->claimed_bytes : mallocs * size) - central->freed_bytes -
 			  central->swept_bytes;
+	if (!large) {
+		ret->BySize[kind % NEAP__GC_CLASSES].Size = (uint32_t)size;
+		ret->BySize[kind % NEAP__GC_CLASSES].Mallocs += mallocs;
+		ret->BySize[kind % NEAP__GC_CLASSES].Frees += central->freed + central->swept;
+	}
 	neap__lock_give(&central->lock);
+}
+
+static uint64_t span_tables(const struct neap__gc_span *span)
+{
+	uint64_t words = (span->objects + 63u) / 64;
+	return span->units * sizeof *span + words * sizeof *span->words +
+	       (span->types != NULL ? span->objects * sizeof *span->types : 0);
 }
 
 /* Bytes of the collected regions by use. The page lock is held. */
@@ -156,15 +190,28 @@ static void add_units(struct neap_memstats *ret)
 		const struct neap__region *region = &neap__heap.regions[r];
 		reached += region->frontier - region->first;
 		for (uint32_t unit = region->first; unit < region->frontier; unit++)
-			if (neap__tag_of(unit) == NEAP__TAG_COLLECTED)
+			if (neap__tag_of(unit) == NEAP__TAG_COLLECTED) {
 				used++;
-			else
+				if (neap__gc_head(unit) == unit)
+					ret->MSpanInuse += span_tables(neap__gc_span(unit));
+			} else {
 				idle_resident += neap__resident_count(unit, 1);
+			}
 	}
 	ret->HeapSys = reached << NEAP__UNIT_SHIFT;
 	ret->HeapInuse = used << NEAP__UNIT_SHIFT;
 	ret->HeapIdle = ret->HeapSys - ret->HeapInuse;
 	ret->HeapReleased = ret->HeapIdle - (idle_resident << neap__heap.page_shift);
+}
+
+static void add_delays(struct neap_memstats *ret)
+{
+	for (unsigned i = 0; i < NEAP__GC_BUCKETS; i++) {
+		ret->DelaysBelow[i] = atomic_load_explicit(&neap__gc.delays_below[i], memory_order_relaxed);
+		ret->Delays += ret->DelaysBelow[i];
+	}
+	ret->DelayTotalNs = atomic_load_explicit(&neap__gc.delay_total, memory_order_relaxed);
+	ret->LongestDelayNs = atomic_load_explicit(&neap__gc.delay_longest, memory_order_relaxed);
 }
 
 static void add_told(struct neap_memstats *ret)
@@ -200,12 +247,14 @@ int neap_memstats(struct neap_memstats *ret)
 		char *sp = atomic_load_explicit(&each->sp, memory_order_relaxed);
 		if (sp >= each->stack_low && sp < each->stack_high)
 			ret->StackInuse += (uint64_t)(each->stack_high - sp);
+		ret->MCacheInuse += sizeof *each;
 	}
 	neap__lock_give(&neap__gc.threads_lock);
 	neap__lock_take(&neap__heap.pages);
 	add_units(ret);
 	neap__lock_give(&neap__heap.pages);
 	add_told(ret);
+	add_delays(ret);
 	neap__gc_leave(thread);
 	ret->Alloc = ret->HeapAlloc;
 	ret->HeapObjects = ret->Mallocs - ret->Frees;
@@ -213,5 +262,6 @@ int neap_memstats(struct neap_memstats *ret)
 	ret->OtherSys = heap.live_bytes - heap.collected_bytes;
 	ret->Sys = heap.live_bytes + heap.free_held_bytes + heap.metadata_bytes;
 	ret->NextGC = atomic_load(&neap__gc.goal);
+	ret->EnableGC = ret->NextGC != UINT64_MAX;
 	return NEAP_OK;
 }

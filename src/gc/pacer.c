@@ -10,8 +10,8 @@
 
 enum { LEAST_GOAL = 4 << 20, ASSIST_BYTES = 256 << 10, ASSIST_PORTION = 16 << 10 };
 
-static _Atomic uint64_t ended_at,
-	claimed_then; /* of the last cycle; claimed_then: of claimed_bytes, when it began */
+static _Atomic uint64_t ended_at, claimed_then,
+	dropped_then; /* of the last cycle; the others: of claimed_bytes and dropped, when it began */
 /* The last cycle began when the program was idle, or was asked for. After any other the program may have dropped
  * what it found alive: one more is due when the program rests.
  */
@@ -74,6 +74,7 @@ void neap__gc_pace_anew(void)
 	atomic_store(&neap__gc.pace_bytes, live);
 	/* What was claimed while it ran was not looked at. */
 	atomic_store(&claimed_then, neap__gc_last.claimed_before);
+	atomic_store(&dropped_then, neap__gc_last.dropped_before);
 	atomic_store(&ended_at, neap__os_now());
 	atomic_store(&settled, neap__gc_last.forced || neap__gc_last.idle);
 }
@@ -100,7 +101,7 @@ static void assist(struct neap__gc_thread *thread)
 	atomic_fetch_add(&neap__gc_last.assisted, neap__os_thread_time() - begin);
 }
 
-enum { IDLE_WORTH = 256 << 10 };
+enum { IDLE_WORTH = 256 << 10, DROPPED_WORTH = 4096 /* entries, so much with objects of 64 bytes */ };
 static const uint64_t idle_after_ns = UINT64_C(1000000000), period_ns = UINT64_C(120000000000);
 
 static int64_t claimed_since(uint64_t then)
@@ -111,22 +112,39 @@ static int64_t claimed_since(uint64_t then)
 
 bool neap__gc_nothing_new(void)
 {
-	return atomic_load(&settled) && claimed_since(atomic_load(&claimed_then)) < IDLE_WORTH;
+	return atomic_load(&settled) && claimed_since(atomic_load(&claimed_then)) < IDLE_WORTH &&
+	       atomic_load(&neap__gc.dropped) - atomic_load(&dropped_then) < DROPPED_WORTH;
 }
 
-/* A program that has allocated since the last cycle, and not for a second; or two minutes are over. */
+/* A program that has claimed or dropped since the last cycle, and not for a second; or two minutes are over. */
 bool neap__gc_idle(void)
 {
-	static uint64_t claimed_seen, seen_at;
+	static uint64_t claimed_seen, dropped_seen, seen_at;
 	uint64_t now = neap__os_now();
 	if (atomic_load(&neap__gc.percent) < 0)
 		return false;
-	if (claimed_since(claimed_seen) != 0) {
+	if (claimed_since(claimed_seen) != 0 || atomic_load(&neap__gc.dropped) != dropped_seen) {
 		claimed_seen = atomic_load(&neap__gc.claimed_bytes);
+		dropped_seen = atomic_load(&neap__gc.dropped);
 		seen_at = now;
 	}
 	return !neap__gc_nothing_new() &&
 	       (now - seen_at >= idle_after_ns || now - atomic_load(&ended_at) >= period_ns);
+}
+
+void neap__gc_pace_drop(size_t entries)
+{
+	atomic_fetch_add_explicit(&neap__gc.dropped, entries, memory_order_relaxed);
+	neap__gc_cycle_stir();
+}
+
+/* A limit is kept though the collector's thread gets no processor, or has only work that nobody can help with. */
+static bool past_limit(void)
+{
+	uint64_t goal = atomic_load_explicit(&neap__gc.goal, memory_order_relaxed);
+	return atomic_load_explicit(&neap__gc.limit, memory_order_relaxed) != 0 &&
+	       atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed) >=
+		       goal + goal / 16 + (1 << 20);
 }
 
 void neap__gc_pace(void)
@@ -142,11 +160,17 @@ void neap__gc_pace(void)
 		neap__gc_cycle_stir();
 		return;
 	}
-	if (!neap__gc_is_marking())
+	uint64_t begin = neap__os_now();
+	if (past_limit())
+		neap__gc_cycle_due();
+	else if (!neap__gc_is_marking())
 		neap__gc_cycle_nudge();
 	else if (atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed) >=
 		 atomic_load_explicit(&neap__gc.goal, memory_order_relaxed))
 		assist(neap__gc_self);
+	else
+		return;
+	neap__gc_felt(begin);
 }
 
 int neap_gc_set_percent(int percent)

@@ -268,6 +268,8 @@ void neap_gc_handle_destroy(struct neap_gc_handle *handle)
 
 void *neap_gc_handle_get(const struct neap_gc_handle *handle)
 {
+	if (NEAP__GC_UNLIKELY(neap__gc_self == NULL) && neap__gc_attached() == NULL)
+		return NULL;
 	return (void *)atomic_load_explicit(&handle->object, memory_order_relaxed);
 }
 

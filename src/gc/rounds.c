@@ -115,24 +115,26 @@ void neap__gc_rounds(void)
 	}
 }
 
-/* Where the next stop goes on: every page between here and there, around the end, is still to be asked for. */
-static uintptr_t resume_at;
+/* Where the next stop goes on, in bytes from the begin of the region: every page between here and there, around the
+ * end, is still to be asked for. No address, which would be a root: it lies in static data, where an object may begin.
+ */
+static size_t resume_at;
 
 void neap__gc_rounds_reset(void)
 {
-	resume_at = tracked_begin();
+	resume_at = 0;
 }
 
 void neap__gc_read_beside(uint64_t until)
 {
-	uintptr_t from = resume_at, end = tracked_end();
+	uintptr_t from = tracked_begin() + resume_at, end = tracked_end();
 	for (bool refused = false; from < end && !refused && neap__os_now() < until;) {
 		neap__lock_take(&neap__gc.mark_lock);
 		neap__gc_take_shades();
 		refused = read_some(&from, end, PAGES_STOPPED) < 0;
 		neap__lock_give(&neap__gc.mark_lock);
 	}
-	resume_at = from < end ? from : tracked_begin();
+	resume_at = from < end ? from - tracked_begin() : 0;
 	neap__gc_drain_beside_program();
 }
 
@@ -147,7 +149,7 @@ static bool read_stretch(uintptr_t from, uintptr_t to, uint64_t until)
 		}
 		neap__gc_last.last_pages += pages;
 		if (from < to && neap__os_now() > until) {
-			resume_at = from;
+			resume_at = from - tracked_begin();
 			return false;
 		}
 	}
@@ -156,7 +158,7 @@ static bool read_stretch(uintptr_t from, uintptr_t to, uint64_t until)
 
 bool neap__gc_read_stopped(uint64_t until)
 {
-	uintptr_t begin = tracked_begin(), end = tracked_end(), middle = resume_at;
+	uintptr_t begin = tracked_begin(), end = tracked_end(), middle = begin + resume_at;
 	neap__gc_last.last_pages = 0;
 	return read_stretch(middle, end, until) && read_stretch(begin, middle, until);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/why.h"
 #include "gc/weak_map.h"
 
 enum { SIGNAL_ABOVE_RTMIN = 6, SHADED_ROOM = 1 << 20, STRESS_HOSTILE = 64 };
@@ -157,6 +158,7 @@ static void in_child_of_gc(void)
 	after_fork_of_gc();
 	neap__gc_cycle_forked();
 	neap__gc_final_forked();
+	neap__gc_weak_maps_forked();
 	if (neap__gc.tracking) {
 		neap__os_track_close(&neap__gc.track);
 		open_tracking();
@@ -171,6 +173,7 @@ static int start_once(const struct neap_gc_options *options)
 		result = start_gc(options);
 		if (result == NEAP_OK) {
 			atomic_store_explicit(&neap__gc.state, 1, memory_order_release);
+			atomic_store_explicit(&neap__why, neap_why_hidden, memory_order_release);
 			atomic_store_explicit(&neap__heap.collector, &neap__gc_collector,
 					      memory_order_release);
 		}

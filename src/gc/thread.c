@@ -33,6 +33,7 @@ NEAP__GC_ALONE static void obey(struct neap__gc_thread *thread)
 	if (atomic_load_explicit(&thread->stopped, memory_order_relaxed) == stop ||
 	    (int32_t)(atomic_load_explicit(&neap__gc.resumed, memory_order_acquire) - stop) >= 0)
 		return;
+	uint64_t begin = neap__os_now();
 	char *here = __builtin_frame_address(0);
 	stack_t other;
 	thread->other_high = NULL;
@@ -48,6 +49,7 @@ NEAP__GC_ALONE static void obey(struct neap__gc_thread *thread)
 	while ((int32_t)((resumed = atomic_load_explicit(&neap__gc.resumed, memory_order_acquire)) - stop) <
 	       0)
 		neap__os_wait(&neap__gc.resumed, resumed, -1);
+	neap__gc_felt(begin);
 }
 
 /* The callee-saved registers go into this function's frame. */
@@ -138,11 +140,15 @@ NEAP__GC_ALONE static void park(struct neap__gc_thread *thread)
 static void unpark(struct neap__gc_thread *thread)
 {
 	uint32_t parked = NEAP__GC_PARKED;
+	uint64_t begin = 0;
 	while (!atomic_compare_exchange_strong_explicit(&thread->state, &parked, NEAP__GC_RUNNING,
 							memory_order_acq_rel, memory_order_acquire)) {
+		begin = begin != 0 ? begin : neap__os_now();
 		neap__os_wait(&thread->state, parked, -1);
 		parked = NEAP__GC_PARKED;
 	}
+	if (begin != 0)
+		neap__gc_felt(begin);
 }
 
 void neap_park(void)

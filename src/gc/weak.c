@@ -42,6 +42,9 @@ struct neap_weak *neap_weak_create(void *object)
 
 void *neap_weak_get(const struct neap_weak *weak)
 {
+	/* An object that no stack of an attached thread holds may be freed the moment after. */
+	if (NEAP__GC_UNLIKELY(neap__gc_self == NULL) && neap__gc_attached() == NULL)
+		return NULL;
 	return (void *)atomic_load_explicit(&weak->object, memory_order_relaxed);
 }
 

@@ -49,6 +49,7 @@ static struct weak_core *weak_core_create(const struct neap_map_options *options
 
 static void weak_core_destroy(struct weak_core *core)
 {
+	neap__weak_white_close(core);
 	neap_map_destroy(core->map);
 	neap__lock_deinit(&core->lock);
 	neap__meta_free(core, sizeof *core);
@@ -122,7 +123,7 @@ static void core_give(struct weak_core *core, struct neap__gc_thread *thread)
 	neap__gc_leave(thread);
 }
 
-/* No barrier: the last stop reads every entry. */
+/* Marks both: an entry that was put while marking runs is not looked at again. */
 int neap_weak_map_put(struct neap_weak_map *map, void *key, void *value)
 {
 	struct neap__gc_thread *thread = NULL;
@@ -139,6 +140,10 @@ int neap_weak_map_put(struct neap_weak_map *map, void *key, void *value)
 		core->dead -= !inserted && *slot == 0;
 		*slot = (uintptr_t)value;
 		note_span(key);
+		if (neap__gc_is_marking()) {
+			neap__gc_shade(thread, address);
+			neap__gc_shade(thread, (uintptr_t)value);
+		}
 	}
 	core_give(core, thread);
 	return slot != NULL ? NEAP_OK : NEAP_ENOMEM;
@@ -176,6 +181,7 @@ bool neap_weak_map_delete(struct neap_weak_map *map, const void *key)
 		return false;
 	bool deleted = delete_entry(core, (uintptr_t)key);
 	core_give(core, thread);
+	neap__gc_pace_drop(deleted);
 	return deleted;
 }
 
@@ -185,9 +191,11 @@ void neap_weak_map_clear(struct neap_weak_map *map)
 	struct weak_core *core = core_take(map, &thread);
 	if (core == NULL)
 		return;
+	size_t entries = neap_map_len(core->map);
 	neap_map_clear(core->map);
 	core->dead = 0;
 	core_give(core, thread);
+	neap__gc_pace_drop(entries);
 }
 
 size_t neap_weak_map_len(const struct neap_weak_map *map)
@@ -267,6 +275,14 @@ static bool is_white(uintptr_t address)
 	return neap__gc_find(address, &head, &object) && !neap__gc_marked(head, object);
 }
 
+static void kill_entry(struct weak_core *core, uintptr_t key, uintptr_t *value)
+{
+	if (value == NULL || *value == 0 || !is_white(key))
+		return;
+	*value = 0;
+	core->dead++;
+}
+
 void neap__gc_weak_map_select(void)
 {
 	for (struct weak_core **at = &neap__weak_maps.first; *at != NULL;) {
@@ -277,12 +293,12 @@ void neap__gc_weak_map_select(void)
 			dead_weak_cores = core;
 			continue;
 		}
-		struct neap_map_scan scan = neap_map_scan(core->others > 0 ? core->map : NULL);
+		for (size_t i = 0; core->white != NULL && i < core->white_count; i++)
+			kill_entry(core, core->white[i], neap_map_get(core->map, &core->white[i]));
+		struct neap_map_scan scan =
+			neap_map_scan(core->white == NULL && core->others > 0 ? core->map : NULL);
 		while (neap_map_scan_next(&scan))
-			if (is_white(*(const uintptr_t *)scan.key)) {
-				*(uintptr_t *)scan.value = 0;
-				core->dead++;
-			}
+			kill_entry(core, *(const uintptr_t *)scan.key, scan.value);
 		at = &core->next;
 	}
 }
@@ -293,8 +309,10 @@ static void purge_piece(const struct weak_core **purged, struct neap_map_iter *i
 	struct weak_core *core = neap__weak_maps.at;
 	bool left = true;
 	neap__lock_take(&core->lock);
-	if (*purged != core)
+	if (*purged != core) {
+		neap__weak_white_close(core);
 		neap_map_iter_init(iter, core->map);
+	}
 	*purged = core;
 	for (unsigned i = 0; i < PURGE_PIECE && left; i++) {
 		left = core->dead > 0 && neap_map_iter_next(iter);
@@ -325,6 +343,13 @@ void neap__gc_weak_map_purge(void)
 			purge_piece(&purged, &iter);
 		neap__lock_give(&neap__weak_maps.lock);
 	}
+}
+
+/* The child of a fork is in no cycle. */
+void neap__gc_weak_maps_forked(void)
+{
+	for (struct weak_core *core = neap__weak_maps.first; core != NULL; core = core->next)
+		neap__weak_white_close(core);
 }
 
 /* For fork, as neap__gc_maps_lock. */

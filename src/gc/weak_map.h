@@ -18,7 +18,13 @@ struct weak_core {
 	struct neap_map *map;
 	uintptr_t handle; /* cores lie where no root is looked for */
 	size_t dead;
-	size_t others; /* at most so many entries had keys that did not live, in the last pass with the world stopped */
+	/* At most so many entries had keys that did not live, in the last pass over all with the world stopped. */
+	size_t others;
+	/* While a cycle marks beside the program: the keys that were white when the marker read the entries. All others
+	 * are black, and their values; so are those of entries that were put since. NULL: the last stop reads all.
+	 */
+	uintptr_t *white;
+	size_t white_count, white_room;
 	struct weak_core *next;
 };
 
@@ -28,5 +34,7 @@ struct weak_maps {
 	struct weak_core *at; /* where the marker is; whoever frees a core moves it on */
 };
 extern struct weak_maps neap__weak_maps;
+
+void neap__weak_white_close(struct weak_core *core); /* ephemeron.c */
 
 #endif

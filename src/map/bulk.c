@@ -11,8 +11,8 @@ bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ct
 			uint8_t *slots = neap__slots_at(map, number, group);
 			for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0;
 			     mask &= mask - 1) {
-				uint32_t index = neap__first(mask);
-				uint8_t *slot = slots + (size_t)index * map->slot_size;
+				size_t index = neap__first(mask);
+				uint8_t *slot = slots + index * map->slot_size;
 				uint64_t hash = neap__hash_from(neap__slot_hash(map, slot), ctrl[index]);
 				if (!visit(slot, hash, ctx))
 					return false;
@@ -57,8 +57,9 @@ static void delete_in_segment(const struct deleting *job, uint32_t number)
 		uint8_t *ctrl = neap__ctrl_at(map, number, group);
 		uint8_t *slots = neap__slots_at(map, number, group);
 		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
-			uint32_t index = neap__first(mask), tag = ctrl[index];
-			if (!wants_out(job, slots + (size_t)index * map->slot_size))
+			size_t index = neap__first(mask);
+			uint32_t tag = ctrl[index];
+			if (!wants_out(job, slots + index * map->slot_size))
 				continue;
 			ctrl[index] = 0;
 			seg->live--;

@@ -6,7 +6,7 @@
  *  4  every group that an entry's probe passes before its own has the overflow bit of its tag
  *  5  the directory entries of a segment are exactly those of its path, no deeper than the directory;
  *     at_depth counts the segments of each depth
- *  6  count <= touched <= reserved
+ *  6  count <= touched <= reserved; the biases lead from a control word to the slots and the segment table
  *  7  metadata, computed part by part, is what remains of `bytes` when the other parts are taken away
  *  8  every spilled entry's tag is marked in all groups of its segment
  */
@@ -37,12 +37,15 @@ static const char *check_entry(const struct neap_map *map, uint32_t number, uint
 static const char *check_segment(const struct neap_map *map, uint32_t number, uint32_t limit)
 {
 	const struct neap__segment *seg = &map->segs[number];
+	const uint8_t *begin = neap__begin_of(map, number);
 	uint32_t occupied = 0;
+	REQUIRE(neap__segment_record(map, neap__shape_of(map), begin) == seg);
+	REQUIRE(neap__group_slots(map, neap__shape_of(map), begin) == neap__slots_at(map, number, 0));
 	for (uint32_t group = 0; group <= neap__last_group(map); group++) {
 		uint32_t mask = ~neap__empty(neap__ctrl_at(map, number, group)) & NEAP__GROUP_MASK;
 		REQUIRE(map->small_slots == 0 || mask >> map->small_slots == 0);
 		for (; mask != 0; mask &= mask - 1, occupied++) {
-			const char *broken = check_entry(map, number, group, neap__first(mask));
+			const char *broken = check_entry(map, number, group, (uint32_t)neap__first(mask));
 			if (broken != NULL)
 				return broken;
 		}
@@ -64,17 +67,16 @@ static const char *check_directory(const struct neap_map *map)
 		at_depth[depth]++;
 		size_t first = (uint64_t)neap__path_bits(path) >> (32 - pool->depth);
 		for (size_t i = 0; i < (size_t)1 << (pool->depth - depth); i++, named++)
-			REQUIRE(pool->dir[first + i] == neap__unit_of(map, number));
+			REQUIRE(pool->dir[first + i] == neap__begin_of(map, number));
 	}
 	REQUIRE(named == (size_t)1 << pool->depth);
 	REQUIRE(memcmp(at_depth, pool->at_depth, sizeof at_depth) == 0);
 	REQUIRE(pool->count <= pool->touched && pool->touched <= pool->reserved);
 	for (size_t i = 0; pool->next != NULL && i < pool->next_built; i++) {
 		bool longer = pool->next_depth > pool->depth;
-		uint32_t unit = longer ? pool->dir[i / 2] : pool->dir[2 * i];
-		uint32_t number = unit >> (map->group_bits + 1);
-		bool too_deep = neap__path_depth(map->segs[number].path) > pool->next_depth;
-		REQUIRE(too_deep || pool->next[i] == unit);
+		const uint8_t *begin = longer ? pool->dir[i / 2] : pool->dir[2 * i];
+		uint32_t path = map->segs[neap__number_at(map, begin)].path;
+		REQUIRE(neap__path_depth(path) > pool->next_depth || pool->next[i] == begin);
 	}
 	return NULL;
 }
@@ -98,9 +100,9 @@ static size_t metadata_of(const struct neap_map *map)
 	const struct neap__pool *pool = map->pool;
 	if (pool == NULL)
 		return bytes + (neap__small_bytes(map) != 0 ? (size_t)(map->slots - map->ctrl) : 0);
-	bytes += sizeof *pool + (sizeof(uint32_t) << pool->depth) +
+	bytes += sizeof *pool + (sizeof(uint8_t *) << pool->depth) +
 		 (pool->ctrl.stride + pool->segs.stride) * pool->count;
-	return bytes + (pool->next != NULL ? sizeof(uint32_t) << pool->next_depth : 0);
+	return bytes + (pool->next != NULL ? sizeof(uint8_t *) << pool->next_depth : 0);
 }
 
 const char *neap__map_check(const struct neap_map *map)

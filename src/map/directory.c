@@ -21,7 +21,7 @@ enum {
 
 static size_t bytes_of_depth(uint32_t depth)
 {
-	return sizeof(uint32_t) << depth;
+	return sizeof(uint8_t *) << depth;
 }
 
 static void drop_next(struct neap_map *map)
@@ -66,7 +66,7 @@ static void use_next(struct neap_map *map)
 	map->dir_shift = (uint8_t)(64 - pool->depth);
 }
 
-static void assign(uint32_t *dir, uint32_t depth, size_t built, uint32_t path, uint32_t unit)
+static void assign(uint8_t **dir, uint32_t depth, size_t built, uint32_t path, uint8_t *begin)
 {
 	uint32_t own = neap__path_depth(path);
 	if (own > depth)
@@ -74,16 +74,25 @@ static void assign(uint32_t *dir, uint32_t depth, size_t built, uint32_t path, u
 	size_t first = (uint64_t)neap__path_bits(path) >> (32 - depth);
 	size_t end = first + ((size_t)1 << (depth - own));
 	for (size_t i = first; i < end && i < built; i++)
-		dir[i] = unit;
+		dir[i] = begin;
 }
 
 void neap__dir_assign(struct neap_map *map, uint32_t path, uint32_t number)
 {
 	struct neap__pool *pool = map->pool;
-	uint32_t unit = neap__unit_of(map, number);
-	assign(pool->dir, pool->depth, (size_t)1 << pool->depth, path, unit);
+	uint8_t *begin = neap__begin_of(map, number);
+	assign(pool->dir, pool->depth, (size_t)1 << pool->depth, path, begin);
 	if (pool->next != NULL)
-		assign(pool->next, pool->next_depth, pool->next_built, path, unit);
+		assign(pool->next, pool->next_depth, pool->next_built, path, begin);
+}
+
+void neap__dir_rebase(struct neap_map *map, const uint8_t *old)
+{
+	struct neap__pool *pool = map->pool;
+	for (size_t i = 0; i < (size_t)1 << pool->depth; i++)
+		pool->dir[i] = map->ctrl + ((uintptr_t)pool->dir[i] - (uintptr_t)old);
+	for (size_t i = 0; pool->next != NULL && i < pool->next_built; i++)
+		pool->next[i] = map->ctrl + ((uintptr_t)pool->next[i] - (uintptr_t)old);
 }
 
 int neap__dir_double(struct neap_map *map)

@@ -1,6 +1,7 @@
 /* internal.h: what the files of the map share. The bytes of a map are in neap/map_core.h.
  *
- *   map.c        create, destroy, and the operations on one entry, for keys of any type
+ *   map.c        create, destroy, accounts, and what stops a program that misuses a map
+ *   entry.c      the operations on one entry, for keys of any type
  *   slot.c       one slot: hashing it, filling it, releasing it
  *   small.c      tables of less than a segment, in one block
  *   pool.c       the memory of segments: dense pools whose tail goes back to the system
@@ -31,6 +32,17 @@
  * the entries never need 3 % of the bytes. (With half a limit it was 3.3 % for some sizes.)
  */
 #define NEAP__MERGE_LIMIT(limit) ((limit)*5 / 8)
+
+/* Points the short paths at the tables of a map; its shape is known. */
+static inline void neap__map_aim(struct neap_map *map, uint8_t *ctrl, uint8_t *slots,
+				 struct neap__segment *segs)
+{
+	map->ctrl = ctrl;
+	map->slots = slots;
+	map->segs = segs;
+	map->slots_bias = (uintptr_t)slots - (uintptr_t)ctrl / NEAP__CONTROL_BYTES * map->group_bytes;
+	map->segs_bias = (uintptr_t)segs - ((uintptr_t)ctrl >> (map->group_bits + 1));
+}
 
 /* ---- slot.c ---- */
 
@@ -75,7 +87,10 @@ void neap__slot_drop_parts(struct neap_map *map, uint8_t *slot, bool keep_owned_
 /* Bytes of the blocks of an entry. */
 size_t neap__slot_outside(const struct neap_map *map, const uint8_t *slot);
 /* True when leaving entries need a visit: something to free or to call. */
-bool neap__slots_own(const struct neap_map *map);
+static inline bool neap__slots_own(const struct neap_map *map)
+{
+	return (map->flags & (NEAP__OUTSIDE | NEAP__RELEASE)) != 0;
+}
 
 /* ---- accounting (map.c) ---- */
 
@@ -117,12 +132,12 @@ struct neap__pool {
 	uint32_t touched;  /* segments whose memory has not been given back; count <= touched <= reserved */
 	uint32_t reserved; /* segments that the address space holds */
 
-	uint32_t *dir;				/* 1 << depth segment numbers; map->dir points here */
+	uint8_t **dir;				/* 1 << depth first control words; map->dir points here */
 	uint32_t depth;				/* 1 to NEAP__MAX_DEPTH */
 	uint32_t at_depth[NEAP__MAX_DEPTH + 1]; /* segments of each depth */
 
 	/* The next directory, twice or half as long, built a little at a time; NULL when none is under way. */
-	uint32_t *next;
+	uint8_t **next;
 	uint32_t next_depth;
 	size_t next_built; /* entries of `next` that are right */
 };
@@ -132,11 +147,11 @@ static inline uint32_t neap__limit(const struct neap_map *map)
 	return NEAP__LIMIT(1u << map->group_bits);
 }
 
-/* Most segments: their units must fit into 32 bits, their paths into NEAP__MAX_DEPTH. 2^23 of 1680 entries each. */
+/* Most segments: their paths must fit into NEAP__MAX_DEPTH. 2^24 of 1680 entries each. */
 static inline uint32_t neap__segments_most(const struct neap_map *map)
 {
-	uint32_t bits = 31u - map->group_bits;
-	return UINT32_C(1) << (bits < NEAP__MAX_DEPTH ? bits : NEAP__MAX_DEPTH);
+	(void)map;
+	return UINT32_C(1) << NEAP__MAX_DEPTH;
 }
 
 /* Turns an empty or small map, whose entries the caller has saved, into a pool of `segments` empty segments of
@@ -175,6 +190,8 @@ static inline uint32_t neap__path_of(uint32_t bits, uint32_t depth)
 	return (bits & ~(mark | (mark - 1))) | mark;
 }
 
+/* The control words have moved from `old` to map->ctrl. */
+void neap__dir_rebase(struct neap_map *map, const uint8_t *old);
 /* Makes every directory entry of `path` name segment `number`. */
 void neap__dir_assign(struct neap_map *map, uint32_t path, uint32_t number);
 /* Doubles the directory. */
@@ -190,21 +207,25 @@ void neap__dir_free(struct neap_map *map);
 /* The largest index of a group in a segment. */
 static inline uint32_t neap__last_group(const struct neap_map *map)
 {
-	return map->home_mask / 2;
+	return map->home_mask / NEAP__CONTROL_BYTES;
+}
+/* First control word of a segment, and the number of the segment that begins at one. */
+static inline uint8_t *neap__begin_of(const struct neap_map *map, uint32_t number)
+{
+	return map->ctrl + ((size_t)number << map->group_bits) * NEAP__CONTROL_BYTES;
+}
+static inline uint32_t neap__number_at(const struct neap_map *map, const uint8_t *begin)
+{
+	return (uint32_t)(((size_t)(begin - map->ctrl) / NEAP__CONTROL_BYTES) >> map->group_bits);
 }
 /* Segment number and home group of a hash. */
 static inline uint32_t neap__segment_of(const struct neap_map *map, uint64_t hash)
 {
-	return neap__segment_unit(map, hash) >> (map->group_bits + 1);
+	return neap__number_at(map, neap__segment_begin(map, hash));
 }
 static inline uint32_t neap__home(const struct neap_map *map, uint64_t hash)
 {
-	return neap__home_unit(map, hash) / 2;
-}
-/* First unit of a segment. */
-static inline uint32_t neap__unit_of(const struct neap_map *map, uint32_t number)
-{
-	return number << (map->group_bits + 1);
+	return neap__home_offset(map, hash) / NEAP__CONTROL_BYTES;
 }
 /* Control word and first slot of a group of a segment. */
 static inline uint8_t *neap__ctrl_at(const struct neap_map *map, uint32_t number, uint32_t group)

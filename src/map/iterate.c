@@ -69,7 +69,7 @@ static uint32_t segment_at(const struct neap_map *map, uint32_t prefix)
 /* Homes per group, as a shift: 256 homes over the groups of a segment. */
 static uint32_t home_bits(const struct neap_map *map)
 {
-	return map->home_shift - 31u;
+	return map->home_shift - 28u;
 }
 
 /* What stands for a key while its unit is worked on: the key itself if it fits. */
@@ -222,14 +222,14 @@ static void end_unit(struct neap_map_iter *it)
 /* ---- FAST ---- */
 
 /* True when the entry in this slot of the present group is one to produce. */
-static bool belongs(const struct neap_map_iter *it, uint32_t index)
+static bool belongs(const struct neap_map_iter *it, size_t index)
 {
 	const struct neap_map *map = it->neap__map;
 	if (it->neap__ctrl[index] == 0)
 		return false; /* deleted since */
 	if (!it->neap__filter && *it->neap__before == 0)
 		return true;
-	return in_unit(it, neap__slot_hash(map, it->neap__slots + (size_t)index * map->slot_size));
+	return in_unit(it, neap__slot_hash(map, it->neap__slots + index * map->slot_size));
 }
 
 /* Produces the next entry of the unit; false when there is none left, or no room to note it. */
@@ -238,14 +238,14 @@ static bool step_fast(struct neap_map_iter *it)
 	const struct neap_map *map = it->neap__map;
 	for (;;) {
 		while (it->neap__live != 0) {
-			uint32_t index = neap__unturned(neap__first(it->neap__live), it->neap__offset);
+			size_t index = neap__unturned(neap__first(it->neap__live), it->neap__offset);
 			if (belongs(it, index)) {
 				if (it->neap__seen_len == SEEN) {
 					it->neap__mode = SLOW_FIRST;
 					return false;
 				}
 				it->neap__live &= it->neap__live - 1;
-				uint8_t *slot = it->neap__slots + (size_t)index * map->slot_size;
+				uint8_t *slot = it->neap__slots + index * map->slot_size;
 				it->neap__seen[it->neap__seen_len++] = fingerprint(map, slot);
 				show(it, slot);
 				return true;
@@ -325,7 +325,7 @@ static void consider_chain(const struct neap_map_iter *it, uint32_t number, uint
 		uint8_t *slots = neap__slots_at(map, number, group);
 		uint64_t base = (((uint64_t)number << map->group_bits) + group) * 16;
 		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
-			uint32_t index = neap__first(mask);
+			size_t index = neap__first(mask);
 			consider(it, slots + (size_t)index * map->slot_size, base + index, best);
 		}
 		if (ctrl[NEAP__OVERFLOW] == 0 || left == 0)

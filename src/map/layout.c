@@ -9,17 +9,19 @@
 #define AT(structure, field, offset) _Static_assert(offsetof(structure, field) == (offset), "docs/layout.md")
 
 AT(struct neap_map, dir, 0);
-AT(struct neap_map, ctrl, 8);
-AT(struct neap_map, slots, 16);
-AT(struct neap_map, seed, 24);
-AT(struct neap_map, guard, 40);
-AT(struct neap_map, len, 48);
+AT(struct neap_map, slots_bias, 8);
+AT(struct neap_map, seed, 16);
+AT(struct neap_map, guard, 32);
+AT(struct neap_map, len, 40);
+AT(struct neap_map, segs_bias, 48);
 AT(struct neap_map, dir_shift, 56);
 AT(struct neap_map, home_shift, 57);
 AT(struct neap_map, flags, 58);
 AT(struct neap_map, group_bits, 59);
 AT(struct neap_map, home_mask, 60);
-AT(struct neap_map, segs, 64);
+AT(struct neap_map, ctrl, 64);
+AT(struct neap_map, slots, 72);
+AT(struct neap_map, segs, 80);
 AT(struct neap__segment, live, 0);
 AT(struct neap__segment, room, 2);
 AT(struct neap__segment, path, 4);
@@ -30,7 +32,7 @@ AT(struct neap__link, object, 16);
 AT(struct neap__link, kind, 32);
 AT(struct neap__registry, shards, 0);
 AT(struct neap__registry, stride, 4);
-_Static_assert(offsetof(struct neap_map, segs) == 64, "a look-up reads one cache line of the map");
+_Static_assert(offsetof(struct neap_map, ctrl) == 64, "a look-up reads one cache line of the map");
 
 #define FIELD(structure, field)                                                          \
 	{                                                                                \
@@ -38,7 +40,7 @@ _Static_assert(offsetof(struct neap_map, segs) == 64, "a look-up reads one cache
 	}
 
 const struct neap_layout neap_layout[] = {
-	{"version", 1},
+	{"version", 2},
 	{"neap_map", sizeof(struct neap_map)},
 	FIELD(neap_map, dir),
 	FIELD(neap_map, ctrl),

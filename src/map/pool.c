@@ -57,9 +57,8 @@ size_t neap__pool_bytes(const struct neap_map *map, uint32_t touched)
 static void publish(struct neap_map *map)
 {
 	struct neap__pool *pool = map->pool;
-	map->ctrl = pool->ctrl.base;
-	map->slots = pool->slots.base;
-	map->segs = (struct neap__segment *)(void *)pool->segs.base;
+	neap__map_aim(map, pool->ctrl.base, pool->slots.base,
+		      (struct neap__segment *)(void *)pool->segs.base);
 }
 
 static void touch(struct neap_map *map, uint32_t touched)
@@ -129,7 +128,10 @@ static int grow_areas(struct neap_map *map)
 		if (grown)
 			pool->reserved = (uint32_t)want;
 	}
+	const uint8_t *old = map->ctrl;
 	publish(map);
+	if (map->ctrl != old)
+		neap__dir_rebase(map, old);
 	map->epoch++;
 	return grown ? NEAP_OK : NEAP_ENOMEM;
 }
@@ -147,7 +149,7 @@ static void lay_out(struct neap_map *map, uint32_t segments)
 			.live = 0, .room = (uint16_t)neap__limit(map), .path = neap__path_of(bits, depth)};
 	}
 	for (size_t i = 0; i < (size_t)1 << pool->depth; i++)
-		pool->dir[i] = neap__unit_of(map, depth == 0 ? 0 : (uint32_t)(i >> (pool->depth - depth)));
+		pool->dir[i] = neap__begin_of(map, depth == 0 ? 0 : (uint32_t)(i >> (pool->depth - depth)));
 }
 
 int neap__pool_make(struct neap_map *map, uint32_t segments)
@@ -164,7 +166,7 @@ int neap__pool_make(struct neap_map *map, uint32_t segments)
 	uint32_t want = FIRST_RESERVATION;
 	while (want < segments)
 		want *= RESERVATION_GROWTH;
-	size_t dir_bytes = sizeof(uint32_t) << depth;
+	size_t dir_bytes = sizeof(uint8_t *) << depth;
 	pool->dir = neap__map_alloc(map, dir_bytes, 64);
 	if (pool->dir == NULL || !reserve_areas(pool, want, segments < 4 ? 4 : segments)) {
 		neap__map_free(map, pool->dir, dir_bytes);
@@ -174,8 +176,8 @@ int neap__pool_make(struct neap_map *map, uint32_t segments)
 	map->pool = pool;
 	map->dir = pool->dir;
 	map->dir_shift = (uint8_t)(64 - depth);
-	map->home_mask = 2 * (uint32_t)(groups - 1);
-	map->home_shift = (uint8_t)(39 - map->group_bits);
+	map->home_mask = NEAP__CONTROL_BYTES * (uint32_t)(groups - 1);
+	map->home_shift = (uint8_t)(36 - map->group_bits);
 	map->small_slots = 0;
 	publish(map);
 	touch(map, segments);

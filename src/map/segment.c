@@ -47,8 +47,8 @@ void neap__segment_adopt(struct neap_map *map, uint32_t number, const uint8_t *s
 			 uint32_t hash_high)
 {
 	struct neap__segment *seg = &map->segs[number];
-	uint8_t *to = neap__occupy(map, neap__shape_of(map), neap__unit_of(map, number),
-				   neap__home_unit(map, (uint64_t)hash_high << 32), tag);
+	uint8_t *to = neap__occupy(map, neap__shape_of(map), neap__begin_of(map, number),
+				   neap__home_offset(map, (uint64_t)hash_high << 32), tag);
 	neap__copy_few(to, slot, map->slot_size);
 	neap__assert_internal(seg->room > 0);
 	seg->room--;
@@ -90,8 +90,8 @@ NEAP__INLINE uint32_t partition(struct neap_map *map, uint32_t a, uint32_t b, ui
 		_Alignas(16) uint8_t tags[NEAP__CONTROL_BYTES] = {0};
 		uint32_t gone = 0;
 		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
-			uint32_t index = neap__first(mask);
-			uint8_t *slot = from + (size_t)index * slot_size;
+			size_t index = neap__first(mask);
+			uint8_t *slot = from + index * slot_size;
 			uint32_t hash_high = hash_high_of(map, slot, map->key_path);
 			if (NEAP__UNLIKELY(home_of(map, hash_high) != group)) {
 				ret->at[ret->count++] = (uint16_t)(group * NEAP__GROUP_SLOTS + index);
@@ -190,14 +190,14 @@ static void pour(struct neap_map *map, uint32_t from, uint32_t to)
 		uint8_t *source = neap__slots_at(map, from, group), *sink = neap__slots_at(map, to, group);
 		uint32_t free_slots = neap__empty(to_ctrl);
 		for (; mask != 0; mask &= mask - 1) {
-			uint32_t index = neap__first(mask);
-			const uint8_t *slot = source + (size_t)index * map->slot_size;
+			size_t index = neap__first(mask);
+			const uint8_t *slot = source + index * map->slot_size;
 			uint32_t hash_high = hash_high_of(map, slot, map->key_path);
 			if (NEAP__LIKELY(free_slots != 0 && home_of(map, hash_high) == group)) {
-				uint32_t at = neap__first(free_slots);
+				size_t at = neap__first(free_slots);
 				free_slots &= free_slots - 1;
 				to_ctrl[at] = ctrl[index];
-				neap__copy_few(sink + (size_t)at * map->slot_size, slot, map->slot_size);
+				neap__copy_few(sink + at * map->slot_size, slot, map->slot_size);
 				target->room--;
 				target->live++;
 				map->moved_now++;
@@ -255,10 +255,11 @@ NEAP__INLINE void fill_counted(struct neap_map *map, const struct neap__table *f
 		const uint8_t *ctrl = from->ctrl + (size_t)group * NEAP__CONTROL_BYTES;
 		const uint8_t *slots = from->slots + (size_t)group * group_bytes;
 		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
-			uint32_t index = neap__first(mask);
-			const uint8_t *slot = slots + (size_t)index * slot_size;
+			size_t index = neap__first(mask);
+			const uint8_t *slot = slots + index * slot_size;
 			uint64_t hash = (uint64_t)hash_high_of(map, slot, key_path) << 32;
-			uint32_t begin = neap__segment_unit(map, hash) / 2, home = neap__home(map, hash);
+			uint32_t number = neap__segment_of(map, hash), home = neap__home(map, hash);
+			uint32_t begin = number << map->group_bits;
 			while (NEAP__UNLIKELY(used[begin + home] == NEAP__GROUP_SLOTS)) {
 				neap__mark_overflow(map->ctrl + (size_t)(begin + home) * NEAP__CONTROL_BYTES,
 						    ctrl[index]);
@@ -268,7 +269,7 @@ NEAP__INLINE void fill_counted(struct neap_map *map, const struct neap__table *f
 			map->ctrl[(size_t)to * NEAP__CONTROL_BYTES + at] = ctrl[index];
 			neap__copy_few(map->slots + (size_t)to * group_bytes + (size_t)at * slot_size, slot,
 				       slot_size);
-			struct neap__segment *seg = &map->segs[begin >> map->group_bits];
+			struct neap__segment *seg = &map->segs[number];
 			neap__assert_internal(seg->room > 0);
 			neap__set_counts(seg, neap__counts(seg) + NEAP__ONE_LIVE - NEAP__ONE_ROOM);
 			map->moved_now++;
@@ -282,8 +283,8 @@ static void fill_many(struct neap_map *map, const struct neap__table *from)
 		const uint8_t *ctrl = from->ctrl + (size_t)group * NEAP__CONTROL_BYTES;
 		const uint8_t *slots = from->slots + (size_t)group * map->group_bytes;
 		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
-			uint32_t index = neap__first(mask);
-			const uint8_t *slot = slots + (size_t)index * map->slot_size;
+			size_t index = neap__first(mask);
+			const uint8_t *slot = slots + index * map->slot_size;
 			uint32_t hash_high = hash_high_of(map, slot, map->key_path);
 			uint32_t number = neap__segment_of(map, (uint64_t)hash_high << 32);
 			neap__segment_adopt(map, number, slot, ctrl[index], hash_high);

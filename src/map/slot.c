@@ -216,11 +216,6 @@ size_t neap__slot_outside(const struct neap_map *map, const uint8_t *slot)
 	return bytes + (value_outside(map) ? map->type->value_size : 0);
 }
 
-bool neap__slots_own(const struct neap_map *map)
-{
-	return (map->flags & (NEAP__OUTSIDE | NEAP__RELEASE)) != 0;
-}
-
 void neap_map_free_key(struct neap_map *map, void *key)
 {
 	if (map == NULL || !owns_strings(map))

@@ -6,7 +6,7 @@
  *
  *     | ctrl 0 | ctrl 1 | ... | slots of group 0 | slots of group 1 | ...
  *
- * The map looks like a pool of one segment: number 0, depth 0, a directory of two zeroes. An empty map has no
+ * The map looks like a pool of one segment: number 0, depth 0, a directory of two entries that say so. An empty map has no
  * block at all: its one control word is a constant of all zeroes, which every look-up misses, and its room is
  * 0, which sends the first insert to the policy.
  *
@@ -16,7 +16,6 @@
 
 #include "map/internal.h"
 
-static const uint32_t two_zeroes[2];
 static const struct {
 	_Alignas(16) uint8_t bytes[NEAP__CONTROL_BYTES];
 } no_entries;
@@ -87,24 +86,24 @@ size_t neap__small_bytes(const struct neap_map *map)
 	return has_block(map) ? bytes_of(map, size_now(map)) : 0;
 }
 
-static void set_geometry(struct neap_map *map, struct small_size size)
+static void set_geometry(struct neap_map *map, struct small_size size, uint8_t *ctrl, uint8_t *slots)
 {
-	map->dir = two_zeroes;
+	neap__map_aim(map, ctrl, slots, &map->one);
+	map->one_dir[0] = map->one_dir[1] = ctrl;
+	map->dir = map->one_dir;
 	map->dir_shift = 63;
-	map->segs = &map->one;
 	map->one.path = neap__path_of(0, 0);
-	map->home_mask = 2 * ((1u << size.group_bits) - 1u);
-	map->home_shift = (uint8_t)(39 - size.group_bits);
+	map->home_mask = NEAP__CONTROL_BYTES * ((1u << size.group_bits) - 1u);
+	map->home_shift = (uint8_t)(36 - size.group_bits);
 	map->small_slots = (uint8_t)size.slots;
 	neap__policy_set(map);
 }
 
 void neap__small_reset(struct neap_map *map)
 {
-	map->ctrl = (uint8_t *)(uintptr_t)no_entries.bytes; /* never written: room is 0 */
-	map->slots = map->ctrl;
+	uint8_t *ctrl = (uint8_t *)(uintptr_t)no_entries.bytes; /* never written: room is 0 */
 	map->one.live = map->one.room = 0;
-	set_geometry(map, (struct small_size){0, 0});
+	set_geometry(map, (struct small_size){0, 0}, ctrl, ctrl);
 }
 
 void neap__small_free(struct neap_map *map)
@@ -129,12 +128,10 @@ int neap__small_resize(struct neap_map *map, size_t n)
 
 	uint32_t groups = 1u << size.group_bits;
 	memset(block, 0, (size_t)groups * NEAP__CONTROL_BYTES);
-	map->ctrl = block;
-	map->slots = block + slots_offset(groups);
 	map->pool = NULL;
 	map->one.live = 0;
 	map->one.room = (uint16_t)limit_of(size);
-	set_geometry(map, size);
+	set_geometry(map, size, block, block + slots_offset(groups));
 	neap__segments_fill(map, &old);
 
 	map->epoch++;

@@ -47,7 +47,7 @@ int neap_account_take(struct neap_account *ret, const struct neap_account *base,
 	for (size_t i = 0; i < n; i++)
 		sources[i].parts(sources[i].object, &parts);
 	struct neap__kernel_book kernel;
-	int error = neap__kernel_book_read(&kernel);
+	int error = neap__kernel_book_read(&kernel, true);
 	if (error != 0)
 		return error;
 	struct mallinfo2 info = mallinfo2();
@@ -119,7 +119,7 @@ int neap__account_census(struct neap_account *ret, neap__census_fn *visit, void 
 	struct neap_heap_stats heap = {.size = sizeof heap};
 	(void)neap__registry_each(count_map, &census);
 	struct mallinfo2 info = mallinfo2();
-	int error = neap__kernel_book_read(&kernel);
+	int error = neap__kernel_book_read(&kernel, false);
 	if (error != NEAP_OK)
 		return error;
 	if (kernel.neap_heap > 0) /* else it was never used, and asking would start it */

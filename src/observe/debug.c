@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +11,7 @@
 #include "base/registry.h"
 #include "neap/heap.h"
 #include "observe/kernel_book.h"
+#include "observe/largest.h"
 #include "observe/profile.h"
 #include "observe/text.h"
 
@@ -24,6 +26,9 @@ void neap__account_json(struct neap__text *text)
 		text->error = NEAP_EINVAL;
 		return;
 	}
+	char lazy[24] = "null";
+	if (account.lazy_free != SIZE_MAX)
+		snprintf(lazy, sizeof lazy, "%zu", account.lazy_free);
 	neap__text_put(
 		text,
 		"{\"schema\":1,\"rss\":%zu,\"live\":%zu,\"tombstone\":%zu,\"empty\":%zu,\"free_held\":%zu,"
@@ -33,10 +38,10 @@ void neap__account_json(struct neap__text *text)
 	neap__text_put(text,
 		       "\"malloc_live\":%zu,\"malloc_held\":%zu,\"heap_live\":%zu,\"heap_held\":%zu,"
 		       "\"metadata\":%zu,\"file\":%zu,\"anonymous\":%zu,\"stacks_and_data\":%zu,"
-		       "\"lazy_free\":%zu,\"huge_pages\":%zu,\"maps\":%zu,\"entries\":%zu}\n",
+		       "\"lazy_free\":%s,\"huge_pages\":%zu,\"maps\":%zu,\"entries\":%zu}\n",
 		       account.malloc_live, account.malloc_held, account.heap_live, account.heap_held,
-		       account.metadata, account.file, account.anonymous, account.other_anonymous,
-		       account.lazy_free, account.huge_pages, account.spans, account.objects);
+		       account.metadata, account.file, account.anonymous, account.other_anonymous, lazy,
+		       account.huge_pages, account.spans, account.objects);
 }
 
 struct shown_map {
@@ -45,24 +50,12 @@ struct shown_map {
 	struct neap__glance glance;
 };
 
-/* The largest maps as a heap whose root is the smallest of them. */
 struct map_list {
-	size_t maps, shown;
-	struct shown_map map[MAPS_SHOWN];
+	size_t maps;
+	struct neap__largest largest;
+	struct shown_map map[MAPS_SHOWN]; /* by the slots of `largest` */
 };
-
-static void sift_down(struct map_list *list, size_t at, size_t count)
-{
-	for (size_t child; (child = 2 * at + 1) < count; at = child) {
-		if (child + 1 < count && list->map[child + 1].glance.total < list->map[child].glance.total)
-			child++;
-		if (list->map[at].glance.total <= list->map[child].glance.total)
-			return;
-		struct shown_map swap = list->map[at];
-		list->map[at] = list->map[child];
-		list->map[child] = swap;
-	}
-}
+_Static_assert((int)MAPS_SHOWN <= (int)NEAP__LARGEST_MOST, "the maps that are shown have places");
 
 static bool list_map(const struct neap__link *link, void *ctx)
 {
@@ -70,28 +63,10 @@ static bool list_map(const struct neap__link *link, void *ctx)
 	struct shown_map map = {.address = (uintptr_t)link->object, .noun = link->species->noun};
 	link->species->glance(link->object, &map.glance);
 	list->maps++;
-	if (list->shown < MAPS_SHOWN) {
-		list->map[list->shown++] = map;
-		if (list->shown == MAPS_SHOWN)
-			for (size_t i = MAPS_SHOWN / 2; i-- > 0;)
-				sift_down(list, i, MAPS_SHOWN);
-	} else if (map.glance.total > list->map[0].glance.total) {
-		list->map[0] = map;
-		sift_down(list, 0, MAPS_SHOWN);
-	}
+	uint32_t slot = neap__largest_offer(&list->largest, map.glance.total);
+	if (slot != NEAP__NOT_LARGEST)
+		list->map[slot] = map;
 	return true;
-}
-
-static void sort_largest_first(struct map_list *list)
-{
-	for (size_t i = list->shown / 2; i-- > 0;)
-		sift_down(list, i, list->shown);
-	for (size_t end = list->shown; end > 1; end--) {
-		struct shown_map smallest = list->map[0];
-		list->map[0] = list->map[end - 1];
-		list->map[end - 1] = smallest;
-		sift_down(list, 0, end - 1);
-	}
 }
 
 static void map_json(struct neap__text *text, const struct shown_map *map)
@@ -116,12 +91,13 @@ void neap__maps_json(struct neap__text *text)
 		text->error = NEAP_ENOMEM;
 		return;
 	}
+	list->largest.room = MAPS_SHOWN;
 	(void)neap__registry_each(list_map, list);
-	sort_largest_first(list);
+	neap__largest_sort(&list->largest);
 	neap__text_put(text, "{\"schema\":1,\"maps\":%zu,\"shown\":[", list->maps);
-	for (size_t i = 0; i < list->shown; i++) {
+	for (uint32_t i = 0; i < list->largest.count; i++) {
 		neap__text_put(text, i == 0 ? "\n" : ",\n");
-		map_json(text, &list->map[i]);
+		map_json(text, &list->map[list->largest.at[i].slot]);
 	}
 	neap__text_put(text, "\n]}\n");
 	neap__scratch_free(list, sizeof *list);
@@ -141,12 +117,12 @@ void neap_debug_on_compact(size_t (*compact)(void *ctx), void *ctx)
 size_t neap_debug_compact(void)
 {
 	struct neap__kernel_book before, after;
-	bool known = neap__kernel_book_read(&before) == NEAP_OK;
+	bool known = neap__kernel_book_read(&before, false) == NEAP_OK;
 	size_t told = compact_callback != NULL ? compact_callback(compact_ctx) : 0;
 	if (known && before.neap_heap > 0) /* else it was never used, and asking would start it */
 		told += neap_heap_return();
 	malloc_trim(0);
-	if (!known || neap__kernel_book_read(&after) != NEAP_OK)
+	if (!known || neap__kernel_book_read(&after, false) != NEAP_OK)
 		return told;
 	return before.rss > after.rss ? before.rss - after.rss : 0;
 }
@@ -169,11 +145,6 @@ static long query_number(const char *query, const char *name)
 	return -1;
 }
 
-static int refuse_request(int status, const char *line, neap_write_fn *write, void *ctx)
-{
-	return write(ctx, line, strlen(line)) == 0 ? status : 500;
-}
-
 static void sleep_seconds(long seconds)
 {
 	struct timespec left = {seconds, 0};
@@ -185,9 +156,9 @@ static int profile_request(const char *query, neap_write_fn *write, void *ctx)
 {
 	long seconds = query_number(query, "seconds"), gc = query_number(query, "gc");
 	if (seconds < -1 || seconds == 0 || seconds > SECONDS_MOST)
-		return refuse_request(400, "seconds must be a number from 1 to 300\n", write, ctx);
+		return neap__answer_line(400, "seconds must be a number from 1 to 300\n", write, ctx);
 	if (gc < -1)
-		return refuse_request(400, "gc must be 0 or 1\n", write, ctx);
+		return neap__answer_line(400, "gc must be 0 or 1\n", write, ctx);
 	if (gc > 0)
 		(void)neap_debug_compact();
 	struct neap_profile *base = NULL, *profile = NULL;
@@ -202,18 +173,20 @@ static int profile_request(const char *query, neap_write_fn *write, void *ctx)
 	neap_profile_destroy(base);
 	neap_profile_destroy(profile);
 	return error == 0	      ? 200
-	       : error == NEAP_ENOMEM ? refuse_request(503, "out of memory\n", write, ctx)
+	       : error == NEAP_ENOMEM ? neap__answer_line(503, "out of memory\n", write, ctx)
 				      : 500;
 }
 
 static const struct debug_page {
 	const char *path, *type;
-	void (*text)(struct neap__text *text); /* NULL: the profile */
+	void (*text)(struct neap__text *text); /* or */
+	int (*answer)(const char *query, neap_write_fn *write, void *ctx);
 } pages[] = {
-	{"/metrics", "text/plain; version=0.0.4; charset=utf-8", neap__metrics_text},
-	{"/debug/pprof/heap", "application/octet-stream", NULL},
-	{"/debug/maps", "application/json", neap__maps_json},
-	{"/debug/account", "application/json", neap__account_json},
+	{"/metrics", "text/plain; version=0.0.4; charset=utf-8", neap__metrics_text, NULL},
+	{"/debug/pprof/heap", "application/octet-stream", NULL, profile_request},
+	{"/debug/maps", "application/json", neap__maps_json, NULL},
+	{"/debug/account", "application/json", neap__account_json, NULL},
+	{"/debug/why", "application/json", NULL, neap__why_request},
 };
 
 static const struct debug_page *debug_page_of(const char *path)
@@ -235,15 +208,15 @@ int neap_debug_handle(const char *path, neap_write_fn *write, void *ctx)
 {
 	const struct debug_page *page = debug_page_of(path);
 	if (page == NULL)
-		return refuse_request(
-			404,
-			"no such page; there are /metrics, /debug/pprof/heap, /debug/maps, /debug/account\n",
-			write, ctx);
+		return neap__answer_line(404,
+					 "no such page; there are /metrics, /debug/pprof/heap, /debug/maps, "
+					 "/debug/account, /debug/why\n",
+					 write, ctx);
 	if (page->text == NULL)
-		return profile_request(path + strcspn(path, "?"), write, ctx);
+		return page->answer(path + strcspn(path, "?"), write, ctx);
 	struct neap__text *text = neap__scratch(sizeof *text);
 	if (text == NULL)
-		return refuse_request(503, "out of memory\n", write, ctx);
+		return neap__answer_line(503, "out of memory\n", write, ctx);
 	text->write = write;
 	text->ctx = ctx;
 	page->text(text);

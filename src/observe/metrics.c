@@ -1,8 +1,9 @@
 /* metrics.c: the state of the program as Prometheus text, version 0.0.4.
  *
  * Names mirror those that people know: neap_memstats_* is go_memstats_* for Neap's heap, process_* is what every
- * client library has. Maps are summed up by name, because two series must not have the same labels; the first
- * NAMES_MOST names have series of their own, all others share one with the name "(other)".
+ * client library has. Maps are summed up by name, because two series must not have the same labels; the NAMES_MOST
+ * names that hold most bytes have series of their own, all others share one with the name "(other)". So a page has at
+ * most 9 * 257 series of maps, however many there are.
  */
 #include <dirent.h>
 #include <inttypes.h>
@@ -16,11 +17,15 @@
 #include "base/releases.h"
 #include "neap/heap.h"
 #include "observe/kernel_book.h"
+#include "observe/largest.h"
 #include "observe/profile.h"
 #include "observe/sites.h"
 #include "observe/text.h"
 
-enum { NAMES_MOST = 256, NAME_SLOTS = 1024 };
+enum {
+	NAMES_MOST = 256,
+	SPARE_NAMES = 1024 /* of maps that are made between counting and looking */
+};
 
 struct named_sum {
 	char name[64];
@@ -33,9 +38,13 @@ struct metrics {
 	struct neap__text *text;
 	struct neap_account account;
 	uint64_t maps;
-	unsigned sums;
-	uint16_t slot[NAME_SLOTS]; /* hash of name and noun -> number of the sum + 1 */
-	struct named_sum sum[NAMES_MOST + 1];
+	uint32_t names, room, mask; /* of `sum`; of `slot` */
+	uint32_t *slot;		    /* hash of name and noun -> number of the sum + 1 */
+	struct named_sum *sum;
+	struct named_sum rest; /* of all names that are not shown */
+	struct neap__largest largest;
+	const struct named_sum *shown[NAMES_MOST + 1]; /* the rest, if any, is the last */
+	unsigned shown_count;
 };
 
 /* ---- Maps by name ---- */
@@ -46,22 +55,59 @@ static struct named_sum *sum_for(struct metrics *metrics, const char *name, cons
 	for (const char *at = name; *at != '\0'; at++)
 		hash = (hash ^ (uint8_t)*at) * 16777619u;
 	hash ^= (uint32_t)noun[0] * 0x9e3779b9u;
-	uint32_t at = (hash ^ hash >> 16) % NAME_SLOTS;
-	for (; metrics->slot[at] != 0; at = (at + 1) % NAME_SLOTS) {
+	uint32_t at = (hash ^ hash >> 16) & metrics->mask;
+	for (; metrics->slot[at] != 0; at = (at + 1) & metrics->mask) {
 		struct named_sum *sum = &metrics->sum[metrics->slot[at] - 1];
 		if (sum->noun == noun && strcmp(sum->name, name) == 0)
 			return sum;
 	}
-	struct named_sum *sum = &metrics->sum[metrics->sums];
-	if (metrics->sums < NAMES_MOST) {
-		metrics->slot[at] = (uint16_t)(++metrics->sums);
-		memcpy(sum->name, name, strlen(name) + 1);
-		sum->noun = noun;
-	} else { /* the last one, which no slot leads to */
-		memcpy(sum->name, "(other)", sizeof "(other)");
-		sum->noun = "any";
-	}
+	if (metrics->names == metrics->room)
+		return &metrics->rest;
+	struct named_sum *sum = &metrics->sum[metrics->names];
+	metrics->slot[at] = ++metrics->names;
+	memcpy(sum->name, name, strlen(name) + 1);
+	sum->noun = noun;
 	return sum;
+}
+
+static uint64_t bytes_under_name(const struct named_sum *sum)
+{
+	return sum->live + sum->tombstone + sum->empty + sum->free_held + sum->metadata;
+}
+
+static void add_to_rest(struct named_sum *rest, const struct named_sum *sum)
+{
+	rest->maps += sum->maps;
+	rest->len += sum->len;
+	rest->slots += sum->slots;
+	rest->tombstone_slots += sum->tombstone_slots;
+	rest->live += sum->live;
+	rest->tombstone += sum->tombstone;
+	rest->empty += sum->empty;
+	rest->free_held += sum->free_held;
+	rest->metadata += sum->metadata;
+}
+
+/* Divides the names into those that are shown and the rest. */
+static void choose_names(struct metrics *metrics)
+{
+	metrics->largest.room = NAMES_MOST;
+	for (uint32_t i = 0; i < metrics->names; i++) {
+		const struct named_sum *lighter = &metrics->sum[i];
+		uint32_t slot = neap__largest_offer(&metrics->largest, bytes_under_name(lighter));
+		if (slot != NEAP__NOT_LARGEST) {
+			lighter = metrics->shown[slot];
+			metrics->shown[slot] = &metrics->sum[i];
+		}
+		if (lighter != NULL)
+			add_to_rest(&metrics->rest, lighter);
+	}
+	metrics->shown_count = metrics->largest.count;
+	if (metrics->rest.maps == 0)
+		return;
+	memcpy(metrics->rest.name, "(other)", sizeof "(other)");
+	metrics->rest.noun = "any";
+	metrics->shown[metrics->shown_count++] = &metrics->rest;
 }
 
 static void sum_map(const struct neap__link *link, const struct neap__glance *glance, bool on_heap, void *ctx)
@@ -116,16 +162,16 @@ static void of_map(struct neap__text *text, const char *name, const struct named
 static void map_families(const struct metrics *metrics)
 {
 	struct neap__text *text = metrics->text;
-	unsigned count = metrics->sums + (metrics->sum[NAMES_MOST].maps != 0);
+	unsigned count = metrics->shown_count;
 	value(text, "neap_maps", "gauge", "Maps that exist.", (double)metrics->maps);
 	if (count == 0)
 		return;
 	family(text, "neap_map_instances", "gauge", "Maps of this name.");
 	for (unsigned i = 0; i < count; i++)
-		of_map(text, "neap_map_instances", &metrics->sum[i], NULL, NULL, metrics->sum[i].maps);
+		of_map(text, "neap_map_instances", metrics->shown[i], NULL, NULL, metrics->shown[i]->maps);
 	family(text, "neap_map_slots", "gauge", "Slots of the maps of this name by state.");
 	for (unsigned i = 0; i < count; i++) {
-		const struct named_sum *sum = &metrics->sum[i];
+		const struct named_sum *sum = metrics->shown[i];
 		uint64_t used = sum->len + sum->tombstone_slots;
 		of_map(text, "neap_map_slots", sum, "state", "live", sum->len);
 		of_map(text, "neap_map_slots", sum, "state", "tombstone", sum->tombstone_slots);
@@ -134,7 +180,7 @@ static void map_families(const struct metrics *metrics)
 	}
 	family(text, "neap_map_bytes", "gauge", "Bytes of the maps of this name by part.");
 	for (unsigned i = 0; i < count; i++) {
-		const struct named_sum *sum = &metrics->sum[i];
+		const struct named_sum *sum = metrics->shown[i];
 		of_map(text, "neap_map_bytes", sum, "part", "live", sum->live);
 		of_map(text, "neap_map_bytes", sum, "part", "tombstone", sum->tombstone);
 		of_map(text, "neap_map_bytes", sum, "part", "empty", sum->empty);
@@ -160,8 +206,9 @@ static void account_families(const struct metrics *metrics)
 	       "Of these, malloc's blocks that belong to no map, by state.");
 	labelled(text, "neap_malloc_bytes", "state", "live", (double)account->malloc_live);
 	labelled(text, "neap_malloc_bytes", "state", "free_held", (double)account->malloc_held);
-	value(text, "neap_lazy_free_bytes", "gauge",
-	      "Freed with MADV_FREE, resident until memory gets short.", (double)account->lazy_free);
+	if (account->lazy_free != SIZE_MAX)
+		value(text, "neap_lazy_free_bytes", "gauge",
+		      "Freed with MADV_FREE, resident until memory gets short.", (double)account->lazy_free);
 	value(text, "neap_huge_page_bytes", "gauge", "Anonymous memory in huge pages.",
 	      (double)account->huge_pages);
 }
@@ -219,6 +266,9 @@ static void profile_families(struct neap__text *text)
 	      (double)neap_profile_rate());
 	value(text, "neap_profile_samples_total", "counter", "Allocations sampled.", (double)stats.samples);
 	value(text, "neap_profile_lost_total", "counter", "Samples that found no room.", (double)stats.lost);
+	value(text, "neap_profile_unwinder_walks_total", "counter",
+	      "Walks of a stack that took the whole unwinder.",
+	      (double)atomic_load_explicit(&neap__unwinder_walks, memory_order_relaxed));
 }
 
 /* ---- The process ---- */
@@ -282,21 +332,41 @@ static void process_families(struct neap__text *text, const struct neap_account 
 	      (double)files.rlim_cur);
 }
 
+/* One block for the books of a page: what is not used of it costs nothing. */
+static struct metrics *metrics_create(struct neap__text *text, size_t *ret_size)
+{
+	uint32_t room = (uint32_t)neap__registry_count() + SPARE_NAMES, slots = 1;
+	while (slots < 2 * room)
+		slots *= 2;
+	size_t slot_bytes = slots * sizeof(uint32_t);
+	*ret_size = sizeof(struct metrics) + room * sizeof(struct named_sum) + slot_bytes;
+	struct metrics *metrics = neap__scratch(*ret_size);
+	if (metrics == NULL)
+		return NULL;
+	metrics->text = text;
+	metrics->room = room;
+	metrics->mask = slots - 1;
+	metrics->sum = (struct named_sum *)(metrics + 1);
+	metrics->slot = (uint32_t *)(metrics->sum + room);
+	return metrics;
+}
+
 void neap__metrics_text(struct neap__text *text)
 {
-	struct metrics *metrics = neap__scratch(sizeof *metrics);
+	size_t size;
+	struct metrics *metrics = metrics_create(text, &size);
 	if (metrics == NULL) {
 		text->error = NEAP_ENOMEM;
 		return;
 	}
-	metrics->text = text;
 	if (neap__account_census(&metrics->account, sum_map, metrics) != NEAP_OK)
 		metrics->account = (struct neap_account){0};
+	choose_names(metrics);
 	account_families(metrics);
 	heap_families(text, &metrics->account);
 	map_families(metrics);
 	release_family(text);
 	profile_families(text);
 	process_families(text, &metrics->account);
-	neap__scratch_free(metrics, sizeof *metrics);
+	neap__scratch_free(metrics, size);
 }

@@ -18,6 +18,7 @@
 
 #include "base/os.h"
 #include "base/sampling.h"
+#include "base/word_lock.h"
 
 enum {
 	SLOTS = 2 * NEAP__SITES_MOST,
@@ -32,7 +33,7 @@ struct sample_record {
 };
 
 static struct {
-	pthread_mutex_t lock;
+	struct neap__word_lock lock;
 	bool ready;
 	uint32_t *slots;
 	struct neap__site *site; /* by number */
@@ -40,18 +41,18 @@ static struct {
 	struct sample_record *record; /* by number */
 	uint32_t records, free_record;
 	struct neap__sampling_stats stats;
-} table = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} table;
 
 static _Thread_local bool inside __attribute__((tls_model("initial-exec")));
 
 static void table_lock(void)
 {
-	pthread_mutex_lock(&table.lock);
+	neap__word_lock_take(&table.lock);
 }
 
 static void table_unlock(void)
 {
-	pthread_mutex_unlock(&table.lock);
+	neap__word_lock_give(&table.lock);
 }
 
 static uint64_t hash_stack(const uintptr_t *frame, uint32_t depth)

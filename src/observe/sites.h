@@ -2,6 +2,8 @@
 #ifndef NEAP_SRC_OBSERVE_SITES_H
 #define NEAP_SRC_OBSERVE_SITES_H
 
+#include <stdatomic.h>
+
 #include "neap/base.h"
 
 enum { NEAP__FRAMES_MOST = 48, NEAP__SITES_MOST = 1 << 16 };
@@ -31,5 +33,7 @@ void neap__sampling_stats_get(struct neap__sampling_stats *ret);
  * are left out. Takes no lock and allocates nothing: for signal handlers and allocators.
  */
 unsigned neap__stack_walk(uintptr_t *ret, unsigned room, unsigned skip);
+/* Walks that kept rules did not suffice for, each ten times as slow: the first of each thread at least. Relaxed. */
+extern _Atomic uint64_t neap__unwinder_walks;
 
 #endif

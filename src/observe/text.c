@@ -71,3 +71,8 @@ int neap__text_end(struct neap__text *text)
 	text_flush(text);
 	return text->error;
 }
+
+int neap__answer_line(int status, const char *line, neap_write_fn *write, void *ctx)
+{
+	return write(ctx, line, strlen(line)) == 0 ? status : 500;
+}

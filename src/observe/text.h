@@ -21,6 +21,11 @@ void neap__text_quote(struct neap__text *text, const char *name);
 /* Hands over what is left; the error. */
 int neap__text_end(struct neap__text *text);
 
+/* Writes a line as the body of an answer that is no success: `status`, or 500 when `write` failed. */
+int neap__answer_line(int status, const char *line, neap_write_fn *write, void *ctx);
+
+/* /debug/why; `query` begins with its '?' or is empty. The status. */
+int neap__why_request(const char *query, neap_write_fn *write, void *ctx);
 /* The three texts that there are. */
 void neap__metrics_text(struct neap__text *text);
 void neap__maps_json(struct neap__text *text);

@@ -38,8 +38,10 @@ static uint64_t digest_of(const struct neap_map *map, bool keys_are_pointers)
 			}
 		}
 	}
-	if (map->pool != NULL)
-		digest = digest_bytes(digest, map->pool->dir, sizeof(uint32_t) << map->pool->depth);
+	for (size_t i = 0; map->pool != NULL && i < (size_t)1 << map->pool->depth; i++) {
+		size_t at = (size_t)(map->pool->dir[i] - map->ctrl);
+		digest = digest_bytes(digest, &at, sizeof at);
+	}
 	struct neap_map_stats stats = {.size = sizeof stats};
 	neap_map_stats(map, &stats);
 	return digest_bytes(digest, &stats, sizeof stats);

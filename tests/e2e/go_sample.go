@@ -55,6 +55,8 @@ var (
 	wides    map[int]Wide
 	wideKeys map[Wide]int
 	points   map[Point]string
+	ratios   map[float32]uint32 // its groups could be those of alike: only the hashes of the keys tell
+	alike    map[int32]uint32
 	names    map[string]string
 	hashes   map[[16]byte]bool
 	floats   map[float64]int
@@ -70,6 +72,8 @@ var (
 	counter  func() int
 	churned  = map[uint64]uint64{}
 	guarded  *Node
+	more     = func() {} // what only a newer Go can do
+	probes   = func(label string, m interface{}) {}
 )
 
 // Twice the entries a bucket at which a classic map grows: 6.5, but 6 in Go 1.21, whose constant was rounded.
@@ -123,6 +127,11 @@ func makeKinds() {
 		hashes[[16]byte{byte(i), byte(i >> 8), 1}] = true
 		names["key"+strconv.Itoa(i)] = "value" + strconv.Itoa(i)
 	}
+	ratios, alike = map[float32]uint32{}, map[int32]uint32{}
+	for i := 0; i < 1000; i++ {
+		ratios[float32(i)+1] = uint32(i)
+		alike[int32(i)] = uint32(i)
+	}
 	for n := range nodes {
 		if n.id%4 != 0 {
 			delete(nodes, n)
@@ -139,6 +148,8 @@ func makeKinds() {
 	truth("wides", "map[int]main.Wide", unsafe.Pointer(&wides), len(wides), 10000)
 	truth("wideKeys", "map[main.Wide]int", unsafe.Pointer(&wideKeys), len(wideKeys), 10000)
 	truth("points", "map[main.Point]string", unsafe.Pointer(&points), len(points), 10000)
+	truth("ratios", "map[float32]uint32", unsafe.Pointer(&ratios), len(ratios), 1000)
+	truth("alike", "map[int32]uint32", unsafe.Pointer(&alike), len(alike), 1000)
 	truth("names", "map[string]string", unsafe.Pointer(&names), len(names), 10000)
 	truth("hashes", "map[[16]uint8]bool", unsafe.Pointer(&hashes), len(hashes), 10000)
 	truth("floats", "map[float64]int", unsafe.Pointer(&floats), len(floats), 50)
@@ -227,6 +238,14 @@ func makeFinal() {
 	truth("final", "map[int]*main.Node", unsafe.Pointer(&final), len(final), 100)
 }
 
+func tellProbes(told chan bool) {
+	probes("numbers", numbers)
+	probes("names", names)
+	probes("hashes", hashes)
+	probes("points", points)
+	told <- true
+}
+
 //go:noinline
 func makeKept() map[int]*Node {
 	kept := map[int]*Node{}
@@ -288,11 +307,15 @@ func churn() {
 func main() {
 	makeNumbers()
 	makeFinal()
+	more()
 	makeCache()
 	makeKinds()
 	makeHolders()
 	makeGrowing()
 	makeStale()
+	told := make(chan bool)
+	go tellProbes(told) // on a stack of its own: what it leaves there is gone with it
+	<-told
 	started, done := make(chan bool), make(chan bool)
 	go holdOnStack(started, done)
 	<-started

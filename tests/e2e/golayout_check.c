@@ -35,14 +35,16 @@ int main(int argc, char **argv)
 		fprintf(stderr, "golayout_check: %s\n", problem.text);
 		return 2;
 	}
-	const struct go_layout *row = go_layout_row(version.minor);
-	if (row == NULL) {
+	struct go_layout row;
+	enum go_layout_source source;
+	if (go_layout_choose(program, &version, &row, &source, &problem) != 0 ||
+	    source != GO_LAYOUT_VERIFIED) {
 		printf("%s has no row in the table\n", version.text);
 		return 2;
 	}
-	struct go_layout truth = *row;
+	struct go_layout truth = row;
 	size_t known = go_layout_from_dwarf(program, &truth);
-	unsigned differing = compare(row, &truth);
+	unsigned differing = compare(&row, &truth);
 	printf("%s: %zu fields in DWARF, %u differ from the table\n", version.text, known, differing);
 	program_close(program);
 	return differing > 0 ? 1 : known < FIELDS_EXPECTED ? 2 : 0;

@@ -128,7 +128,11 @@ def from_core(neap, program, folder):
     done = run(neap, "inspect", cores[0], "--json")
     check(done.returncode == 0, f"core: exit code {done.returncode}: {done.stderr}")
     if done.returncode == 0:
-        compare_maps(json.loads(done.stdout), sample.truth)
+        report = json.loads(done.stdout)
+        compare_maps(report, sample.truth)
+        # what the heap reserved and never touched is no resident memory
+        check(report["rss"]["bytes"] <= os.stat(cores[0]).st_blocks * 512, f"core: {report['rss']}")
+        check(report["rss"]["objects"] >= sample.truth["heap"]["live"], f"core: {report['rss']}")
     refused(neap, "why", cores[0], sample.truth["routes"]["address"])
     os.unlink(cores[0])
 

@@ -226,6 +226,44 @@ func main() {
     run(neap, "diff", snap, snap)
 
 
+def library_of(pid):
+    return next(line.split()[-1] for line in open(f"/proc/{pid}/maps") if "/libneap.so" in line)
+
+
+def check_probes(served, folder):
+    """The probes are in the file; a tracer sees them where this machine lets it."""
+    need("readelf", "binutils")
+    names = set(re.findall(r"Provider: neap\s+Name: (\w+)", run("readelf", "-n", library_of(served.process.pid))))
+    if not names and not os.path.exists("/usr/include/x86_64-linux-gnu/sys/sdt.h"):
+        raise Skip("built without sys/sdt.h (apt-get install systemtap-sdt-dev)")
+    assert names == {"map__grow", "map__shrink", "map__release", "hmap__grow", "heap__release", "gc__mark", "gc__sweep",
+                     "gc__end"}, names
+    need("bpftrace", "bpftrace")
+    program = ("usdt:*:neap:map__shrink { @shrunk[str(arg1)] = count(); } usdt:*:neap:map__grow { @grown = count(); } "
+               "interval:s:4 { exit(); }")
+    done = subprocess.run(["bpftrace", "-p", str(served.process.pid), "-e", program], capture_output=True, text=True,
+                          timeout=60, errors="replace")
+    if "@" not in done.stdout and re.search("not permitted|root user|not supported|No such file", done.stderr):
+        raise Skip("the probes are in the file, bpftrace may not attach: " + done.stderr.strip().splitlines()[-1])
+    assert re.search(r"@shrunk\[sessions \d\]: [1-9]", done.stdout), done.stdout + done.stderr
+    assert re.search(r"@grown: [1-9]", done.stdout), done.stdout + done.stderr
+
+
+def check_watch_ebpf(served, folder):
+    """With eBPF where this machine allows it: tracefs is mounted for this one process when it is not there."""
+    script = (f"test -d /sys/kernel/tracing/events || mount -t tracefs tracefs /sys/kernel/tracing; {grower} 8 40 & "
+              f"exec {neap} watch $! --over 20M --grow 10M --count 1 --for 40 -o {folder}")
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=90)
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        raise Skip("no mounts here: " + done.stderr.strip())
+    refused = re.search("no eBPF: (.*?);", done.stdout)
+    if refused:
+        raise Skip(refused.group(1))
+    assert done.returncode == 1 and "source: /proc and eBPF tracepoints" in done.stdout, done.stdout + done.stderr
+    calls = re.search(r"in the last second: mmap (\d+) calls ([\d.]+) MB", done.stdout)
+    assert calls and int(calls.group(1)) > 0 and float(calls.group(2)) > 1, done.stdout
+
+
 def check_gdb(served, folder):
     need("gdb", "gdb")
     store = pathlib.Path(build) / "examples/session_store"
@@ -257,7 +295,7 @@ def main():
     failed = 0
     served = Daemon()
     checks = [check_pprof, check_promtool, check_prometheus, check_commands, check_watch, check_watch_disk_full,
-              check_watch_go, check_gdb, check_live_page]
+              check_watch_go, check_watch_ebpf, check_probes, check_gdb, check_live_page]
     for check in checks:
         began = time.time()
         with tempfile.TemporaryDirectory() as folder:

@@ -18,11 +18,11 @@ import unittest
 
 NEAP = os.path.abspath(sys.argv.pop(1))
 PARTS = ("live", "tombstone", "empty", "free_held", "other", "unexplained")
-EXPERIMENTS = ("hmap-layout", "map-shrinks", "map-sharing", "map-misuse", "release-ways", "key-types",
+EXPERIMENTS = ("gate", "hmap-layout", "map-shrinks", "map-sharing", "map-misuse", "release-ways", "key-types",
                "nested-values", "delete-million", "delete-impact", "release-latency", "pool", "generations", "hooks",
-               "gate", "rss-account", "profile-diff", "watch-trigger", "serve", "inspect-go",
+               "rss-account", "profile-diff", "watch-trigger", "serve", "inspect-go",
                "concurrent-map", "cache-leak", "span-life", "interface-fates", "pointer-fates", "leaks",
-               "memstats", "finalizer", "keepalive", "gc-latency", "reachability")
+               "memstats", "finalizer", "keepalive", "zero-keepalive", "gc-latency", "reachability")
 # Small enough for CI, large enough for every claim.
 SIZES = {"nested-values": 3000, "delete-million": 40000, "release-latency": 200000, "map-shrinks": 50000,
          "delete-impact": 50000, "rss-account": 30000, "release-ways": 40000, "key-types": 100000, "generations": 1000,

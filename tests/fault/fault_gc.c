@@ -14,6 +14,7 @@
 
 #include "base/os.h"
 #include "gc/internal.h"
+#include "neap/any_gc.h"
 #include "neap/gc.h"
 #include "neap/gc_map.h"
 #include "neap/weak_map.h"
@@ -55,6 +56,7 @@ static const struct neap_map_type by_number = {
 static struct item *head;
 static struct neap_gc_map *map;
 static struct neap_weak_map *notes; /* from an item to one with its number */
+static struct neap_gc_map *values;  /* from i to an interface value that leads to an item */
 static struct item *chain;
 static uintptr_t chain_end;
 static unsigned links;
@@ -65,6 +67,41 @@ static void count_end(void *object, void *ctx)
 	(void)object;
 	(void)ctx;
 	atomic_fetch_add(&ended, 1);
+}
+
+struct wrapped {
+	uint64_t number;
+	struct item *item;
+};
+NEAP_TYPE(wrapped_fields, struct wrapped, item);
+NEAP_ANY_BOX(wrapped_box, wrapped_fields);
+static const struct neap_any_type wrapped_type = {.size = sizeof wrapped_type,
+						  .value_size = sizeof(struct wrapped),
+						  .value_align = 8,
+						  .name = "wrapped"};
+
+static void put_value(uint64_t i)
+{
+	struct wrapped wrapped = {i, neap_gc_alloc(&item_type)};
+	struct neap_any value;
+	if (wrapped.item == NULL || values == NULL)
+		return;
+	wrapped.item->number = i;
+	if (neap_any_make_collected(&wrapped_box, &wrapped_type, &wrapped, &value) == NEAP_OK)
+		(void)neap_any_gc_map_put(values, neap_any_of_u64(i), value);
+}
+
+static void check_values(const char *where)
+{
+	if (values == NULL)
+		return;
+	neap_map_each (it, neap_gc_map_of(values)) {
+		const struct wrapped *wrapped = neap_any_value(it.value);
+		if (wrapped->item->number != wrapped->number) {
+			fprintf(stderr, "fault_gc: lost an interface value in %s\n", where);
+			_exit(1);
+		}
+	}
 }
 
 static void check(const char *where)
@@ -81,6 +118,7 @@ static void check(const char *where)
 			_exit(1);
 		}
 	}
+	check_values(where);
 	const struct item *key = chain;
 	for (unsigned i = 0; i < links; i++) {
 		const struct item *note = neap_weak_map_get(notes, key);
@@ -128,6 +166,7 @@ static void run(void)
 {
 	map = neap_gc_map_create(&by_number, NULL, &neap_gc_pointer, NULL);
 	notes = neap_weak_map_create(NULL);
+	values = neap_any_gc_map_create(NULL);
 	unsigned without = 0;
 	for (uint64_t i = 1; i <= OBJECTS && without < ENOUGH; i++) {
 		struct item *item = neap_gc_alloc(&item_type), *other = neap_gc_alloc(&item_type);
@@ -141,6 +180,8 @@ static void run(void)
 			take_note(item);
 		if (i % 20 == 0)
 			lengthen_chain();
+		if (i % 40 == 0)
+			put_value(i);
 		if (other != NULL) {
 			other->number = 7;
 			item->other = other;

@@ -87,8 +87,10 @@ static int inspect_once(int pid, FILE *nowhere)
 	const struct render_options options = {.stale = true, .ghosts = true, .show_keys = true, .all = true};
 	render_inspection(nowhere, inspection, &options);
 	json_inspection(nowhere, inspection);
-	for (size_t i = 0; i < inspection->maps.count && i < 50; i++)
+	for (size_t i = 0; i < inspection->maps.count && i < 50; i++) {
 		render_map(nowhere, inspection, &inspection->maps.list[i], &options);
+		json_close_up(nowhere, inspection, &inspection->maps.list[i]);
+	}
 	int code = inspection->process->torn > 0 ? PROBLEM_PARTIAL : 0;
 	inspection_free(inspection);
 	return code;

@@ -21,7 +21,7 @@ RULES = {
     "415": {"double-free"},
     "562": {"dangling-stack", "use-after-return"},
     "401": {"leak"},
-    "476": {"null-dereference", "unchecked-result"},
+    "476": {"null-dereference", "late-null-test"},
     "590": {"bad-free"},
 }
 # CWE: (least recall, most false positives), in percent. The others are only reported.

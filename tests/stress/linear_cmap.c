@@ -1,7 +1,8 @@
 /* linear_cmap.c: several threads on few keys write down what they saw; the history is checked afterwards.
  *
  * Small tables and many deletes, so that tables are resized, split and merged all the time; one thread makes the whole
- * map larger and smaller with keys of its own. With values of one word, values of three, and nodes; with membarrier
+ * map larger and smaller with keys of its own. With values of one word, values of three, and nodes; with loads of the
+ * library and inlined ones; with membarrier
  * and with fences (argument "fences"). The checker itself is shown histories that are wrong first.
  */
 #include <pthread.h>
@@ -36,23 +37,42 @@ static void release_nothing(void *key, void *value, void *ctx)
 	(void)ctx;
 }
 
-#define TYPE .size = sizeof(struct neap_map_type), .kind = NEAP_KEY_BYTES
-static const struct neap_map_type linear_types[] = {
-	{TYPE, 0, 8, 8, 8, 8, NULL, NULL, NULL, NULL},
-	{TYPE, 0, 8, 8, sizeof(struct wide), 8, NULL, NULL, NULL, NULL},
-	{TYPE, 0, 8, 8, sizeof(struct wide), 8, NULL, NULL, release_nothing, NULL},
-};
+#define NEAP_CMAP_NAME	narrow
+#define NEAP_CMAP_KEY	uint64_t
+#define NEAP_CMAP_VALUE uint64_t
+#include "neap/cmap_typed.h"
+
+#define NEAP_CMAP_NAME	broad
+#define NEAP_CMAP_KEY	uint64_t
+#define NEAP_CMAP_VALUE struct wide
+#include "neap/cmap_typed.h"
+
+#define NEAP_CMAP_NAME	  noded
+#define NEAP_CMAP_KEY	  uint64_t
+#define NEAP_CMAP_VALUE	  struct wide
+#define NEAP_CMAP_RELEASE release_nothing
+#include "neap/cmap_typed.h"
 
 static struct neap_cmap *map;
-static size_t value_size;
+static const struct neap_map_type *type;
 static _Atomic uint64_t clock_hand = 1;
 static _Atomic bool crowd_stops;
 static struct history_op history[THREADS * OPS];
 
 static uint64_t number_of(const struct wide *value)
 {
-	DEMAND(value_size == 8 || (value->again == value->number && value->once_more == value->number));
+	DEMAND(type == &narrow_type || (value->again == value->number && value->once_more == value->number));
 	return value->number;
+}
+
+/* Half of the loads are inlined. */
+static bool load(uint64_t key, struct wide *ret, bool inlined)
+{
+	if (!inlined)
+		return neap_cmap_load(map, &key, ret);
+	return type == &narrow_type  ? narrow_load(map, key, &ret->number)
+	       : type == &broad_type ? broad_load(map, key, ret)
+				     : noded_load(map, key, ret);
 }
 
 static void perform(struct history_op *op)
@@ -64,7 +84,7 @@ static void perform(struct history_op *op)
 	op->began = atomic_fetch_add(&clock_hand, 1);
 	switch (op->verb) {
 	case HISTORY_LOAD:
-		found = neap_cmap_load(map, &key, &got);
+		found = load(key, &got, op->began % 2 == 0);
 		op->seen = found ? number_of(&got) : 0;
 		break;
 	case HISTORY_STORE: DEMAND(neap_cmap_store(map, &key, &value) == 0); break;
@@ -115,11 +135,10 @@ static void *crowds(void *ctx)
 	return ctx;
 }
 
-static void one_round(const struct neap_map_type *type)
+static void one_round(void)
 {
 	pthread_t threads[THREADS], crowd;
 	map = neap_cmap_create(type, &(struct neap_cmap_options){.shards = 2});
-	value_size = type->value_size;
 	DEMAND(map != NULL);
 	atomic_store(&crowd_stops, false);
 	DEMAND(pthread_create(&crowd, NULL, crowds, NULL) == 0);
@@ -172,7 +191,10 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "fences") == 0)
 		neap__os_fail = refuse_barrier;
 	checker_checks();
-	for (size_t i = 0; i < sizeof linear_types / sizeof *linear_types; i++)
-		one_round(&linear_types[i]);
+	static const struct neap_map_type *const types[] = {&narrow_type, &broad_type, &noded_type};
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+		type = types[i];
+		one_round();
+	}
 	return 0;
 }

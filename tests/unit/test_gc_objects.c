@@ -409,6 +409,26 @@ static void an_idle_program_is_collected(void **state)
 	assert_lawful();
 }
 
+/* Entries go one by one for longer than a rest lasts, and nothing is allocated: the last ones go back all the same. */
+static void deletes_alone_are_noticed(void **state)
+{
+	(void)state;
+	enum { ENTRIES = 40000 };
+	root_map = neap_gc_map_create(&map_type, NULL, &neap_gc_pointer, NULL);
+	fill_map(root_map, 0, ENTRIES);
+	neap_gc_collect();
+	uint64_t full = atomic_load(&neap__gc.live_bytes);
+	for (uint64_t key = 0; key < ENTRIES; key++) {
+		if (key % (ENTRIES / 20) == 0)
+			usleep(100000);
+		assert_true(neap_gc_map_delete(root_map, &key));
+	}
+	for (unsigned tries = 0; tries < 200 && atomic_load(&neap__gc.live_bytes) > full / 10; tries++)
+		usleep(50000);
+	assert_in_range(atomic_load(&neap__gc.live_bytes), 0, full / 10);
+	root_map = NULL;
+}
+
 static void limits_and_percentages_set_the_goal(void **state)
 {
 	(void)state;
@@ -471,6 +491,7 @@ int main(void)
 		cmocka_unit_test(maps_change_while_they_are_read),
 		cmocka_unit_test(numbers_add_up),
 		cmocka_unit_test(an_idle_program_is_collected),
+		cmocka_unit_test(deletes_alone_are_noticed),
 		cmocka_unit_test(limits_and_percentages_set_the_goal),
 		cmocka_unit_test(misuse_of_maps_is_named),
 	};

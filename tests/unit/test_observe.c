@@ -7,11 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/os.h"
 #include "neap/map.h"
 #include "neap/observe.h"
+#include "observe/kernel_book.h"
+#include "observe/resident.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #	define OWN_MALLOC 0 /* the sanitizer's malloc keeps no mallinfo and holds what is freed */
@@ -147,6 +151,76 @@ static void meter_counts_what_is_asked_for(void **state)
 	assert_int_equal(meter.bytes, 0);
 }
 
+static bool refuse_scan(const char *call)
+{
+	return strcmp(call, "pagemap_scan") == 0;
+}
+
+static bool refuse_pagemap(const char *call)
+{
+	return strcmp(call, "open") == 0;
+}
+
+static bool close_to(size_t a, size_t b)
+{
+	size_t more = a > b ? a - b : b - a;
+	return more <= 64 * 4096; /* what reading smaps itself touches, and stacks */
+}
+
+/* The pages and the text of smaps say the same, whichever of the two the kernel offers. */
+static void without_the_scan_smaps_says_the_same(void **state)
+{
+	(void)state;
+	enum { BYTES = 24 << 20 };
+	static char data[1 << 20];
+	char *block = malloc(BYTES);
+	assert_non_null(block);
+	memset(block, 1, BYTES);
+	memset(data, 1, sizeof data);
+	struct neap__kernel_book scanned, read;
+	assert_int_equal(neap__kernel_book_read(&scanned, true), 0);
+	bool (*const refusals[])(const char *) = {refuse_scan, refuse_pagemap};
+	for (size_t i = 0; i < 2; i++) {
+		neap__os_fail = refusals[i];
+		int error = neap__kernel_book_read(&read, false);
+		neap__os_fail = NULL;
+		assert_int_equal(error, 0);
+		assert_true(read.anonymous >= BYTES);
+		assert_true(close_to(scanned.rss, read.rss));
+		assert_true(close_to(scanned.anonymous, read.anonymous));
+		assert_true(close_to(scanned.brk, read.brk));
+		assert_true(close_to(scanned.arenas, read.arenas));
+		assert_true(close_to(scanned.stacks, read.stacks));
+		assert_true(close_to(scanned.data, read.data));
+		assert_true(close_to(scanned.rest, read.rest));
+		assert_int_equal(scanned.huge_pages, read.huge_pages);
+		assert_int_equal(scanned.lazy_free, read.lazy_free);
+	}
+	free(block);
+}
+
+/* Asked for, or little memory: known. Else the question would keep others waiting. */
+static void lazily_freed_pages_are_told_apart(void **state)
+{
+	(void)state;
+	enum { BYTES = 32 << 20 };
+	char *pages = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(pages, MAP_FAILED);
+	memset(pages, 1, BYTES);
+	assert_int_equal(madvise(pages, BYTES / 2, MADV_FREE), 0);
+	struct neap__kernel_book book;
+	assert_int_equal(neap__kernel_book_read(&book, true), 0);
+	assert_true(book.lazy_free <= BYTES / 2 && book.lazy_free >= BYTES / 4);
+	struct neap_account account;
+	assert_int_equal(neap_account_process(&account), 0);
+	int handle = neap__resident_open();
+	if (handle >= 0) {
+		close(handle);
+		assert_true(account.lazy_free == SIZE_MAX);
+	}
+	munmap(pages, BYTES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +229,8 @@ int main(void)
 		cmocka_unit_test(freed_blocks_are_free_held),
 		cmocka_unit_test(impact_of_a_delete_is_exact),
 		cmocka_unit_test(meter_counts_what_is_asked_for),
+		cmocka_unit_test(without_the_scan_smaps_says_the_same),
+		cmocka_unit_test(lazily_freed_pages_are_told_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

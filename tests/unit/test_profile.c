@@ -1,8 +1,11 @@
 /* test_profile.c: sampled totals against the truth, profiles that add up to RSS, and the pages of a debug server. */
+#include <execinfo.h>
 #include <inttypes.h>
+#include <link.h>
 #include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +22,7 @@
 #include "neap/hmap.h"
 #include "neap/map.h"
 #include "neap/observe.h"
+#include "observe/frame_rule.h"
 #include "observe/sites.h"
 #include "observe/text.h"
 
@@ -180,6 +184,134 @@ static void a_walk_starts_at_its_caller(void **state)
 	assert_in_range(frames[0], (uintptr_t)walk_here, (uintptr_t)walk_here + 512);
 	uintptr_t two[2];
 	assert_int_equal(neap__stack_walk(two, 2, 0), 2);
+}
+
+static bool in_handler; /* the address that a signal interrupted is no call's */
+
+/* The same walk by glibc, which knows nothing of rules. */
+static __attribute__((noinline)) void walks_agree(void)
+{
+	void *known[NEAP__FRAMES_MOST + 2];
+	uintptr_t frames[NEAP__FRAMES_MOST];
+	unsigned depth = neap__stack_walk(frames, NEAP__FRAMES_MOST, 0);
+	unsigned same = (unsigned)backtrace(known, NEAP__FRAMES_MOST + 2);
+	unsigned own =
+		(uintptr_t)known[0] - frames[0] > 512; /* a sanitizer's backtrace() is in its own way */
+	assert_true(own == 0 || !OWN_MALLOC);
+	if (same > NEAP__FRAMES_MOST + own)
+		same = NEAP__FRAMES_MOST + own;
+	assert_int_equal(depth + own, same);
+	for (unsigned i = 1; i < depth; i++) /* 0: this function calls both, from two places */
+		assert_true(frames[i] + 1 == (uintptr_t)known[i + own] ||
+			    (in_handler && frames[i] == (uintptr_t)known[i + own]));
+	__asm__ volatile("" : : : "memory");
+}
+
+static __attribute__((noinline)) int walk_at_depth(int depth)
+{
+	if (depth == 0)
+		walks_agree();
+	else if (walk_at_depth(depth - 1) < 0)
+		return -1;
+	return depth;
+}
+
+static __attribute__((noinline)) void walk_below_room(size_t size)
+{
+	volatile char *room =
+		__builtin_alloca(size); /* a frame whose size no table knows: it stands on rbp */
+	room[0] = room[size - 1] = 1;
+	walks_agree();
+	room[0] = 2;
+}
+
+static int walk_and_compare(const void *a, const void *b)
+{
+	walks_agree();
+	return *(const int *)a - *(const int *)b;
+}
+
+static void *walk_in_thread(void *arg)
+{
+	walks_agree();
+	walk_below_room(1000);
+	return arg;
+}
+
+static void walk_in_handler(int signal)
+{
+	(void)signal;
+	in_handler = true;
+	walks_agree();
+	in_handler = false;
+}
+
+static void walks_are_the_unwinders(void **state)
+{
+	(void)state;
+	int numbers[] = {3, 1, 2};
+	for (int round = 0; round < 2; round++) {
+		for (int depth = 0; depth < 2 * NEAP__FRAMES_MOST; depth++)
+			(void)walk_at_depth(depth);
+		for (size_t size = 16; size < 100000; size *= 3)
+			walk_below_room(size);
+		qsort(numbers, 3, sizeof *numbers, walk_and_compare); /* through frames of libc */
+		pthread_t thread;
+		assert_int_equal(pthread_create(&thread, NULL, walk_in_thread, NULL), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		signal(SIGUSR1, walk_in_handler);
+		raise(SIGUSR1);
+		signal(SIGUSR1, SIG_DFL);
+	}
+}
+
+static void known_frames_need_no_unwinder(void **state)
+{
+	(void)state;
+#if NEAP__FRAME_RULES
+	walk_below_room(64);
+	uintptr_t frames[NEAP__FRAMES_MOST];
+	(void)walk_here(frames);
+	uint64_t before = neap__unwinder_walks;
+	for (int i = 0; i < 100; i++) {
+		(void)walk_here(frames);
+		walk_below_room(64 + (size_t)i * 16);
+	}
+	assert_int_equal(neap__unwinder_walks, before);
+#else
+	skip();
+#endif
+}
+
+/* Every address of every file of this process, whatever it is: an answer, most of them of use. */
+static int rules_of_object(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+	(void)size;
+	size_t *found = ctx;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+		if (header->p_type != PT_LOAD || (header->p_flags & PF_X) == 0)
+			continue;
+		uintptr_t start = info->dlpi_addr + header->p_vaddr;
+		for (uintptr_t pc = start; pc < start + header->p_memsz; pc += 5)
+			found[neap__frame_rule_of(pc).kind]++;
+	}
+	return 0;
+}
+
+static void rules_are_found_for_all_code(void **state)
+{
+	(void)state;
+#if NEAP__FRAME_RULES
+	size_t found[4] = {0};
+	dl_iterate_phdr(rules_of_object, found);
+	assert_true(found[NEAP__FRAME_PLAIN] > 10000);
+	assert_true(found[NEAP__FRAME_HARD] < found[NEAP__FRAME_PLAIN] / 20);
+	assert_int_equal(neap__frame_rule_of(16).kind, NEAP__FRAME_UNKNOWN);
+#else
+	(void)rules_of_object;
+	skip();
+#endif
 }
 
 /* ---- Profiles ---- */
@@ -484,6 +616,9 @@ static void bad_requests_are_refused(void **state)
 	get("/debug/pprof/heap?seconds=99999999999999999999999", 400);
 	get("/debug/pprof/heap?gc=x", 400);
 	get("/debug/pprof/heap?debug=1&gc=1", 200);
+	get("/debug/why", 400);
+	assert_string_equal(get("/debug/why?address=0x10", 404),
+			    "no collector runs in this program: what its heap holds was not freed\n");
 	get("/metrics?anything", 200);
 	assert_null(neap_debug_type("/nothing"));
 	assert_non_null(neap_debug_type("/metrics?x=1"));
@@ -510,6 +645,9 @@ int main(void)
 		cmocka_unit_test(sampled_blocks_are_blocks),
 		cmocka_unit_test(gaps_have_the_right_mean),
 		cmocka_unit_test(a_walk_starts_at_its_caller),
+		cmocka_unit_test(walks_are_the_unwinders),
+		cmocka_unit_test(known_frames_need_no_unwinder),
+		cmocka_unit_test(rules_are_found_for_all_code),
 		cmocka_unit_test(a_profile_adds_up_to_rss),
 		cmocka_unit_test(a_difference_is_what_happened),
 		cmocka_unit_test(an_error_of_the_writer_is_handed_on),

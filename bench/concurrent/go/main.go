@@ -75,11 +75,12 @@ func main() {
 	for t := uint64(0); t < threads; t++ {
 		done.Add(1)
 		go func(random uint64) {
+			writes := percent * (^uint64(0) / 100)
 			start.Wait()
 			for i := uint64(0); i < ops/threads; i++ {
 				random = random*6364136223846793005 + 1442695040888963407
-				key := (random >> 33) % n
-				if random>>8%100 >= percent {
+				key := random >> 32 * n >> 32
+				if random<<32 >= writes {
 					if v, ok := m.Load(key); ok && v.(uint64) != key {
 						panic("wrong value")
 					}

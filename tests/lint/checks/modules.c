@@ -1,0 +1,172 @@
+/* Neap's other modules: scopes, guards, profiles, interface values. A label stands above each function. */
+#include "neap/any.h"
+#include "neap/guard.h"
+#include "neap/map.h"
+#include "neap/profile.h"
+#include "neap/scope.h"
+
+struct session {
+	int id;
+};
+
+// bad value-kept-across-change: a transient table moves what it holds, too
+int bad_transient_kept(struct neap_transient *table, const void *a, const void *b)
+{
+	struct session *s = neap_transient_get(table, a);
+	if (s == NULL || neap_transient_put(table, b, &(struct session){2}) != 0)
+		return 0;
+	return s->id;
+}
+// good value-kept-across-change: read before
+int good_transient_kept(struct neap_transient *table, const void *a, const void *b)
+{
+	struct session *s = neap_transient_get(table, a);
+	int id = s != NULL ? s->id : 0;
+	return neap_transient_put(table, b, &(struct session){2}) == 0 ? id : 0;
+}
+
+// bad use-after-free: the table goes back with what it holds
+int bad_transient_ended(struct neap_scopes *scopes, const void *key)
+{
+	struct neap_transient *table = neap_transient_begin(scopes);
+	if (table == NULL)
+		return 0;
+	bool inserted;
+	struct session *s = neap_transient_slot(table, key, &inserted);
+	neap_transient_end(table);
+	return s != NULL ? s->id : 0;
+}
+// good use-after-free: read before the end
+int good_transient_ended(struct neap_scopes *scopes, const void *key)
+{
+	struct neap_transient *table = neap_transient_begin(scopes);
+	if (table == NULL)
+		return 0;
+	bool inserted;
+	struct session *s = neap_transient_slot(table, key, &inserted);
+	int id = s != NULL ? s->id : 0;
+	neap_transient_end(table);
+	return id;
+}
+
+// bad leak: a transaction that nobody ends
+int bad_open_transaction(struct neap_scopes *scopes, struct neap_map *map, const void *key)
+{
+	struct neap_tx *tx = neap_tx_begin(scopes, map);
+	if (tx == NULL)
+		return -1;
+	if (neap_tx_delete(tx, key, NULL) != 0)
+		return -1;
+	neap_tx_commit(tx);
+	return 0;
+}
+// good leak: undone on failure
+int good_open_transaction(struct neap_scopes *scopes, struct neap_map *map, const void *key)
+{
+	struct neap_tx *tx = neap_tx_begin(scopes, map);
+	if (tx == NULL)
+		return -1;
+	if (neap_tx_delete(tx, key, NULL) != 0)
+		return neap_tx_rollback(tx);
+	neap_tx_commit(tx);
+	return 0;
+}
+
+// bad use-after-free: a transaction after its commit
+int bad_after_commit(struct neap_tx *tx, const void *key)
+{
+	neap_tx_commit(tx);
+	return neap_tx_delete(tx, key, NULL);
+}
+// good use-after-free: the commit comes last
+int good_after_commit(struct neap_tx *tx, const void *key)
+{
+	int error = neap_tx_delete(tx, key, NULL);
+	neap_tx_commit(tx);
+	return error;
+}
+
+// bad leak: the next version is neither published nor discarded
+int bad_prepared(struct neap_live *live, const void *key, const void *value)
+{
+	struct neap_map *next = neap_live_prepare(live);
+	if (next == NULL || neap_map_put(next, key, value) != 0)
+		return -1;
+	return neap_live_publish(live, next);
+}
+// good leak: one of the two on each way
+int good_prepared(struct neap_live *live, const void *key, const void *value)
+{
+	struct neap_map *next = neap_live_prepare(live);
+	if (next == NULL)
+		return -1;
+	if (neap_map_put(next, key, value) != 0) {
+		neap_live_discard(live, next);
+		return -1;
+	}
+	return neap_live_publish(live, next);
+}
+
+// bad mismatched-release: a version belongs to the scopes' pool
+void bad_version_destroyed(struct neap_live *live)
+{
+	struct neap_map *next = neap_live_prepare(live);
+	neap_map_destroy(next);
+}
+// good mismatched-release: discarded
+void good_version_destroyed(struct neap_live *live)
+{
+	struct neap_map *next = neap_live_prepare(live);
+	if (next != NULL)
+		neap_live_discard(live, next);
+}
+
+// bad use-after-free: the allocator lives in its quarantine
+void *bad_quarantine(void)
+{
+	struct neap_quarantine *q = neap_quarantine_create(NULL, 1 << 20);
+	if (q == NULL)
+		return NULL;
+	const struct neap_allocator *from = neap_quarantine_allocator(q);
+	neap_quarantine_destroy(q);
+	return from->alloc(from->ctx, 8, 8);
+}
+// good use-after-free: used before the end
+int good_quarantine(void)
+{
+	struct neap_quarantine *q = neap_quarantine_create(NULL, 1 << 20);
+	if (q == NULL)
+		return -1;
+	const struct neap_allocator *from = neap_quarantine_allocator(q);
+	void *block = from->alloc(from->ctx, 8, 8);
+	from->free(from->ctx, block, 8);
+	return (int)neap_quarantine_destroy(q);
+}
+
+// bad leak: a profile belongs to who took it
+int64_t bad_profile(void)
+{
+	struct neap_profile *profile = neap_profile_take();
+	return profile != NULL ? neap_profile_total(profile, NEAP_PROFILE_ALLOC_OBJECTS) : 0;
+}
+// good leak: destroyed
+int64_t good_profile(void)
+{
+	struct neap_profile *profile = neap_profile_take();
+	int64_t total = profile != NULL ? neap_profile_total(profile, NEAP_PROFILE_ALLOC_OBJECTS) : 0;
+	neap_profile_destroy(profile);
+	return total;
+}
+
+// bad unchecked-result: the value may be of another type
+int64_t bad_assertion(struct neap_any value)
+{
+	const int64_t *number = neap_any_as(&value, &neap_any_type_i64);
+	return *number;
+}
+// good unchecked-result: looked at
+int64_t good_assertion(struct neap_any value)
+{
+	const int64_t *number = neap_any_as(&value, &neap_any_type_i64);
+	return number != NULL ? *number : 0;
+}

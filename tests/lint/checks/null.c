@@ -1,0 +1,153 @@
+/* NULL: where it comes from, where it is used, and tests that come too late. A label stands above each function. */
+#include <stdlib.h>
+
+struct node {
+	struct node *next;
+	int number;
+};
+struct node *find(int key);
+
+// bad late-null-test: the read before it has decided
+int bad_late(struct node *p)
+{
+	int n = p->number;
+	if (p == NULL)
+		return 0;
+	return n;
+}
+// good late-null-test: the test comes first
+int good_late(struct node *p)
+{
+	if (p == NULL)
+		return 0;
+	return p->number;
+}
+
+// bad late-null-test: both ways to the test have used the pointer
+int bad_late_join(struct node *p, int c)
+{
+	int n = c ? p->number : p->next == p;
+	return p != NULL ? n : 0;
+}
+// good late-null-test: one way to the test has not used it
+int good_late_join(struct node *p, int c)
+{
+	int n = c ? p->number : 0;
+	return p != NULL ? n : 0;
+}
+
+// bad late-null-test: a local that is read in the loop's first round
+int bad_late_loop(struct node *p)
+{
+	int sum = 0;
+	do
+		sum += p->number;
+	while (p != NULL && sum < 9);
+	return sum;
+}
+// good late-null-test: the pointer moves on before it is tested
+int good_late_loop(struct node *p)
+{
+	int sum = 0;
+	do {
+		sum += p->number;
+		p = p->next;
+	} while (p != NULL);
+	return sum;
+}
+
+static int number_at(struct node **place)
+{
+	struct node *p = *place;
+	return p->number;
+}
+static int number_or_0(struct node **place)
+{
+	struct node *p = *place;
+	return p != NULL ? p->number : 0;
+}
+// bad null-dereference: the callee reads through what the place holds
+int bad_through_place(void)
+{
+	struct node *p = NULL;
+	return number_at(&p);
+}
+// good null-dereference: the callee looks at what it holds
+int good_through_place(void)
+{
+	struct node *p = NULL;
+	return number_or_0(&p);
+}
+// good null-dereference: the place is set before
+int good_place_set(struct node *q)
+{
+	struct node *p = NULL;
+	p = q;
+	return number_at(&p);
+}
+
+static int number_of(struct node *p)
+{
+	return p->number;
+}
+static int no_number(struct node *p)
+{
+	(void)p;
+	return 0;
+}
+// bad null-dereference: the function that the variable names reads through it
+int bad_through_pointer(void)
+{
+	int (*read)(struct node *) = number_of;
+	return read(NULL);
+}
+// good null-dereference: this one does not
+int good_through_pointer(void)
+{
+	int (*read)(struct node *) = no_number;
+	return read(NULL);
+}
+
+static int may_read;
+static int guarded(struct node *p)
+{
+	return may_read ? p->number : 0;
+}
+// bad null-dereference: the switch is on, so the callee has one way only
+int bad_switched_on(void)
+{
+	may_read = 1;
+	return guarded(NULL);
+}
+// good null-dereference: the switch is off
+int good_switched_off(void)
+{
+	may_read = 0;
+	return guarded(NULL);
+}
+// good null-dereference: which way the callee goes is not known here
+int good_unknown_switch(int c)
+{
+	may_read = c;
+	return guarded(NULL);
+}
+
+static struct node *handed;
+static int read_handed(void)
+{
+	return handed->number;
+}
+// bad null-dereference: handed over in a global
+int bad_in_global(void)
+{
+	handed = NULL;
+	return read_handed();
+}
+// good null-dereference: the global is set to something
+int good_in_global(struct node *p)
+{
+	if (p == NULL)
+		return 0;
+	handed = p;
+	return read_handed();
+}
