@@ -62,6 +62,7 @@ static uint64_t job_hash(const struct job *job)
 	const char *clang = getenv("NEAP_CLANG");
 	uint64_t hash = add_text(LINT_HASH_START, CACHE_FORM);
 	hash = add_text(hash, neap_version());
+	hash = add_text(hash, NEAP_LLVM); /* each has a clang of its own */
 	hash = add_text(hash, clang != NULL ? clang : "");
 	hash = add_text(hash, job->file);
 	hash = add_text(hash, job->directory != NULL ? job->directory : "");

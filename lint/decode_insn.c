@@ -5,6 +5,8 @@
  */
 #include "decoder.h"
 
+#include <llvm/Config/llvm-config.h>
+
 #include <string.h>
 
 static uint32_t number_of_block(const struct decoder *d, LLVMBasicBlockRef block)
@@ -259,9 +261,10 @@ static void decode_arithmetic(struct decoder *d, struct insn *insn, LLVMValueRef
 	insn->from_width = lint_type_width(LLVMTypeOf(LLVMGetOperand(value, 0)));
 	if (opcode == LLVMPtrToInt)
 		insn->from_width = 64;
-	if (opcode == LLVMBitCast &&
-	    lint_type_is_pointer(LLVMTypeOf(LLVMGetOperand(value, 0)))) /* pointers with types */
+#if LLVM_VERSION_MAJOR < 15 /* later ones have no types behind pointers */
+	if (opcode == LLVMBitCast && lint_type_is_pointer(LLVMTypeOf(LLVMGetOperand(value, 0))))
 		insn->type = lint_type_name(d, LLVMGetElementType(LLVMTypeOf(LLVMGetOperand(value, 0))));
+#endif
 	for (uint32_t i = opcode == LLVMSelect ? 1 : 0; i < n && !insn->carrier; i++)
 		insn->carrier = operand_carries(d, insn, i) && insn->width == 64;
 }

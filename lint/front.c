@@ -65,6 +65,7 @@ static const char **clang_words(const struct job *job)
 					    "-c",
 					    "-w",
 					    "-Qunused-arguments",
+					    "-fdiagnostics-absolute-paths",
 					    "-MD",
 					    "-MF",
 					    "/dev/fd/3",

@@ -6,8 +6,6 @@
 #include "command.h"
 #include "lint/cache.h"
 #include "lint/escape_report.h"
-#include "lint/front.h"
-#include "lint_module.h"
 #include "lint_run.h"
 
 struct escape_options {
@@ -18,57 +16,25 @@ struct escape_options {
 
 static int parse_escape(int argc, char **argv, struct escape_options *options, struct job_list *jobs)
 {
-	char *error = NULL;
 	int result = EXIT_CLEAN;
 	for (int i = 1; i < argc && result == EXIT_CLEAN; i++) {
 		const char *word = argv[i];
-		if (strcmp(word, "--") == 0) {
-			while (++i < argc)
-				lint_jobs_add_flag(jobs, argv[i]);
-		} else if (strcmp(word, "-m") == 0) {
+		if (strcmp(word, "-m") == 0)
 			options->detail = DETAIL_DECISIONS;
-		} else if (strcmp(word, "-m=2") == 0) {
+		else if (strcmp(word, "-m=2") == 0)
 			options->detail = DETAIL_CHAINS;
-		} else if (strcmp(word, "--json") == 0) {
+		else if (strcmp(word, "--json") == 0)
 			options->json = true;
-		} else if (strcmp(word, "--no-cache") == 0) {
+		else if (strcmp(word, "--no-cache") == 0)
 			options->no_cache = true;
-		} else if (strcmp(word, "--api") == 0 && i + 1 < argc) {
+		else if (strcmp(word, "--api") == 0 && i + 1 < argc)
 			options->api = argv[++i];
-		} else if (strcmp(word, "-p") == 0 && i + 1 < argc) {
-			if (lint_jobs_add_database(jobs, argv[++i], &error) != 0)
-				result = usage_error("escape", "%s", error);
-		} else if (strcmp(word, "-include") == 0 && i + 1 < argc) {
-			lint_jobs_add_flag(jobs, word);
-			lint_jobs_add_flag(jobs, argv[++i]);
-		} else if (is_compiler_flag(word)) {
-			lint_jobs_add_flag(jobs, word);
-		} else if (word[0] == '-') {
-			result = usage_error("escape", "unknown option '%s'", word);
-		} else if (lint_jobs_add_path(jobs, word, &error) != 0) {
-			result = usage_error("escape", "%s", error);
-		}
+		else
+			result = lint_take_word("escape", argc, argv, &i, jobs);
 	}
-	free(error);
 	if (result == EXIT_CLEAN && jobs->n == 0)
 		return usage_error("escape", "no file to analyse");
 	return result;
-}
-
-/* Files that are not in the program: told on standard error, and in the exit code. */
-static unsigned tell_left_out(const struct job_list *jobs)
-{
-	unsigned n = 0;
-	for (size_t i = 0; i < jobs->n; i++) {
-		const struct job *job = &jobs->jobs[i];
-		if (job->state == JOB_CPLUSPLUS)
-			fprintf(stderr, "neap escape: %s: C++ is not analysed\n", job->file);
-		else if (job->state != JOB_LOADED)
-			fprintf(stderr, "neap escape: %s: does not compile, so nothing is known of it\n%s",
-				job->file, job->said != NULL ? job->said : "");
-		n += job->state != JOB_LOADED;
-	}
-	return n;
 }
 
 static void print_escape_json(const struct escape_report *report, unsigned left_out)
@@ -94,7 +60,7 @@ static int analyse_escape(struct program *program, const struct escape_options *
 		free(error);
 		return loaded < 0 ? EXIT_NO_FEATURE : EXIT_USAGE;
 	}
-	unsigned left_out = tell_left_out(jobs);
+	unsigned left_out = lint_tell_left_out("escape", program, jobs);
 	struct escape_report report = {.program = program, .detail = options->detail, .out = stdout};
 	if (options->json) {
 		report.functions = json_array();

@@ -8,9 +8,7 @@
 #include "lint/cache.h"
 #include "lint/engine.h"
 #include "lint/escape.h"
-#include "lint/front.h"
 #include "lint/report.h"
-#include "lint_module.h"
 #include "lint_run.h"
 
 struct lint_options {
@@ -48,32 +46,16 @@ static const char **lint_value(const char *word, struct lint_options *options)
 
 static int parse_lint(int argc, char **argv, struct lint_options *options, struct job_list *jobs)
 {
-	char *error = NULL;
 	int result = EXIT_CLEAN;
 	for (int i = 1; i < argc && result == EXIT_CLEAN; i++) {
-		const char *word = argv[i], **value = lint_value(word, options);
-		if (lint_switch(word, options))
+		const char **value = lint_value(argv[i], options);
+		if (lint_switch(argv[i], options))
 			continue;
-		if (strcmp(word, "--") == 0) {
-			while (++i < argc)
-				lint_jobs_add_flag(jobs, argv[i]);
-		} else if (value != NULL && i + 1 < argc) {
+		if (value != NULL && i + 1 < argc)
 			*value = argv[++i];
-		} else if (strcmp(word, "-p") == 0 && i + 1 < argc) {
-			if (lint_jobs_add_database(jobs, argv[++i], &error) != 0)
-				result = usage_error("lint", "%s", error);
-		} else if (strcmp(word, "-include") == 0 && i + 1 < argc) {
-			lint_jobs_add_flag(jobs, word);
-			lint_jobs_add_flag(jobs, argv[++i]);
-		} else if (is_compiler_flag(word)) {
-			lint_jobs_add_flag(jobs, word);
-		} else if (word[0] == '-') {
-			result = usage_error("lint", "unknown option, or one without its value: '%s'", word);
-		} else if (lint_jobs_add_path(jobs, word, &error) != 0) {
-			result = usage_error("lint", "%s", error);
-		}
+		else
+			result = lint_take_word("lint", argc, argv, &i, jobs);
 	}
-	free(error);
 	if (result == EXIT_CLEAN && !options->rules && jobs->n == 0)
 		return usage_error("lint", "no file to analyse");
 	return result;
@@ -94,22 +76,6 @@ static double lint_seconds(void)
 	struct timespec t;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); /* without clang's: its time is not ours */
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* What could not be looked at goes to standard error, so that a clean result never hides it. */
-static unsigned tell_not_analysed(const struct job_list *jobs)
-{
-	unsigned n = 0;
-	for (size_t i = 0; i < jobs->n; i++) {
-		const struct job *job = &jobs->jobs[i];
-		if (job->state == JOB_CPLUSPLUS)
-			fprintf(stderr, "neap lint: %s: C++ is not analysed\n", job->file);
-		else if (job->state != JOB_LOADED)
-			fprintf(stderr, "neap lint: %s: does not compile, so nothing is known of it\n%s",
-				job->file, job->said != NULL ? job->said : "");
-		n += job->state != JOB_LOADED;
-	}
-	return n;
 }
 
 static void print_summaries(struct program *program)
@@ -194,7 +160,7 @@ static int analyse_lint(struct program *program, struct findings *findings,
 		free(error);
 		return loaded < 0 ? EXIT_NO_FEATURE : EXIT_USAGE;
 	}
-	unsigned left_out = tell_not_analysed(jobs);
+	unsigned left_out = lint_tell_left_out("lint", program, jobs);
 	lint_escape_program(program, NULL, NULL);
 	double escaped = lint_seconds();
 	lint_engine_run(program, cache, findings);

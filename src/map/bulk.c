@@ -385,7 +385,7 @@ static void shrink_all(struct neap_map *map)
 	for (uint32_t before = 0;
 	     map->segs[0].live <= map->shrink_at && before != neap__last_group(map) + 1u;) {
 		before = neap__last_group(map) + 1u;
-		neap__map_sparse(map, (uint64_t)neap__path_bits(map->segs[0].path) << 32);
+		neap__map_sparse(map, &map->segs[0]);
 	}
 }
 

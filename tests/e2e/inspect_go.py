@@ -251,21 +251,18 @@ def check_alone(pid):
 
 def run_moment(options, program, case):
     """A program that writes all the time, seen at one moment: at most the entry that was just being written is off. A
-    moment inside the growth of the map, when its header is half written, shows no map there: that may happen, rarely."""
+    moment inside the growth of the map, when its header is half written, is tried once more."""
     sample = Sample(program, "churn")
-    looks, seen = 0, 0
     try:
-        while seen < 3 and looks < 6:
-            looks += 1
+        for _ in range(5):
             done = inspect(options.neap, sample.pid, f"--{case}")
             check(done.returncode in (0, 4), f"exit code {done.returncode}: {done.stderr}")
             report = json.loads(done.stdout)
             check(report["torn"] <= 2, f"{report['torn']} torn")
             churned = [found for found in report["maps"] if found["address"] == sample.truth["churned"]["address"]]
-            check(len(churned) <= 1 and all(abs(found["live"] - found["len"]) <= 1 for found in churned),
+            check(len(churned) == 1 or (not churned and report["torn"] > 0), f"{len(churned)} maps that change")
+            check(all(abs(found["live"] - found["len"]) <= 1 for found in churned),
                   f"the map that changes: {churned}")
-            seen += len(churned)
-        check(seen == 3, f"the map that changes was seen {seen} times in {looks} looks")
         check(sample.answers(), "the program no longer answers")
         check_alone(sample.pid)
     finally:

@@ -91,11 +91,6 @@ void good_helper(struct plain *next)
 		p->next = next;
 }
 
-// bad missing-barrier: a whole object is copied over
-void bad_copy_over(struct node *n, const struct node *from)
-{
-	*n = *from;
-}
 // good missing-barrier: the bytes between the pointers; and a local, which no collector watches
 long good_copy_over(struct node *n, const char *text, struct node *left)
 {
