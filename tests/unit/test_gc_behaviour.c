@@ -423,7 +423,7 @@ static void the_smallest_objects_are_finalized(void **state)
 	assert_in_range(small_ended, SMALL - STRAYS, SMALL);
 }
 
-/* Allocates, collects, and sets itself anew, three times. */
+/* Allocates, collects, and sets itself anew, until it has run three times. */
 static void work_in_finalizer(void *object, void *ctx)
 {
 	struct cell *cell = object, *more = make_cell(5);
@@ -432,25 +432,30 @@ static void work_in_finalizer(void *object, void *ctx)
 		more = make_cell(i);
 	neap_gc_collect();
 	cell->next = more;
-	if (++rounds_ended < 3)
+	if (++cell->number < 3)
 		(void)neap_gc_finalizer(cell, work_in_finalizer, NULL);
+	else
+		rounds_ended++;
 }
 
-__attribute__((noinline)) static void make_worker(void)
+enum { WORKERS = 6 };
+
+__attribute__((noinline)) static void make_workers(void)
 {
-	assert_int_equal(neap_gc_finalizer(make_cell(1), work_in_finalizer, NULL), NEAP_OK);
+	for (unsigned i = 0; i < WORKERS; i++)
+		assert_int_equal(neap_gc_finalizer(make_cell(0), work_in_finalizer, NULL), NEAP_OK);
 }
 
 static void finalizers_may_allocate_collect_and_return(void **state)
 {
 	(void)state;
 	rounds_ended = 0;
-	make_worker();
-	for (unsigned i = 0; i < 20 && rounds_ended < 3; i++) {
+	make_workers();
+	for (unsigned i = 0; i < 20 && rounds_ended < WORKERS; i++) {
 		collect();
 		neap_gc_finalizers_wait();
 	}
-	assert_int_equal(rounds_ended, 3);
+	assert_in_range(rounds_ended, WORKERS / 2, WORKERS); /* stale words on the stack keep some */
 }
 
 static void exit_seven(void *object, void *ctx)

@@ -482,7 +482,7 @@ static void threads_share_a_map(void **state)
 static void values_move_while_they_are_read(void **state)
 {
 	(void)state;
-	enum { CYCLES = 300 };
+	enum { CYCLES = 150 };
 	pthread_t collector;
 	uint32_t until = atomic_load(&neap__gc.epoch) + CYCLES;
 	uint64_t random = 1;
