@@ -171,7 +171,8 @@ void account_make(struct go_process *process, const struct maps *maps, struct ac
 	accounting.old_bytes = take(maps->count, sizeof *accounting.old_bytes);
 	uint64_t heap = 0, all = 0;
 	for (size_t i = 0; i < process->heap.span_count; i++)
-		account_span(&accounting, &process->heap.spans[i], &heap);
+		if (go_heap_span(&process->heap, process->heap.spans[i].base) == &process->heap.spans[i])
+			account_span(&accounting, &process->heap.spans[i], &heap);
 	account_free_pages(&accounting, &heap);
 	for (size_t i = 0; i < maps->count; i++)
 		account_map(&accounting, i);

@@ -65,6 +65,7 @@ static bool string_fits(struct go_process *process, const uint8_t *bytes, struct
 		return true;
 	if (address == 0 || length > LENGTH_LIMIT)
 		return false;
+	go_heap_fresh(process, address);
 	if (go_heap_span(&process->heap, address) == NULL) {
 		judgement->score += SCORE_LIKELY;
 		return is_elsewhere(process, address);
@@ -104,6 +105,7 @@ static bool pointer_fits(struct go_process *process, uint64_t type, uint64_t add
 		return true;
 	if (elem == 0 || address % go_type_align(process, elem) != 0)
 		return false;
+	go_heap_fresh(process, address);
 	if (go_heap_span(&process->heap, address) == NULL)
 		return is_elsewhere(process, address);
 	struct go_span *span = object_with(process, address, go_type_size(process, elem), &index);
@@ -150,6 +152,7 @@ static bool slice_fits(struct go_process *process, uint64_t type, const uint8_t 
 		return true;
 	if (size > LENGTH_LIMIT / capacity)
 		return false;
+	go_heap_fresh(process, address);
 	if (go_heap_span(&process->heap, address) == NULL)
 		return is_elsewhere(process, address);
 	const struct go_span *span = object_with(process, address, capacity * size, &index);

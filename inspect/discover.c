@@ -20,13 +20,17 @@ enum {
 	HASHES_CONFIRM = 2,
 	RETRIES = 3,
 	MASK_WORDS = 64,
+	SUSPECTS_LIMIT = 256,
+	STOPS = 8,
+	HEADER_MAX = 64,
 	IMPOSSIBLE = -1000000,
 	SCORE_CONTRADICTED = IMPOSSIBLE / 2, /* better than no type: the map is one, by all else */
 	SCORE_CONFIRMED = 10000,
 };
 
-#define STOP_SECONDS \
-	0.006 /* of the 10 ms that a stop may last: one map more may take some, and the stop itself */
+/* Of processor time, of the 10 ms that a stop may last: one map more may take some, and the stop itself. On a busy machine
+   both are waited for, and the stop is longer. */
+#define STOP_SECONDS 0.006
 
 /* A header's words that are pointers, bit by bit. */
 enum {
@@ -313,6 +317,35 @@ static void add_map(struct go_process *process, struct maps *maps, const struct 
 	process->torn += map->torn;
 }
 
+/* A header that leads nowhere: half written, or its array is younger than the list of spans. Or it is no map at all: in a
+   process that runs, one that stays as it is for a moment is none. */
+static void suspect(struct go_process *process, struct maps *maps, const struct go_map_header *header)
+{
+	uint64_t array = process->layout.maps == GO_MAP_CLASSIC ? header->buckets : header->directory;
+	if (maps->suspect_count == SUSPECTS_LIMIT || (!header->writing && !process->target->changing) ||
+	    go_heap_arena(process, array, false) == NULL)
+		return;
+	maps->suspects = make_room(maps->suspects, maps->suspect_count, &maps->suspect_capacity,
+				   sizeof *maps->suspects);
+	maps->suspects[maps->suspect_count++] = *header;
+}
+
+void maps_sift_suspects(struct go_process *process, struct maps *maps)
+{
+	size_t kept = 0, size = process->layout.maps == GO_MAP_CLASSIC ? process->layout.hmap_size
+								       : process->layout.swiss_size;
+	uint8_t now[HEADER_MAX];
+	for (size_t i = 0; i < maps->suspect_count && process->target->mode != TARGET_CLONED; i++) {
+		const struct go_map_header *header = &maps->suspects[i];
+		const void *then = image_at(process->image, header->address, size);
+		if (then != NULL && size <= sizeof now &&
+		    target_read(process->target, header->address, now, size) && memcmp(then, now, size) != 0)
+			maps->suspects[kept++] = *header;
+	}
+	if (process->target->mode != TARGET_CLONED)
+		maps->suspect_count = kept;
+}
+
 static bool try_header(struct go_process *process, struct maps *maps, uint64_t address, uint64_t object)
 {
 	struct go_map_header header;
@@ -332,6 +365,8 @@ static bool try_header(struct go_process *process, struct maps *maps, uint64_t a
 		if (!go_map_header(process, address, &header))
 			return false;
 	}
+	if (trial.best == NULL && object != GO_NO_OBJECT && header.count > 0)
+		suspect(process, maps, &header);
 	/* on a stack, where no mask helps, only a map with entries counts */
 	if (trial.best == NULL || (object == GO_NO_OBJECT && is_tiny(process, &header)))
 		return false;
@@ -339,16 +374,23 @@ static bool try_header(struct go_process *process, struct maps *maps, uint64_t a
 	return true;
 }
 
-/* One map, in the stop. */
-static void read_again(struct go_process *process, struct maps *maps, struct found_map *map)
+/* One map, in the stop, where what it consists of is read again as it is looked at. */
+static bool try_again(struct go_process *process, const struct maps *maps, uint64_t address,
+		      struct go_map_header *header, struct trial *trial)
+{
+	go_heap_look_again(process, address);
+	image_forget(process->image, address, HEADER_MAX);
+	if (!go_map_header(process, address, header))
+		return false;
+	*trial = try_types(process, maps, header, false);
+	return trial->best != NULL;
+}
+
+static void mend(struct go_process *process, const struct maps *maps, struct found_map *map)
 {
 	struct go_map_header header;
-	forget_map(process, &map->header);
-	if (!go_map_header(process, map->header.address, &header))
-		return;
-	forget_map(process, &header);
-	struct trial trial = try_types(process, maps, &header, false);
-	if (trial.best == NULL)
+	struct trial trial;
+	if (!try_again(process, maps, map->header.address, &header, &trial))
 		return;
 	map->header = header;
 	map->type = trial.best;
@@ -360,19 +402,57 @@ static void read_again(struct go_process *process, struct maps *maps, struct fou
 	process->torn--;
 }
 
-void maps_read_again(struct go_process *process, struct maps *maps)
+static bool find_suspect(struct go_process *process, struct maps *maps, uint64_t address)
 {
-	size_t torn = 0;
+	struct go_map_header header;
+	struct trial trial;
+	uint32_t index;
+	if (!try_again(process, maps, address, &header, &trial))
+		return false;
+	const struct go_span *span = go_heap_object(&process->heap, address, &index);
+	if (span != NULL)
+		add_map(process, maps, &header, &trial, span->first + index);
+	return span != NULL;
+}
+
+/* Everything that the time of one stop allows, suspects first; true when it was of use and some are left. */
+static bool read_in_stop(struct go_process *process, struct maps *maps)
+{
+	size_t torn = 0, mended = 0, left = 0, count = maps->count, suspects = maps->suspect_count;
 	struct freeze freeze;
 	struct problem ignored = {0};
-	for (size_t i = 0; i < maps->count; i++)
+	for (size_t i = 0; i < count; i++)
 		torn += maps->list[i].torn;
-	if (torn == 0 || !process->target->changing || target_stop(process->target, &freeze, &ignored) != 0)
-		return;
-	for (size_t i = 0; i < maps->count && monotonic_seconds() - freeze.began < STOP_SECONDS; i++)
-		if (maps->list[i].torn)
-			read_again(process, maps, &maps->list[i]);
+	if (torn + suspects == 0 || !process->target->changing ||
+	    target_stop(process->target, &freeze, &ignored) != 0)
+		return false;
+	double end = processor_seconds() + STOP_SECONDS;
+	process->heap.again = true;
+	for (size_t i = 0; i < process->heap.span_count; i++)
+		process->heap.spans[i].again = false;
+	if (target_ranges_again(process->target))
+		image_extend(process->image);
+	for (size_t i = 0; i < suspects; i++)
+		if ((i > 0 && processor_seconds() > end) ||
+		    !find_suspect(process, maps, maps->suspects[i].address))
+			maps->suspects[left++] = maps->suspects[i];
+	maps->suspect_count = left;
+	for (size_t i = 0; i < count && processor_seconds() <= end; i++)
+		if (maps->list[i].torn) {
+			mend(process, maps, &maps->list[i]);
+			mended += !maps->list[i].torn;
+		}
 	target_go_on(process->target, &freeze);
+	process->heap.again = false;
+	go_heap_number(&process->heap);
+	return left + torn - mended > 0 && (left < suspects || mended > 0);
+}
+
+/* Several short stops rather than a long one. */
+void maps_read_again(struct go_process *process, struct maps *maps)
+{
+	for (int stop = 0; stop < STOPS && read_in_stop(process, maps); stop++)
+		;
 }
 
 static void scan_heap(struct go_process *process, struct maps *maps)

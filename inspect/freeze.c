@@ -22,6 +22,13 @@ double monotonic_seconds(void)
 	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
+double processor_seconds(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
 bool freeze_wait(int thread, int *status)
 {
 	double limit = monotonic_seconds() + WAIT_SECONDS;

@@ -39,5 +39,6 @@ double freeze_end(struct freeze *freeze);
 bool freeze_wait(int thread, int *status);
 
 double monotonic_seconds(void);
+double processor_seconds(void); /* that this thread has used */
 
 #endif

@@ -99,8 +99,7 @@ static uint64_t find_mheap(struct go_process *process)
 	return 0;
 }
 
-/* Fills a span from its record; false when the record contradicts itself. */
-static bool take_span(struct go_process *process, const uint8_t *record, struct go_span *ret)
+bool go_span_take(struct go_process *process, const uint8_t *record, struct go_span *ret)
 {
 	const struct go_layout *layout = &process->layout;
 	unsigned width = layout->mspan_nelems - layout->mspan_freeindex; /* the two fields are neighbours */
@@ -159,14 +158,21 @@ static struct go_arena *arena_of(const struct go_heap *heap, uint64_t address)
 	return index == 0 ? NULL : &heap->arenas[index - 1];
 }
 
-static void add_arena(struct go_process *process, uint64_t address)
+struct go_arena *go_heap_arena(struct go_process *process, uint64_t address, bool sure)
 {
 	struct go_heap *heap = &process->heap;
 	uint64_t table, record = 0;
 	/* The runtime's table covers all 48 bits: the index of an arena is offset by half of the space. */
 	const uint64_t half = 1ull << GO_ADDRESS_BITS;
+	if (address >> GO_ADDRESS_BITS != 0)
+		return NULL;
+	if (arena_of(heap, address) != NULL)
+		return arena_of(heap, address);
 	if (image_word(process->image, heap->mheap + process->layout.mheap_arenas, &table))
-		(void)image_word(process->image, table + 8 * ((address + half) >> GO_ARENA_SHIFT), &record);
+		(void)target_read(process->target, table + 8 * ((address + half) >> GO_ARENA_SHIFT), &record,
+				  sizeof record);
+	if (record == 0 && !sure)
+		return NULL;
 	heap->arenas =
 		make_room(heap->arenas, heap->arena_count, &heap->arena_capacity, sizeof *heap->arenas);
 	heap->arenas[heap->arena_count++] =
@@ -174,15 +180,16 @@ static void add_arena(struct go_process *process, uint64_t address)
 				  .record = record,
 				  .page_span = take(GO_ARENA_PAGES, sizeof(uint32_t))};
 	heap->arena_index[address >> GO_ARENA_SHIFT] = (int32_t)heap->arena_count;
+	return arena_of(heap, address);
 }
 
 static void mark_pages(struct go_process *process, uint64_t base, uint64_t pages, uint32_t number)
 {
-	struct go_heap *heap = &process->heap;
 	for (uint64_t address = base; address < base + pages * GO_PAGE; address += GO_PAGE) {
-		if (arena_of(heap, address) == NULL)
-			add_arena(process, address);
-		uint32_t *slot = &arena_of(heap, address)->page_span[address / GO_PAGE % GO_ARENA_PAGES];
+		struct go_arena *arena = go_heap_arena(process, address, true);
+		if (arena == NULL)
+			continue;
+		uint32_t *slot = &arena->page_span[address / GO_PAGE % GO_ARENA_PAGES];
 		if (*slot == 0 || number != GO_PAGE_MANUAL)
 			*slot = number;
 	}
@@ -191,6 +198,7 @@ static void mark_pages(struct go_process *process, uint64_t base, uint64_t pages
 void go_heap_number(struct go_heap *heap)
 {
 	uint64_t blocks = (heap->object_count >> GO_SPAN_INDEX_SHIFT) + 1, block = 0;
+	free(heap->span_index);
 	heap->span_index = take(blocks, sizeof *heap->span_index);
 	for (size_t i = 0; i < heap->span_count; i++) {
 		uint64_t end = heap->spans[i].first + heap->spans[i].count;
@@ -212,6 +220,11 @@ static void index_spans(struct go_process *process)
 	go_heap_number(heap);
 }
 
+bool go_span_in_use(const struct go_process *process, const uint8_t *record)
+{
+	return record[process->layout.mspan_state] == SPAN_IN_USE;
+}
+
 static void take_manual(struct go_process *process, const uint8_t *record)
 {
 	uint64_t base = number_at(record, process->layout.mspan_base, 8);
@@ -224,7 +237,8 @@ static void take_manual(struct go_process *process, const uint8_t *record)
 static int read_spans(struct go_process *process, uint64_t table, uint64_t count, struct problem *problem)
 {
 	struct go_heap *heap = &process->heap;
-	heap->spans = take(count, sizeof *heap->spans);
+	heap->span_capacity = count + GO_SPANS_LATE;
+	heap->spans = take(heap->span_capacity, sizeof *heap->spans);
 	heap->arena_index = take(1ull << (GO_ADDRESS_BITS - GO_ARENA_SHIFT), sizeof *heap->arena_index);
 	uint64_t unreadable = 0;
 	for (uint64_t i = 0; i < count; i++) {
@@ -235,7 +249,7 @@ static int read_spans(struct go_process *process, uint64_t table, uint64_t count
 			take_manual(process, record);
 		else if (record[process->layout.mspan_state] != SPAN_IN_USE)
 			continue;
-		else if (take_span(process, record, &heap->spans[heap->span_count]))
+		else if (go_span_take(process, record, &heap->spans[heap->span_count]))
 			heap->span_count++;
 		else
 			heap->misfits++;
@@ -334,6 +348,7 @@ uint64_t go_heap_data(struct go_process *process, uint64_t address, struct go_sp
 {
 	uint32_t index;
 	*type = 0;
+	go_heap_fresh(process, address);
 	*span = go_heap_object(&process->heap, address, &index);
 	if (*span == NULL)
 		return 0;

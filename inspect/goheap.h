@@ -27,6 +27,7 @@ enum {
 	GO_ADDRESS_BITS = 47,	  /* of user space */
 	GO_SPAN_INDEX_SHIFT = 6,  /* at most 64 spans to step over from an index entry on */
 	GO_HEADER_FREE_MAX = 512, /* 1.22 on: objects to this size have no type word in front */
+	GO_SPANS_LATE = 4096,	  /* spans that may be added in the stop */
 };
 
 #define GO_NO_OBJECT UINT64_MAX
@@ -44,13 +45,15 @@ struct go_span {
 	uint32_t magic;		   /* reciprocal of elem_size, as the runtime's divMul */
 	uint8_t size_class;	   /* 0: one large object */
 	bool noscan;
+	bool again; /* it was read in the stop */
 };
 
 struct go_heap {
 	uint64_t mheap;	       /* address of runtime.mheap_ */
 	const char *found_by;  /* "symbol" or "scan" */
-	struct go_span *spans; /* sorted by base */
-	size_t span_count;
+	struct go_span *spans; /* sorted by base; behind them those that were added in the stop */
+	size_t span_count, span_capacity;
+	bool again;	       /* the process is stopped: what is looked at is read again first */
 	uint64_t object_count; /* slots, free ones included */
 	uint64_t in_use_bytes; /* pages of spans in use */
 	uint64_t misfits;      /* spans whose record contradicts itself */
@@ -73,6 +76,16 @@ struct go_arena {
    spans contradict it. */
 int go_heap_load(struct go_process *process, struct problem *problem);
 void go_heap_free(struct go_heap *heap);
+
+/* Fills a span from its record; false when the record contradicts itself. */
+bool go_span_take(struct go_process *process, const uint8_t *record, struct go_span *ret);
+/* The arena of an address; NULL when the runtime knows none there, unless the caller is `sure`. */
+struct go_arena *go_heap_arena(struct go_process *process, uint64_t address, bool sure);
+bool go_span_in_use(const struct go_process *process, const uint8_t *record);
+
+/* In the stop: reads again, once, what the runtime says of the page at `address`, and the memory of its span. May add a
+   span; go_heap_number must follow before objects are looked up by number. */
+void go_heap_look_again(struct go_process *process, uint64_t address);
 
 /* Makes span_index from the spans, whose `first` must be set. */
 void go_heap_number(struct go_heap *heap);

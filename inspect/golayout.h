@@ -40,7 +40,7 @@ enum go_pointer_bits {
 	X(cleanup_id, "runtime.specialCleanup", "id") /* or none: to 1.23 */               \
 	X(mheap_allspans, "runtime.mheap", "allspans")                                     \
 	X(mheap_arenas, "runtime.mheap", "arenas")                                         \
-	X(arena_size, "runtime.heapArena", "")                                             \
+	X(arena_spans, "runtime.heapArena", "spans")                                       \
 	X(module_size, "runtime.moduledata", "")                                           \
 	X(module_pc_header, "runtime.moduledata", "pcHeader")                              \
 	X(module_func_names, "runtime.moduledata", "funcnametab")                          \

@@ -48,6 +48,7 @@ struct go_map_header {
 	uint64_t count; /* entries, as the header has it */
 	/* classic */
 	uint8_t flags, log_buckets;
+	bool writing; /* a write is under way, by the map's own flag; of both kinds */
 	uint32_t seed;
 	uint64_t buckets, old_buckets, evacuated, extra;
 	/* Swiss */

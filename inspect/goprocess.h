@@ -35,6 +35,13 @@ struct go_process {
 	uint64_t torn; /* things that did not fit together because they changed while they were read */
 };
 
+/* For what is about to be looked at: in the stop, as it is now. */
+static inline void go_heap_fresh(struct go_process *process, uint64_t address)
+{
+	if (process->heap.again)
+		go_heap_look_again(process, address);
+}
+
 /* Opens what `name` names: a process id or the path of a core. `program` overrides the executable's path.
    NULL and a problem on failure. */
 struct go_process *go_process_open(const char *name, const char *program, enum target_mode mode,

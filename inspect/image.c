@@ -33,6 +33,12 @@ struct image {
 	uint64_t fault;
 };
 
+static void add_region(struct image *image, uint64_t start, uint64_t end)
+{
+	image->regions = make_room(image->regions, image->count, &image->capacity, sizeof *image->regions);
+	image->regions[image->count++] = (struct region){.start = start, .end = end};
+}
+
 struct image *image_create(struct target *target)
 {
 	struct image *image = take(1, sizeof *image);
@@ -47,11 +53,37 @@ struct image *image_create(struct target *target)
 			before->end = range->end;
 			continue;
 		}
-		image->regions =
-			make_room(image->regions, image->count, &image->capacity, sizeof *image->regions);
-		image->regions[image->count++] = (struct region){.start = range->start, .end = range->end};
+		add_region(image, range->start, range->end);
 	}
 	return image;
+}
+
+static int compare_regions(const void *left, const void *right)
+{
+	const struct region *a = left, *b = right;
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
+/* What is there stays in its place, because there are pointers to it: memory that grew becomes a region beside it. */
+void image_extend(struct image *image)
+{
+	size_t known = image->count;
+	for (size_t i = 0; i < image->target->range_count; i++) {
+		const struct target_range *range = &image->target->ranges[i];
+		uint64_t start = range->start;
+		for (size_t at = 0; at < known && range->readable && start < range->end; at++) {
+			const struct region region = image->regions[at];
+			if (region.end <= start || region.start >= range->end)
+				continue;
+			if (region.start > start)
+				add_region(image, start, region.start);
+			start = region.end;
+		}
+		if (range->readable && start < range->end)
+			add_region(image, start, range->end);
+	}
+	qsort(image->regions, image->count, sizeof *image->regions, compare_regions);
+	image->last = 0;
 }
 
 void image_destroy(struct image *image)

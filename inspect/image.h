@@ -43,6 +43,9 @@ void image_read_small(struct image *image);
 /* One little-endian word; false when it can't be read. */
 bool image_word(struct image *image, uint64_t address, uint64_t *ret);
 
+/* Takes in memory that the target has mapped since: target_ranges_again was called. */
+void image_extend(struct image *image);
+
 /* Drops the copy of the pages of [address, address + size): the next look reads the target again. */
 void image_forget(struct image *image, uint64_t address, size_t size);
 

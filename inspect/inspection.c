@@ -61,11 +61,42 @@ struct inspection *inspection_from(struct target *target, const struct inspectio
 	return inspect(go_process_from(target, problem), wish, start, problem);
 }
 
+static bool was_suspect(const struct maps *maps, const struct go_map_header *header)
+{
+	for (size_t i = 0; i < maps->suspect_count; i++)
+		if (memcmp(&maps->suspects[i], header, sizeof *header) == 0)
+			return true;
+	return false;
+}
+
+/* A look may fall into the growth of a map, which then has no array. That is brief: a second look sees it. What it does not
+   see either, and has changed in between, is torn; what has not changed is no map. */
+static struct inspection *look_again(struct inspection *first, const char *name,
+				     const struct inspection_wish *wish, double start)
+{
+	struct problem ignored = {0};
+	struct inspection *second =
+		inspect(go_process_open(name, wish->program, wish->mode, &ignored), wish, start, &ignored);
+	if (second == NULL)
+		return first;
+	maps_sift_suspects(second->process, &second->maps);
+	for (size_t i = 0; i < second->maps.suspect_count; i++)
+		second->process->torn += !was_suspect(&first->maps, &second->maps.suspects[i]);
+	second->process->target->stopped += first->process->target->stopped;
+	inspection_free(first);
+	return second;
+}
+
 struct inspection *inspection_make(const char *name, const struct inspection_wish *wish,
 				   struct problem *problem)
 {
 	double start = monotonic_seconds();
-	return inspect(go_process_open(name, wish->program, wish->mode, problem), wish, start, problem);
+	struct inspection *inspection =
+		inspect(go_process_open(name, wish->program, wish->mode, problem), wish, start, problem);
+	if (inspection == NULL || !inspection->process->target->live)
+		return inspection;
+	maps_sift_suspects(inspection->process, &inspection->maps);
+	return inspection->maps.suspect_count == 0 ? inspection : look_again(inspection, name, wish, start);
 }
 
 void inspection_free(struct inspection *inspection)

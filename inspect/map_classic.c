@@ -24,6 +24,7 @@ enum {
 	TOP_MOVED_FIRST = 2,
 	TOP_MOVED_EMPTY = 4,
 	TOP_LIVE = 5,
+	FLAG_WRITING = 4,
 	FLAG_SAME_SIZE = 8,
 	FLAGS_ALL = 15,
 	LOG_BUCKETS_MAX = 40,
@@ -39,6 +40,7 @@ bool go_classic_header(struct go_process *process, const uint8_t *bytes, struct 
 	memcpy(&ret->count, bytes, sizeof ret->count);
 	ret->flags = bytes[8];
 	ret->log_buckets = bytes[9];
+	ret->writing = (ret->flags & FLAG_WRITING) != 0;
 	memcpy(&ret->seed, bytes + 12, sizeof ret->seed);
 	memcpy(&ret->buckets, bytes + layout->hmap_buckets, 8);
 	memcpy(&ret->old_buckets, bytes + layout->hmap_oldbuckets, 8);

@@ -37,6 +37,7 @@ bool go_swiss_header(struct go_process *process, const uint8_t *bytes, struct go
 	memcpy(&ret->directory, bytes + 16, 8);
 	memcpy(&ret->directory_length, bytes + 24, 8);
 	ret->depth = bytes[32];
+	ret->writing = bytes[34] != 0;
 	uint8_t shift = bytes[33], writing = bytes[34], tombstones = bytes[35];
 	if (ret->count > COUNT_LIMIT || ret->depth > DEPTH_MAX || writing > 1 || tombstones > 1 ||
 	    bytes[36] != 0 || bytes[37] != 0 || bytes[38] != 0 || bytes[39] != 0 || (ret->directory & 7) != 0)

@@ -114,6 +114,7 @@ void maps_free(struct maps *maps)
 	free(maps->list);
 	free(maps->blocks);
 	free(maps->object_types);
+	free(maps->suspects);
 }
 
 struct found_map *maps_at(const struct maps *maps, uint64_t header)

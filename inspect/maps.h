@@ -62,11 +62,17 @@ struct maps {
 	size_t block_count, block_capacity;
 	uint32_t *object_types; /* by object number: see maps_object_type */
 	struct go_hash_key hash_key;
+	struct go_map_header
+		*suspects; /* of what may be maps that were caught in the middle of their growth */
+	size_t suspect_count, suspect_capacity;
 };
 
 /* Finds every map and types it; with `every_type` also objects without pointers get their types. */
 void maps_find(struct go_process *process, bool every_type, struct maps *ret);
 void maps_free(struct maps *maps);
+
+/* Forgets the suspects that are none: a map that is written to has another header a moment later. */
+void maps_sift_suspects(struct go_process *process, struct maps *maps);
 
 struct found_map *maps_at(const struct maps *maps, uint64_t header);
 

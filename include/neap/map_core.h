@@ -8,7 +8,7 @@
  *   group      15 slots and their control word
  *   control    16 bytes: 15 tags, one per slot, and one overflow byte. A tag of 0 is an empty slot; any other
  *              is 8 bits of the hash. All 15 are compared with one SSE2 instruction.
- *   segment    2^group_bits groups, at most 30 KB of slots: what one insert or delete can split or merge
+ *   segment    2^group_bits groups, at most 45 KB of slots: what one insert or delete can split or merge
  *   directory  segment numbers indexed by the leading bits of the hash (extendible hashing, Fagin 1979)
  *
  *     63 ............... 40 39 ........ 32 31 ...... 16 15 .... 8 7 ..... 0
@@ -55,6 +55,29 @@ extern "C" {
 #define NEAP__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define NEAP__INLINE	  static inline __attribute__((always_inline, unused))
 
+/* Empty slots that had an entry are poisoned in builds with AddressSanitizer, and with NEAP_POISON for valgrind, so that
+ * a stale pointer to a deleted value is found where it is used (docs/guards.md). What that does is the library's to
+ * say: one that was built without does nothing.
+ */
+#ifndef NEAP_POISON
+#	if defined(__SANITIZE_ADDRESS__)
+#		define NEAP_POISON 1
+#	elif defined(__has_feature)
+#		if __has_feature(address_sanitizer)
+#			define NEAP_POISON 1
+#		endif
+#	endif
+#endif
+NEAP_API void neap__poison(const void *at, size_t size);
+NEAP_API void neap__unpoison(const void *at, size_t size);
+#ifdef NEAP_POISON
+#	define NEAP__POISON(at, size)	 neap__poison(at, size)
+#	define NEAP__UNPOISON(at, size) neap__unpoison(at, size)
+#else
+#	define NEAP__POISON(at, size)	 ((void)0)
+#	define NEAP__UNPOISON(at, size) ((void)0)
+#endif
+
 /* A hostile build shrinks every number so that small tests reach every structural path. */
 #ifdef NEAP_HOSTILE
 #	define NEAP__GROUP_SLOTS   3u
@@ -62,7 +85,7 @@ extern "C" {
 #else
 #	define NEAP__GROUP_SLOTS 15u
 #	define NEAP__SEGMENT_BYTES \
-		30720u /* 8 pages: 128 groups of 16-byte slots; a split then costs about 15 us */
+		46080u /* 128 groups of slots of 16 or 24 bytes, 30 or 45 KB; a split of the former costs about 15 us */
 #endif
 #define NEAP__GROUP_MASK     ((1u << NEAP__GROUP_SLOTS) - 1u)
 #define NEAP__MAX_GROUP_BITS 8
@@ -203,11 +226,12 @@ NEAP__INLINE uint64_t neap__fold(uint64_t a, uint64_t b)
 
 /* Hash of a word. The first product is keyed by two random words, so that an attacker who knows only the code
  * can't aim; the second spreads what a random multiplier may leave clumped (sequential keys under a multiplier
- * close to a simple fraction of 2^64) and makes its high bits depend on all bits.
+ * close to a simple fraction of 2^64) and makes its high bits depend on all bits. Its factor, the golden ratio's 32 bits
+ * with a sign, is one that an instruction can hold.
  */
 NEAP__INLINE uint64_t neap__hash_word(uint64_t word, const uint64_t seed[2])
 {
-	return neap__fold(word ^ seed[0], seed[1]) * UINT64_C(0x9e3779b97f4a7c15);
+	return neap__fold(word ^ seed[0], seed[1]) * (uint64_t)INT64_C(-0x61c88647);
 }
 
 /* Hash of `size` bytes; for sizes up to 16 use neap__hash_fixed. */
@@ -235,10 +259,41 @@ NEAP__INLINE uint64_t neap__hash_fixed(const void *key, size_t size, const uint6
 	return neap__hash_bytes(key, size, seed);
 }
 
-/* Hash of a string key. Short strings, the common kind, are hashed here; the rest in the library. */
+/* Hash of a string key. */
 NEAP__INLINE uint64_t neap__hash_str(struct neap_str str, const uint64_t seed[2])
 {
 	return neap__hash_bytes(str.ptr, str.len, seed);
+}
+
+/* 16 bytes at each of two addresses differ. */
+NEAP__INLINE bool neap__differ_16(const uint8_t *a, const uint8_t *b)
+{
+	return ((neap__load_word(a, 8) ^ neap__load_word(b, 8)) |
+		(neap__load_word(a + 8, 8) ^ neap__load_word(b + 8, 8))) != 0;
+}
+
+/* memcmp(a, b, size) == 0, inlined for the length of most keys: what a call would save and restore costs more. The
+ * last word may overlap the one before.
+ */
+NEAP__INLINE bool neap__bytes_equal(const uint8_t *a, const uint8_t *b, size_t size)
+{
+	enum { INLINED = 64 };
+	if (size > INLINED)
+		return memcmp(a, b, size) == 0;
+	if (size > 16) {
+		const size_t last = size - 16;
+		for (size_t at = 0; at < last; at += 16)
+			if (NEAP__UNLIKELY(neap__differ_16(a + at, b + at)))
+				return false;
+		return !neap__differ_16(a + last, b + last);
+	}
+	if (size >= 8)
+		return ((neap__load_word(a, 8) ^ neap__load_word(b, 8)) |
+			(neap__load_word(a + size - 8, 8) ^ neap__load_word(b + size - 8, 8))) == 0;
+	if (size >= 4)
+		return ((neap__load_word(a, 4) ^ neap__load_word(b, 4)) |
+			(neap__load_word(a + size - 4, 4) ^ neap__load_word(b + size - 4, 4))) == 0;
+	return size == 0 || (a[0] == b[0] && a[size / 2] == b[size / 2] && a[size - 1] == b[size - 1]);
 }
 
 /* Compares two strings; `hash` is that of `key`, whose own hash field is not used. */
@@ -247,7 +302,7 @@ NEAP__INLINE bool neap__str_equal(const struct neap_str *stored, const void *key
 	struct neap_str sought;
 	memcpy(&sought, key, sizeof sought);
 	return stored->len == sought.len && stored->hash == (uint32_t)(hash >> 32) &&
-	       (sought.len == 0 || memcmp(stored->ptr, sought.ptr, sought.len) == 0);
+	       neap__bytes_equal((const uint8_t *)stored->ptr, (const uint8_t *)sought.ptr, sought.len);
 }
 
 /* ---- Control words ------------------------------------------------------------------------------------ */
@@ -530,7 +585,7 @@ NEAP_API uint8_t *neap__map_insert(struct neap_map *map, const void *key, uint64
  */
 NEAP_API uint8_t *neap__map_claim_slow(struct neap_map *map, uint64_t hash);
 /* A segment has become sparse: merges or shrinks if that is due. Never fails: it may be put off. */
-NEAP_API void neap__map_sparse(struct neap_map *map, uint64_t hash);
+NEAP_API void neap__map_sparse(struct neap_map *map, struct neap__segment *seg);
 /* Removes an entry from the spill list. */
 NEAP_API void neap__spill_remove(struct neap_map *map, uint8_t *slot);
 
@@ -546,7 +601,9 @@ NEAP__INLINE uint8_t *neap__occupy(struct neap_map *map, struct neap__shape shap
 		if (NEAP__LIKELY(empty != 0)) {
 			size_t index = neap__first(empty);
 			ctrl[index] = (uint8_t)tag;
-			return neap__group_slots(map, shape, ctrl) + index * shape.slot_size;
+			uint8_t *slot = neap__group_slots(map, shape, ctrl) + index * shape.slot_size;
+			NEAP__UNPOISON(slot, shape.slot_size);
+			return slot;
 		}
 		neap__mark_overflow(ctrl, tag);
 		home = (home + NEAP__CONTROL_BYTES) & map->home_mask;
@@ -602,11 +659,13 @@ NEAP__INLINE uint8_t *neap__claim(struct neap_map *map, struct neap__shape shape
 NEAP__INLINE bool neap__claim_home(struct neap_map *map, struct neap__shape shape, struct neap__place *place)
 {
 	struct neap__segment *seg = neap__segment_record(map, shape, place->begin);
+	neap__fetch_slots(map, shape, place->ctrl);
 	const uint32_t empty = neap__empty(place->ctrl);
 	if (NEAP__UNLIKELY(seg->room == 0 || empty == 0))
 		return false;
 	place->index = neap__first(empty);
 	place->slot = neap__group_slots(map, shape, place->ctrl) + place->index * shape.slot_size;
+	NEAP__UNPOISON(place->slot, shape.slot_size);
 	neap__count_insert(map, seg);
 	place->ctrl[place->index] = (uint8_t)neap__tag_words[place->byte];
 	return true;
@@ -626,28 +685,29 @@ NEAP__INLINE bool neap__vacate(struct neap_map *map, struct neap__shape shape, s
 	map->len--;
 	if (NEAP__UNLIKELY(map->flags & NEAP__COUNTED))
 		map->version++;
+	NEAP__POISON(place.slot, shape.slot_size);
 	place.ctrl[place.index] = 0; /* last: a store of a byte may change anything, as compilers see it */
 	return NEAP__UNLIKELY((uint16_t)live <= map->shrink_at && (live & map->shrink_step) == 0);
 }
 
 /* Frees any place whose key and value are already gone, and lets the map shrink. */
-NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__shape shape, struct neap__place place,
-			      uint64_t hash)
+NEAP__INLINE void neap__erase(struct neap_map *map, struct neap__shape shape, struct neap__place place)
 {
+	struct neap__segment *seg = neap__segment_record(map, shape, place.begin);
 	if (NEAP__UNLIKELY(place.ctrl == NULL)) {
 		neap__spill_remove(map, place.slot);
 		map->len--;
 		map->version++;
-		neap__map_sparse(map, hash);
+		neap__map_sparse(map, seg);
 	} else if (neap__vacate(map, shape, place)) {
-		neap__map_sparse(map, hash);
+		neap__map_sparse(map, seg);
 	}
 }
 
 /* The end of a delete that left a segment sparse: shrinks the map, ends the write, and returns true. A call in the
  * last place, so that the common path needs no stack frame.
  */
-NEAP_API bool neap__map_sparse_end(struct neap_map *map, uint64_t hash, const char *operation);
+NEAP_API bool neap__map_sparse_end(struct neap_map *map, struct neap__segment *seg, const char *operation);
 
 /* ---- Iteration: the step that most steps are, see src/map/iterate.c ------------------------------------- */
 

@@ -151,10 +151,13 @@ static inline __attribute__((unused)) size_t NEAP__M(_len)(const struct neap_map
 	return neap_map_len(map);
 }
 
-/* The rare continuation of a look-up, out of line, with the key by value. */
+/* The rare continuation of a look-up, out of line, with the key by value. It and those of the writes hash again, so
+ * that the common path need not keep the hash: a register less is a stack frame less.
+ */
 static __attribute__((noinline, unused, pure)) uint8_t *NEAP__M(_slot_beyond)(const struct neap_map *map,
-									      NEAP_MAP_KEY key, uint64_t hash)
+									      NEAP_MAP_KEY key)
 {
+	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	return neap__find_beyond(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal)).slot;
 }
 
@@ -162,8 +165,9 @@ static inline __attribute__((unused)) uint8_t *NEAP__M(_slot_at_rest)(const stru
 								      const void *key, uint64_t hash)
 {
 	NEAP_MAP_KEY copy;
+	(void)hash;
 	memcpy(&copy, key, sizeof copy);
-	return NEAP__M(_slot_beyond)(map, copy, hash);
+	return NEAP__M(_slot_beyond)(map, copy);
 }
 
 NEAP__INLINE NEAP__VALUE *NEAP__M(_get)(const struct neap_map *map, NEAP_MAP_KEY key)
@@ -177,7 +181,7 @@ NEAP__INLINE NEAP__VALUE *NEAP__M(_get)(const struct neap_map *map, NEAP_MAP_KEY
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more).slot;
 	if (NEAP__UNLIKELY(more))
-		slot = NEAP__M(_slot_beyond)(map, key, hash);
+		slot = NEAP__M(_slot_beyond)(map, key);
 	return slot == NULL ? NULL : (NEAP__VALUE *)(void *)(slot + NEAP__M(_shape)().value_offset);
 }
 
@@ -222,9 +226,10 @@ NEAP__INLINE bool NEAP__M(_place_home)(struct neap_map *map, NEAP_MAP_KEY const 
 }
 
 /* The slot when the home group did not decide. NULL: out of memory. */
-static __attribute__((noinline, unused)) uint8_t *
-NEAP__M(_place_beyond)(struct neap_map *map, NEAP_MAP_KEY key, uint64_t hash, bool *ret_inserted)
+static __attribute__((noinline, unused)) uint8_t *NEAP__M(_place_beyond)(struct neap_map *map,
+									 NEAP_MAP_KEY key, bool *ret_inserted)
 {
+	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot = neap__find_beyond(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal)).slot;
 	*ret_inserted = false;
 	if (slot != NULL)
@@ -281,7 +286,7 @@ static inline __attribute__((unused)) NEAP__VALUE *NEAP__M(_slot)(struct neap_ma
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot;
 	if (NEAP__UNLIKELY(!NEAP__M(_place_home)(map, &key, hash, &slot, &inserted)))
-		slot = NEAP__M(_place_beyond)(map, key, hash, &inserted);
+		slot = NEAP__M(_place_beyond)(map, key, &inserted);
 	uint8_t *value = slot == NULL ? NULL : slot + NEAP__M(_shape)().value_offset;
 	if (inserted && NEAP__VALUE_SIZE != 0)
 		memset(value, 0, NEAP__VALUE_SIZE);
@@ -302,10 +307,10 @@ NEAP__INLINE void NEAP__M(_write)(uint8_t *slot, NEAP_MAP_VALUE const *value, bo
 
 /* The end of a put that the home group did not decide; in the last place, so that the other end needs no frame. */
 static __attribute__((noinline, unused)) int NEAP__M(_put_beyond)(struct neap_map *map, NEAP_MAP_KEY key,
-								  NEAP_MAP_VALUE value, uint64_t hash)
+								  NEAP_MAP_VALUE value)
 {
 	bool inserted;
-	uint8_t *slot = NEAP__M(_place_beyond)(map, key, hash, &inserted);
+	uint8_t *slot = NEAP__M(_place_beyond)(map, key, &inserted);
 	if (slot != NULL)
 		NEAP__M(_write)(slot, &value, inserted);
 	neap__write_end(map, "neap_map_put");
@@ -326,7 +331,7 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot;
 	if (NEAP__UNLIKELY(!NEAP__M(_place_home)(map, &key, hash, &slot, &inserted)))
-		return NEAP__M(_put_beyond)(map, key, value, hash);
+		return NEAP__M(_put_beyond)(map, key, value);
 	NEAP__M(_write)(slot, &value, inserted);
 	neap__write_end(map, "neap_map_put");
 	return NEAP_OK;
@@ -345,7 +350,7 @@ static inline __attribute__((unused)) int NEAP__M(_put)(struct neap_map *map, NE
 	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	uint8_t *slot;
 	if (NEAP__UNLIKELY(!NEAP__M(_place_home)(map, &key, hash, &slot, &inserted)))
-		slot = NEAP__M(_place_beyond)(map, key, hash, &inserted);
+		slot = NEAP__M(_place_beyond)(map, key, &inserted);
 	neap__write_end(map, "neap_map_put");
 	return slot != NULL ? NEAP_OK : NEAP_ENOMEM;
 }
@@ -359,13 +364,13 @@ NEAP__INLINE void NEAP__M(_release)(uint8_t *slot)
 }
 
 /* The end of a delete that the home group did not decide. */
-static __attribute__((noinline, unused)) bool NEAP__M(_delete_beyond)(struct neap_map *map, NEAP_MAP_KEY key,
-								      uint64_t hash)
+static __attribute__((noinline, unused)) bool NEAP__M(_delete_beyond)(struct neap_map *map, NEAP_MAP_KEY key)
 {
+	const uint64_t hash = NEAP__M(_hash)(map, &key);
 	struct neap__place place = neap__find_beyond(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal));
 	if (place.slot != NULL) {
 		NEAP__M(_release)(place.slot);
-		neap__erase(map, NEAP__M(_shape)(), place, hash);
+		neap__erase(map, NEAP__M(_shape)(), place);
 	}
 	neap__write_end(map, "neap_map_delete");
 	return place.slot != NULL;
@@ -386,13 +391,14 @@ static inline __attribute__((unused)) bool NEAP__M(_delete)(struct neap_map *map
 		neap__find_home(map, NEAP__M(_shape)(), &key, hash, NEAP__M(_equal), &more);
 	if (place.slot == NULL) {
 		if (NEAP__UNLIKELY(more))
-			return NEAP__M(_delete_beyond)(map, key, hash);
+			return NEAP__M(_delete_beyond)(map, key);
 		neap__write_end(map, "neap_map_delete");
 		return false;
 	}
 	NEAP__M(_release)(place.slot);
 	if (neap__vacate(map, NEAP__M(_shape)(), place))
-		return neap__map_sparse_end(map, hash, "neap_map_delete");
+		return neap__map_sparse_end(map, neap__segment_record(map, NEAP__M(_shape)(), place.begin),
+					    "neap_map_delete");
 	neap__write_end(map, "neap_map_delete");
 	return true;
 }

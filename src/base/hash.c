@@ -32,7 +32,7 @@ static uint64_t half_at(const uint8_t *at)
 uint64_t neap__hash_bytes(const void *bytes, size_t size, const uint64_t seed[2])
 {
 	const uint8_t *at = bytes;
-	uint64_t state = seed[0] ^ neap__fold(seed[0] ^ lane_key[0], lane_key[1]);
+	uint64_t state = seed[0]; /* random already: wyhash mixes it, for callers who say 0, 1, 2 */
 	uint64_t a = 0, b = 0;
 	if (size <= 16) {
 		if (size >= 8) {

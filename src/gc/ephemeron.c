@@ -42,10 +42,10 @@ static bool white_object(uintptr_t word)
 	       !neap__gc_marked(head, object);
 }
 
-/* True when the entry's value was white and had to be marked. */
-static bool mark_value(uintptr_t key, uintptr_t value)
+/* Of a black key. True when it was white. */
+static bool mark_value(uintptr_t value)
 {
-	bool marks = white_object(value) && black(key);
+	bool marks = white_object(value);
 	if (marks)
 		neap__gc_mark_word(value);
 	return marks;
@@ -59,7 +59,7 @@ static void white_open(struct weak_core *core)
 	neap__weak_white_close(core);
 	if (len < LIST_WORTH)
 		return;
-	core->white_room = len + len / 8; /* touched where keys are white */
+	core->white_room = len / 8; /* above that, reading all in order costs less than looking some up */
 	core->white = neap__os_reserve(core->white_room * sizeof *core->white);
 }
 
@@ -94,7 +94,7 @@ static bool white_read(struct weak_core *core, size_t *at, size_t most)
 			++*at;
 			continue;
 		}
-		marked |= value != NULL && mark_value(key, *value);
+		marked |= value != NULL && mark_value(*value);
 		core->white[*at] = core->white[--core->white_count];
 	}
 	return marked;
@@ -119,7 +119,7 @@ static bool read_entries_beside(struct beside_pass *pass, struct weak_core *core
 		uintptr_t key = *(const uintptr_t *)pass->iter.key;
 		if (!black(key))
 			white_add(core, key);
-		else if (mark_value(key, *(const uintptr_t *)pass->iter.value))
+		else if (mark_value(*(const uintptr_t *)pass->iter.value))
 			pass->marked = true;
 	}
 	return true;

@@ -16,6 +16,10 @@
  * Where a NaN will go can't be computed; the low bit of its tophash decides, here as in grow.c. A NaN under an
  * evacuated mark can't be looked up, but it can't have been deleted or changed either, so the copy is produced.
  *
+ * A clear makes the array anew under the iterator, and with it the mark of the last overflow bucket in stock: a pointer
+ * to bucket 0. An iterator that stood in that bucket ends its chain there. Go follows the pointer, and walks bucket 0
+ * once more than it should.
+ *
  * Two tables may be held: the one it started in (`home`), and the old one it walks at the moment (`away`).
  */
 #include "hmap/internal.h"
@@ -189,6 +193,8 @@ bool neap_hmap_iter_next(struct neap_hmap_iter *it)
 			}
 		}
 		b = neap__hmap_overflow(map, b);
+		if ((uint8_t *)b == (uint8_t *)it->neap__buckets)
+			b = NULL; /* a clear has taken the last overflow bucket back and marked it */
 		it->neap__i = 0;
 	}
 }

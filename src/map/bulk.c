@@ -62,6 +62,7 @@ static void delete_in_segment(const struct deleting *job, uint32_t number)
 			if (!wants_out(job, slots + index * map->slot_size))
 				continue;
 			ctrl[index] = 0;
+			NEAP__POISON(slots + index * map->slot_size, map->slot_size);
 			seg->live--;
 			seg->room = (uint16_t)(seg->room + !neap__overflowed(ctrl, tag));
 			map->len--;
@@ -385,7 +386,7 @@ static void shrink_all(struct neap_map *map)
 	for (uint32_t before = 0;
 	     map->segs[0].live <= map->shrink_at && before != neap__last_group(map) + 1u;) {
 		before = neap__last_group(map) + 1u;
-		neap__map_sparse(map, (uint64_t)neap__path_bits(map->segs[0].path) << 32);
+		neap__map_sparse(map, &map->segs[0]);
 	}
 }
 

@@ -247,7 +247,7 @@ static __attribute__((noinline)) bool delete_rest(struct neap_map *map, const vo
 	if (place.slot != NULL) {
 		if (neap__slots_own(map))
 			neap__slot_release(map, place.slot);
-		neap__erase(map, neap__shape_of(map), place, hash);
+		neap__erase(map, neap__shape_of(map), place);
 	}
 	neap__write_end(map, "neap_map_delete");
 	return place.slot != NULL;
@@ -264,7 +264,9 @@ NEAP__INLINE bool delete_as(struct neap_map *map, const void *key, const struct 
 		if (NEAP__UNLIKELY(neap__slots_own(map)))
 			neap__slot_release(map, place.slot);
 		if (neap__vacate(map, neap__shape_of(map), place))
-			return neap__map_sparse_end(map, hash, "neap_map_delete");
+			return neap__map_sparse_end(
+				map, neap__segment_record(map, neap__shape_of(map), place.begin),
+				"neap_map_delete");
 	}
 	neap__write_end(map, "neap_map_delete");
 	return place.slot != NULL;
@@ -395,7 +397,7 @@ bool neap_map_take(struct neap_map *map, const void *key, void *ret_key, void *r
 		if (ret_value != NULL && map->type->value_size != 0)
 			memcpy(ret_value, neap__slot_value(map, place.slot), map->type->value_size);
 		neap__slot_drop_parts(map, place.slot, ret_key != NULL);
-		neap__erase(map, neap__shape_of(map), place, hash);
+		neap__erase(map, neap__shape_of(map), place);
 	}
 	neap__write_end(map, "neap_map_take");
 	return place.slot != NULL;

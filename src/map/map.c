@@ -31,6 +31,7 @@ void neap__map_free(struct neap_map *map, void *block, size_t size)
 {
 	if (block == NULL)
 		return;
+	NEAP__UNPOISON(block, size); /* there may have been slots in it */
 	neap__free(&map->allocator, block, size);
 	neap__map_account(map, 0, size);
 }
@@ -45,7 +46,7 @@ void neap__moves_begin(struct neap_map *map)
  */
 enum { CHECKED_ALWAYS = 4096 };
 
-static inline bool neap__check_due(const struct neap_map *map)
+static inline __attribute__((unused)) bool neap__check_due(const struct neap_map *map)
 {
 	size_t live = neap_map_len(map);
 	size_t before = map->entries_moved - map->moved_now;

@@ -141,7 +141,7 @@ static void shrink_pool(struct neap_map *map, uint32_t number)
 	}
 }
 
-void neap__map_sparse(struct neap_map *map, uint64_t hash)
+void neap__map_sparse(struct neap_map *map, struct neap__segment *seg)
 {
 	if (map->shrink != NEAP_SHRINK_AUTO)
 		return;
@@ -151,14 +151,14 @@ void neap__map_sparse(struct neap_map *map, uint64_t hash)
 	else if (map->pool == NULL)
 		shrink_small(map);
 	else
-		shrink_pool(map, neap__segment_of(map, hash));
+		shrink_pool(map, (uint32_t)(seg - map->segs));
 	neap__moves_end(map);
 	NEAP__PROBE3(map__shrink, map, map->name, map->len);
 }
 
-bool neap__map_sparse_end(struct neap_map *map, uint64_t hash, const char *operation)
+bool neap__map_sparse_end(struct neap_map *map, struct neap__segment *seg, const char *operation)
 {
-	neap__map_sparse(map, hash);
+	neap__map_sparse(map, seg);
 	neap__write_end(map, operation);
 	return true;
 }

@@ -13,6 +13,9 @@
  *
  * Repair. A split without a second segment: what displaced entries there are go home, overflow bytes clear.
  *
+ * A group whose predecessor never overflowed holds only entries that are at home in it. Merge and repair need not
+ * hash those, and that is nearly all.
+ *
  * Moves: split <= limit, merge <= NEAP__MERGE_LIMIT, repair <= limit.
  */
 #include <string.h>
@@ -80,20 +83,23 @@ static void resettle(struct neap_map *map, const struct displaced *displaced, ui
  * whose hash bit `bit` is set from a to b, whose control words it writes. Returns how many it moved.
  */
 NEAP__INLINE uint32_t partition(struct neap_map *map, uint32_t a, uint32_t b, uint32_t bit,
-				uint32_t slot_size, struct displaced *ret)
+				uint32_t slot_size, uint32_t key_path, struct displaced *ret)
 {
 	uint32_t moved = 0;
+	uint8_t before = neap__ctrl_at(map, a, neap__last_group(map))[NEAP__OVERFLOW];
 	ret->count = 0;
 	for (uint32_t group = 0; group <= neap__last_group(map); group++) {
 		uint8_t *ctrl = neap__ctrl_at(map, a, group);
 		uint8_t *from = neap__slots_at(map, a, group), *to = neap__slots_at(map, b, group);
 		_Alignas(16) uint8_t tags[NEAP__CONTROL_BYTES] = {0};
-		uint32_t gone = 0;
-		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
+		uint32_t gone = 0, mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK;
+		const bool at_home = before == 0;
+		before = ctrl[NEAP__OVERFLOW];
+		for (mask = at_home && a == b ? 0 : mask; mask != 0; mask &= mask - 1) {
 			size_t index = neap__first(mask);
 			uint8_t *slot = from + index * slot_size;
-			uint32_t hash_high = hash_high_of(map, slot, map->key_path);
-			if (NEAP__UNLIKELY(home_of(map, hash_high) != group)) {
+			uint32_t hash_high = hash_high_of(map, slot, key_path);
+			if (NEAP__UNLIKELY(!at_home && home_of(map, hash_high) != group)) {
 				ret->at[ret->count++] = (uint16_t)(group * NEAP__GROUP_SLOTS + index);
 			} else if (a != b) {
 				/* Copied before it is known to go: a branch on a random bit costs more. There is
@@ -116,15 +122,15 @@ NEAP__INLINE uint32_t partition(struct neap_map *map, uint32_t a, uint32_t b, ui
 	return moved;
 }
 
-/* partition, instantiated for common sizes of slot. */
+/* partition, instantiated for common slots. */
 static uint32_t partition_any(struct neap_map *map, uint32_t a, uint32_t b, uint32_t bit,
 			      struct displaced *ret)
 {
-	switch (map->slot_size) {
-	case 16: return partition(map, a, b, bit, 16, ret);
-	case 24: return partition(map, a, b, bit, 24, ret);
-	default: return partition(map, a, b, bit, map->slot_size, ret);
-	}
+	if (map->slot_size == 16 && map->key_path == NEAP__KEY_8)
+		return partition(map, a, b, bit, 16, NEAP__KEY_8, ret);
+	if (map->slot_size == 24 && map->key_path == NEAP__KEY_STR)
+		return partition(map, a, b, bit, 24, NEAP__KEY_STR, ret);
+	return partition(map, a, b, bit, map->slot_size, map->key_path, ret);
 }
 
 int neap__segment_split(struct neap_map *map, uint32_t number)
@@ -180,32 +186,52 @@ void neap__segment_repair(struct neap_map *map, uint32_t number)
 }
 
 /* Moves every entry of segment `from` to segment `to`, which has room for them. */
-static void pour(struct neap_map *map, uint32_t from, uint32_t to)
+NEAP__INLINE void pour(struct neap_map *map, uint32_t from, uint32_t to, uint32_t slot_size)
 {
-	struct neap__segment *target = &map->segs[to];
+	uint32_t moved = 0;
+	uint8_t before = neap__ctrl_at(map, from, neap__last_group(map))[NEAP__OVERFLOW];
 	for (uint32_t group = 0; group <= neap__last_group(map); group++) {
 		const uint8_t *ctrl = neap__ctrl_at(map, from, group);
-		uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK;
 		uint8_t *to_ctrl = neap__ctrl_at(map, to, group);
 		uint8_t *source = neap__slots_at(map, from, group), *sink = neap__slots_at(map, to, group);
-		uint32_t free_slots = neap__empty(to_ctrl);
+		uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK, free_slots = neap__empty(to_ctrl);
+		const bool at_home = before == 0;
+		before = ctrl[NEAP__OVERFLOW];
 		for (; mask != 0; mask &= mask - 1) {
 			size_t index = neap__first(mask);
-			const uint8_t *slot = source + index * map->slot_size;
-			uint32_t hash_high = hash_high_of(map, slot, map->key_path);
-			if (NEAP__LIKELY(free_slots != 0 && home_of(map, hash_high) == group)) {
+			const uint8_t *slot = source + index * slot_size;
+			uint32_t hash_high = 0;
+			bool stays = free_slots != 0 && at_home;
+			if (NEAP__UNLIKELY(!stays)) {
+				hash_high = hash_high_of(map, slot, map->key_path);
+				stays = free_slots != 0 && home_of(map, hash_high) == group;
+			}
+			if (NEAP__LIKELY(stays)) {
 				size_t at = neap__first(free_slots);
 				free_slots &= free_slots - 1;
 				to_ctrl[at] = ctrl[index];
-				neap__copy_few(sink + at * map->slot_size, slot, map->slot_size);
-				target->room--;
-				target->live++;
-				map->moved_now++;
+				NEAP__UNPOISON(sink + at * slot_size, slot_size);
+				neap__copy_few(sink + at * slot_size, slot, slot_size);
+				moved++;
 			} else {
 				neap__segment_adopt(map, to, slot, ctrl[index], hash_high);
 				free_slots = neap__empty(to_ctrl);
 			}
 		}
+	}
+	struct neap__segment *target = &map->segs[to];
+	target->live = (uint16_t)(target->live + moved);
+	target->room = (uint16_t)(target->room - moved);
+	map->moved_now += moved;
+}
+
+/* pour, instantiated for common sizes of slot. */
+static void pour_any(struct neap_map *map, uint32_t from, uint32_t to)
+{
+	switch (map->slot_size) {
+	case 16: pour(map, from, to, 16); break;
+	case 24: pour(map, from, to, 24); break;
+	default: pour(map, from, to, map->slot_size); break;
 	}
 }
 
@@ -227,7 +253,7 @@ bool neap__segment_merge(struct neap_map *map, uint32_t number, uint32_t most)
 		repair(map, keep);
 	map->segs[keep].path = neap__path_of(bits & ~bit, depth - 1);
 	neap__dir_assign(map, map->segs[keep].path, keep);
-	pour(map, drop, keep);
+	pour_any(map, drop, keep);
 	pool->at_depth[depth] -= 2;
 	pool->at_depth[depth - 1]++;
 	map->merges++;
@@ -269,11 +295,14 @@ NEAP__INLINE void fill_counted(struct neap_map *map, const struct neap__table *f
 			map->ctrl[(size_t)to * NEAP__CONTROL_BYTES + at] = ctrl[index];
 			neap__copy_few(map->slots + (size_t)to * group_bytes + (size_t)at * slot_size, slot,
 				       slot_size);
-			struct neap__segment *seg = &map->segs[number];
-			neap__assert_internal(seg->room > 0);
-			neap__set_counts(seg, neap__counts(seg) + NEAP__ONE_LIVE - NEAP__ONE_ROOM);
-			map->moved_now++;
 		}
+	}
+	for (uint32_t group = 0; group < neap__segment_count(map) * (last + 1); group++) {
+		struct neap__segment *seg = &map->segs[group >> map->group_bits];
+		neap__assert_internal(seg->room >= used[group]);
+		seg->live = (uint16_t)(seg->live + used[group]);
+		seg->room = (uint16_t)(seg->room - used[group]);
+		map->moved_now += used[group];
 	}
 }
 

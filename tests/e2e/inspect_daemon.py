@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""neap inspect on a real daemon: Debian's prometheus, at work on loopback, against its own metrics.
+"""neap inspect on a real daemon, Debian's prometheus or etcd, at work on loopback, against its own metrics.
 
-usage: inspect_daemon.py NEAP
+usage: inspect_daemon.py NEAP prometheus|etcd
 
 Prometheus keeps every series of its head in maps of one type; their entries together must be as many as the series that it
-counts itself in prometheus_tsdb_head_series. Exit status: 0 agreed, 1 differed, 77 when prometheus or the right to read a
-process is missing.
+counts itself in prometheus_tsdb_head_series. etcd keeps its leases in one map, which must have as many entries as were
+granted and not revoked. Exit status: 0 agreed, 1 differed, 77 when the daemon or the right to read a process is missing.
 """
+import concurrent.futures
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import urllib.request
 
 SERIES_MAP = "tsdb.memSeries"
 FEW, SECONDS = 300, 90  # series of a prometheus that scrapes itself; for it to start on a busy machine
+LEASE_MAP, LEASES, LEASES_KEPT = "map[lease.LeaseID]*lease.Lease", 600, 40
 SKIP = 77
 
 
@@ -73,22 +75,82 @@ def compare(neap, daemon, port):
     return False
 
 
-def main():
-    neap = os.path.abspath(sys.argv[1])
-    if shutil.which("prometheus") is None:
-        skip("no prometheus (Debian package prometheus)")
+def run_prometheus(neap, folder):
     port = free_port()
+    config = os.path.join(folder, "prometheus.yml")
+    with open(config, "w", encoding="ascii") as file:
+        file.write("global: {scrape_interval: 1s}\nscrape_configs:\n"
+                   f"- {{job_name: self, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n")
+    return (["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb",
+             f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"],
+            lambda daemon: compare(neap, daemon, port), lambda: head_series(port) > 0)
+
+
+def ask_etcd(port, path, question):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(question).encode(),
+                                     {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def etcd_leases(port):
+    """What the daemon counts: granted less revoked; -1 while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        return sum(sign * int(float(re.search(rf"^etcd_debugging_lease_{what}_total (\S+)$", text, re.M)[1]))
+                   for sign, what in ((1, "granted"), (-1, "revoked")))
+    except OSError:
+        return -1
+
+
+def load_etcd(port):
+    """Grants leases and revokes most of them: what is left is a map far larger than its entries."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        granted = list(pool.map(lambda _: ask_etcd(port, "/v3/lease/grant", {"TTL": 3600})["ID"], range(LEASES)))
+        list(pool.map(lambda lease: ask_etcd(port, "/v3/lease/revoke", {"ID": lease}), granted[LEASES_KEPT:]))
+
+
+def compare_etcd(neap, daemon, port):
+    deadline = time.monotonic() + SECONDS
+    while etcd_leases(port) < 0 and time.monotonic() < deadline:
+        time.sleep(0.3)
+    load_etcd(port)
+    counted = etcd_leases(port)
+    done = subprocess.run([neap, "inspect", str(daemon.pid), "--json"], capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode == 3 and "may not be read" in done.stderr:
+        skip(done.stderr.strip())
+    found = [found for found in json.loads(done.stdout)["maps"] if found["type"] == LEASE_MAP and found["reachable"]]
+    good = counted == LEASES_KEPT and len(found) == 1 and found[0]["len"] == counted and found[0]["live"] == counted
+    # a revoked lease leaves its number behind in its slot
+    good = good and found[0]["slots"] >= LEASES and LEASES // 2 <= found[0]["ghosts"] <= LEASES - LEASES_KEPT
+    print("" if good else "FAIL: ", f"{counted} leases by the daemon's metrics, in its maps {found}", sep="")
+    return good
+
+
+def run_etcd(neap, folder):
+    port, peer = free_port(), free_port()
+    client = f"http://127.0.0.1:{port}"
+    return (["etcd", "--data-dir", f"{folder}/etcd", "--listen-client-urls", client, "--advertise-client-urls", client,
+             "--listen-peer-urls", f"http://127.0.0.1:{peer}", "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}",
+             "--initial-cluster", f"default=http://127.0.0.1:{peer}", "--log-level", "error"],
+            lambda daemon: compare_etcd(neap, daemon, port), lambda: etcd_leases(port) >= 0)
+
+
+DAEMONS = {"prometheus": ("prometheus", run_prometheus), "etcd": ("etcd-server", run_etcd)}
+
+
+def main():
+    neap, name = os.path.abspath(sys.argv[1]), sys.argv[2]
+    package, run = DAEMONS[name]
+    if shutil.which(name) is None:
+        skip(f"no {name} (Debian package {package})")
     with tempfile.TemporaryDirectory() as folder:
-        config = os.path.join(folder, "prometheus.yml")
-        with open(config, "w", encoding="ascii") as file:
-            file.write("global: {scrape_interval: 1s}\nscrape_configs:\n"
-                       f"- {{job_name: self, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n")
-        with subprocess.Popen(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb",
-                               f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as daemon:
+        command, agrees, answers = run(neap, folder)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as daemon:
             try:
-                agreed = compare(neap, daemon, port)
-                alive = daemon.poll() is None and head_series(port) > 0
+                agreed = agrees(daemon)
+                alive = daemon.poll() is None and answers()
                 if not alive:
                     print("FAIL: the daemon no longer answers")
             finally:

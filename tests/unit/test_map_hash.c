@@ -118,6 +118,24 @@ static void every_byte_of_a_long_key_counts(void **state)
 	}
 }
 
+static void every_byte_counts_in_a_comparison(void **state)
+{
+	(void)state;
+	uint8_t a[100], b[100];
+	for (size_t i = 0; i < sizeof a; i++)
+		a[i] = b[i] = (uint8_t)probe_mix(i);
+	for (size_t size = 0; size < sizeof a; size++) {
+		b[size] ^= 1; /* beyond the end: not looked at */
+		assert_true(neap__bytes_equal(a, b, size));
+		b[size] ^= 1;
+		for (size_t at = 0; at < size; at++) {
+			b[at] ^= 0x80;
+			assert_false(neap__bytes_equal(a, b, size));
+			b[at] ^= 0x80;
+		}
+	}
+}
+
 /* Keys in the sequences that programs use, under many seeds. By the 8 leading bits (256 segments) and, apart
  * from them, by the 8 home bits (256 groups): the fullest of 256 may hold the mean of 64 plus 7 standard
  * deviations of a fair die, 8 each. The chance that one of the 1000 * 5 * 2 * 256 counts of a perfect hash is
@@ -157,6 +175,7 @@ int main(void)
 		cmocka_unit_test(every_bit_of_a_key_reaches_every_used_bit),
 		cmocka_unit_test(length_is_part_of_the_key),
 		cmocka_unit_test(every_byte_of_a_long_key_counts),
+		cmocka_unit_test(every_byte_counts_in_a_comparison),
 		cmocka_unit_test(sequences_spread),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
