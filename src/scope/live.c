@@ -164,6 +164,7 @@ void neap_live_destroy(struct neap_live *live)
 		if (live->versions[i].map != NULL)
 			version_give_back(&live->versions[i]);
 	while (live->prepared != NULL)
+		/* neap-lint: allow double-free: each call takes another map off the list */
 		neap_live_discard(live, live->prepared->map);
 	pthread_mutex_destroy(&live->publishing);
 	struct neap_allocator allocator = live->scopes->allocator;
