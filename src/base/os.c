@@ -81,6 +81,17 @@ void *neap__os_reserve_idle(size_t size)
 	return reserve(size, PROT_NONE);
 }
 
+void neap__os_dump(void *start, size_t size, bool dump)
+{
+	uintptr_t page = neap__os_page_size(), from = (uintptr_t)start, to = from + size;
+	int saved = errno;
+	from = dump ? from & ~(page - 1) : (from + page - 1) & ~(page - 1);
+	to = dump ? (to + page - 1) & ~(page - 1) : to & ~(page - 1);
+	if (from < to)
+		(void)madvise((void *)from, to - from, dump ? MADV_DODUMP : MADV_DONTDUMP);
+	errno = saved;
+}
+
 bool neap__os_commit(void *start, size_t size)
 {
 	return !fails("mprotect") && mprotect(start, size, PROT_READ | PROT_WRITE) == 0;

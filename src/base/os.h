@@ -31,6 +31,10 @@ void neap__os_release(void *base, size_t size);
  * Returns the bytes given back, 0 when the system refused.
  */
 size_t neap__os_return(void *start, size_t size);
+/* Leaves the whole pages inside [start, start + size), which are reserved, out of core files; or takes all that it
+ * touches in again. The kernel knows which pages were never touched, but gcore writes out what is readable.
+ */
+void neap__os_dump(void *start, size_t size, bool dump);
 /* Reserves address space that can't be touched before neap__os_commit, aligned like neap__os_reserve, or NULL.
  * It counts against no commit limit.
  */

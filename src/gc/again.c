@@ -25,8 +25,8 @@ static bool any_copied;
 
 bool neap__gc_again_start(void)
 {
-	if (copies == NULL)
-		copies = neap__os_reserve(COPIES_BYTES);
+	if (copies == NULL && (copies = neap__os_reserve(COPIES_BYTES)) != NULL)
+		neap__os_dump((void *)copies, COPIES_BYTES, false);
 	return copies != NULL;
 }
 

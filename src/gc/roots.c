@@ -15,7 +15,7 @@
 
 #include "gc/internal.h"
 
-enum { HANDLES_MOST = 1 << 23 };
+enum { HANDLES_MOST = 1 << 23, HANDLES_STEP = 1 << 16 /* that core files take in at once */ };
 
 static uintptr_t page_below(uintptr_t address)
 {
@@ -175,6 +175,7 @@ int neap__gc_roots_start(void)
 	neap__gc.handles = neap__os_reserve(HANDLES_MOST * sizeof *neap__gc.handles);
 	if (neap__gc.ranges == NULL || neap__gc.statics == NULL || neap__gc.handles == NULL)
 		return NEAP_ENOMEM;
+	neap__os_dump((void *)neap__gc.handles, HANDLES_MOST * sizeof *neap__gc.handles, false);
 	bool same = true;
 	dl_iterate_phdr(verify_tls, &same);
 	return same ? NEAP_OK : NEAP_EINVAL;
@@ -239,6 +240,9 @@ struct neap_gc_handle *neap_gc_handle_create(void *object)
 		slot = &neap__gc.handles[neap__gc.handles_free - 1];
 		neap__gc.handles_free = atomic_load_explicit(slot, memory_order_relaxed) >> 1;
 	} else if (neap__gc.handles_made < HANDLES_MOST) {
+		if (neap__gc.handles_made % HANDLES_STEP == 0)
+			neap__os_dump((void *)(neap__gc.handles + neap__gc.handles_made),
+				      HANDLES_STEP * sizeof *neap__gc.handles, true);
 		slot = &neap__gc.handles[neap__gc.handles_made++];
 	}
 	if (slot != NULL)

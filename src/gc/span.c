@@ -31,6 +31,22 @@ static void drop_bits(struct neap__gc_span *span)
 		neap__meta_free((void *)span->types, span->objects * sizeof *span->types);
 }
 
+/* Core files take in the table of spans as far as there are some, 64 KB of it at once. */
+static void dump_table_to(unsigned region, uint32_t end)
+{
+	enum { STEP = 1024 };
+	static _Atomic uint32_t dumped[NEAP__REGIONS]; /* relaxed: each stretch is somebody's */
+	uint32_t first = neap__heap.regions[region].first, from;
+	uint32_t to = (end - first + STEP - 1) / STEP * STEP;
+	for (from = atomic_load_explicit(&dumped[region], memory_order_relaxed); from < to;)
+		if (atomic_compare_exchange_weak_explicit(&dumped[region], &from, to, memory_order_relaxed,
+							  memory_order_relaxed)) {
+			neap__os_dump(neap__gc_span(first + from), (to - from) * sizeof(struct neap__gc_span),
+				      true);
+			return;
+		}
+}
+
 uint32_t neap__gc_span_create(unsigned kind, size_t size)
 {
 	unsigned class = kind % NEAP__GC_CLASSES, flavour = neap__gc_flavour_of(kind);
@@ -52,6 +68,7 @@ uint32_t neap__gc_span_create(unsigned kind, size_t size)
 		drop_bits(&made);
 		return 0;
 	}
+	dump_table_to(region, head + made.units);
 	struct neap__gc_span *span = neap__gc_span(head);
 	*span = made;
 	atomic_store_explicit(&neap__heap.spans[head].state, NEAP__SPAN_COLLECTED, memory_order_relaxed);

@@ -69,8 +69,12 @@ static bool reserve_tables(void)
 		gc->marker = neap__os_reserve(sizeof *gc->marker);
 	if (gc->shaded == NULL)
 		gc->shaded = neap__os_reserve(SHADED_ROOM * sizeof *gc->shaded);
-	return gc->spans != NULL && gc->types != NULL && gc->marker != NULL && gc->shaded != NULL &&
-	       neap__gc_again_start();
+	if (gc->spans == NULL || gc->types == NULL || gc->marker == NULL || gc->shaded == NULL)
+		return false;
+	neap__os_dump(gc->spans, units * sizeof *gc->spans, false); /* see neap__gc_span_create */
+	neap__os_dump(gc->marker, sizeof *gc->marker, false);
+	neap__os_dump(gc->shaded, SHADED_ROOM * sizeof *gc->shaded, false);
+	return neap__gc_again_start();
 }
 
 static int start_gc(const struct neap_gc_options *options)

@@ -12,7 +12,7 @@
 
 enum { ARENA_MOST_SHIFT = 40, ARENA_LEAST_SHIFT = 26 };
 /* Bitmaps take at most 1/128 of the arena (16-byte blocks); the rest of 1/64 is for caches. */
-enum { POOL_SHARE = 64, POOL_LEAST = 16 << 20 };
+enum { POOL_SHARE = 64, POOL_LEAST = 16 << 20, POOL_STEP = 1 << 20 /* that core files take in at once */ };
 
 struct neap__heap neap__heap = {.beacon = &neap__heap_beacon, .class_table = neap__classes};
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
@@ -29,6 +29,11 @@ static bool reserve_all(size_t size)
 	if (h->base != NULL && h->tags != NULL && h->resident != NULL && h->spans != NULL &&
 	    h->pool.base != NULL) {
 		h->units = (uint32_t)units;
+		neap__os_dump(h->base, size, false);
+		neap__os_dump((void *)h->tags, units, false);
+		neap__os_dump((void *)h->resident, units * sizeof *h->resident, false);
+		neap__os_dump(h->spans, units * sizeof *h->spans, false);
+		neap__os_dump(h->pool.base, pool, false);
 		return true;
 	}
 	neap__os_release(h->base, size);
@@ -117,6 +122,12 @@ void *neap__meta_alloc(size_t size)
 		if (at + size <= pool->size) {
 			block = pool->base + at;
 			pool->used = at + size;
+			if (pool->used > pool->dumped) {
+				size_t step = (pool->used - pool->dumped + POOL_STEP - 1) &
+					      ~(size_t)(POOL_STEP - 1);
+				neap__os_dump(pool->base + pool->dumped, step, true);
+				pool->dumped += step;
+			}
 		}
 	}
 	neap__lock_give(&neap__heap.meta);

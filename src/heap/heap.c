@@ -113,14 +113,18 @@ static __attribute__((noinline)) void free_slow(void *block)
 		neap__large_free(block);
 }
 
+/* A thread that has a cache has seen the heap start; one that has none may not look at it yet: free(NULL) is allowed
+ * while another thread starts it.
+ */
 void neap_heap_free(void *block)
 {
 	struct neap__cache *cache = neap__cache_self;
-	uintptr_t unit = neap__unit_of_address(block);
-	if (LIKELY(cache != NULL && unit < neap__heap.units)) {
-		unsigned tag = neap__tag_of(unit), cold_tag = neap__hot_tag(cache);
+	if (LIKELY(cache != NULL)) {
+		uintptr_t unit = neap__unit_of_address(block);
+		unsigned tag = LIKELY(unit < neap__heap.units) ? neap__tag_of(unit) : NEAP__TAG_NONE;
 		if (LIKELY(tag - 1 < NEAP__KINDS)) {
 			void *cold = cache->hot;
+			unsigned cold_tag = neap__hot_tag(cache);
 			neap__hot_set(cache, tag, block);
 			if (cold_tag == NEAP__TAG_NONE)
 				return;

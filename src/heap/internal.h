@@ -173,6 +173,7 @@ struct neap__region {
 struct neap__meta_pool {
 	char *base;
 	size_t used, size;
+	size_t dumped;	 /* bytes that core files take in */
 	void *spare[24]; /* blocks of 8 << i bytes, linked through their first words */
 };
 

@@ -77,6 +77,16 @@ static uint32_t best_fit(const struct neap__region *region, uint32_t units)
 	return 0;
 }
 
+/* Core files take in units that are committed, and their tables. */
+static void dump_units(uint32_t first, uint32_t units)
+{
+	struct neap__heap *h = &neap__heap;
+	neap__os_dump(neap__unit_address(first), (size_t)units << NEAP__UNIT_SHIFT, true);
+	neap__os_dump((void *)(h->tags + first), units, true);
+	neap__os_dump((void *)(h->resident + first), units * sizeof *h->resident, true);
+	neap__os_dump(h->spans + first, units * sizeof *h->spans, true);
+}
+
 static bool commit(struct neap__region *region, uint32_t frontier)
 {
 	while (region->committed < frontier) {
@@ -84,6 +94,7 @@ static bool commit(struct neap__region *region, uint32_t frontier)
 		uint32_t step = need > COMMIT_STEP ? need : COMMIT_STEP < left ? COMMIT_STEP : left;
 		if (!neap__os_commit(neap__unit_address(region->committed), (size_t)step << NEAP__UNIT_SHIFT))
 			return false;
+		dump_units(region->committed, step);
 		region->committed += step;
 	}
 	return true;

@@ -111,8 +111,8 @@ def allow_core():
 
 
 def from_core(neap, program, folder):
-    """The kernel's core of the program says of its maps what the program says. (gcore would write out all 24 GB of
-    address space that the heap reserves; the kernel leaves out what was never touched.)"""
+    """The kernel's core of the program says of its maps what the program says. (gcore would write out the
+    gigabytes of address space that maps reserve; the kernel leaves out what was never touched.)"""
     with open("/proc/sys/kernel/core_pattern", encoding="ascii") as file:
         pattern = file.read().strip()
     if "/" in pattern or pattern.startswith("|") or resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
