@@ -118,6 +118,7 @@ struct neap_map *neap_live_prepare(struct neap_live *live)
 	return map->map;
 }
 
+/* neap-lint: allow contract-broken: the map goes back to its pool within the object that unprepare finds */
 void neap_live_discard(struct neap_live *live, struct neap_map *map)
 {
 	pthread_mutex_lock(&live->publishing);
