@@ -12,6 +12,7 @@
 #define NEAP_CACHE_H
 
 #include "neap/map.h"
+#include "neap/safe.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -52,25 +53,26 @@ struct neap_cache_options {
 	const uint64_t *seed; /* two words that fix the hash: for tests; NULL: from the system */
 };
 
+/* Releases every entry and all memory. No other thread may be using it. NULL is allowed. */
+NEAP_API NEAP_FREES(1) void neap_cache_destroy(NEAP_TAKEN struct neap_cache *cache);
 /* An empty cache, or NULL when memory is refused or the type or an option is out of range. `type` must outlive it.
  * type->release gets every key and value that leaves: expired, evicted, deleted, cleared; an overwritten value with key
  * NULL. It may use the cache.
  */
-NEAP_API struct neap_cache *neap_cache_create(const struct neap_map_type *type,
-					      const struct neap_cache_options *options);
-/* Releases every entry and all memory. No other thread may be using it. NULL is allowed. */
-NEAP_API void neap_cache_destroy(struct neap_cache *cache);
+NEAP_API NEAP_GIVES(neap_cache_destroy) struct neap_cache *neap_cache_create(
+	const struct neap_map_type *type, NEAP_LENT const struct neap_cache_options *options);
 
 /* Copies the value of a live entry to `ret_value` (may be NULL) and counts a use; false: there is none. */
-NEAP_API bool neap_cache_get(struct neap_cache *cache, const void *key, void *ret_value);
+NEAP_API NEAP_NONNULL(1, 2) bool neap_cache_get(struct neap_cache *cache, const void *key, void *ret_value);
 /* Stores, for the time that the options say. 0; NEAP_ENOMEM; NEAP_ETOOBIG when the entry alone is over the bounds, or
  * when a step of evictions did not make room for it. After an error the old value is still there.
  */
-NEAP_API int neap_cache_put(struct neap_cache *cache, const void *key, const void *value);
+NEAP_API NEAP_NONNULL(1, 2) int neap_cache_put(struct neap_cache *cache, const void *key, const void *value);
 /* The same with a time of its own, 0: for ever. */
-NEAP_API int neap_cache_put_for(struct neap_cache *cache, const void *key, const void *value, uint64_t ttl);
+NEAP_API NEAP_NONNULL(1, 2) int neap_cache_put_for(struct neap_cache *cache, const void *key,
+						   const void *value, uint64_t ttl);
 /* Deletes; true when there was a live entry. */
-NEAP_API bool neap_cache_delete(struct neap_cache *cache, const void *key);
+NEAP_API NEAP_NONNULL(1, 2) bool neap_cache_delete(struct neap_cache *cache, const void *key);
 
 /* Fills `ret_value` and returns 0, or an error, which nobody remembers. */
 typedef int neap_cache_loader(const void *key, void *ret_value, void *ctx);
@@ -79,8 +81,9 @@ typedef int neap_cache_loader(const void *key, void *ret_value, void *ctx);
  * who waited; NEAP_ENOMEM. `ret_value` must not be NULL. A value that has no room in the cache is still handed to the caller, and its
  * release is the caller's then: *ret_kept (may be NULL) is false. When the loader ends its thread, a waiter loads.
  */
-NEAP_API int neap_cache_load(struct neap_cache *cache, const void *key, neap_cache_loader *loader, void *ctx,
-			     void *ret_value, bool *ret_kept);
+NEAP_API NEAP_NONNULL(1, 2, 3, 5) NEAP_CHECKED
+	int neap_cache_load(struct neap_cache *cache, const void *key, neap_cache_loader *loader, void *ctx,
+			    void *ret_value, bool *ret_kept);
 
 /* Removes expired entries, at most NEAP_CACHE_STEP in each shard. True when more are due. For quiet times: nothing
  * depends on it.
@@ -101,7 +104,7 @@ struct neap_cache_stats {
 	size_t longest_step; /* entries that one operation visited, at most NEAP_CACHE_STEP */
 };
 
-NEAP_API void neap_cache_stats(struct neap_cache *cache, struct neap_cache_stats *ret);
+NEAP_API NEAP_NONNULL(1, 2) void neap_cache_stats(struct neap_cache *cache, struct neap_cache_stats *ret);
 
 #ifdef __cplusplus
 }

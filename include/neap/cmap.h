@@ -22,6 +22,7 @@
 #define NEAP_CMAP_H
 
 #include "neap/map.h"
+#include "neap/safe.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,43 +47,45 @@ struct neap_cmap_options {
 	const uint64_t *seed; /* two words that fix the hash: for tests; NULL: from the system */
 };
 
+/* Releases every entry and all memory. No other thread may be using the map. NULL is allowed. */
+NEAP_API NEAP_FREES(1) void neap_cmap_destroy(NEAP_TAKEN struct neap_cmap *map);
 /* An empty map, or NULL when memory is refused or the type or an option is out of range. `type` must outlive it.
  * About 16 KB as soon as every shard has an entry: for many small maps use neap/map.h and a lock.
  *
  * type->release is called once no reader can see the value any more, by whichever thread finds that out, in any
  * operation on the map, with no lock held. It may use the map, and must not end the thread.
  */
-NEAP_API struct neap_cmap *neap_cmap_create(const struct neap_map_type *type,
-					    const struct neap_cmap_options *options);
-/* Releases every entry and all memory. No other thread may be using the map. NULL is allowed. */
-NEAP_API void neap_cmap_destroy(struct neap_cmap *map);
+NEAP_API NEAP_GIVES(neap_cmap_destroy) struct neap_cmap *neap_cmap_create(
+	const struct neap_map_type *type, NEAP_LENT const struct neap_cmap_options *options);
 
 /* Copies the value of `key` to `ret_value` (may be NULL) and returns true; false: there is none. Writes to no
  * memory that another thread reads. NULL map: false.
  */
-NEAP_API bool neap_cmap_load(struct neap_cmap *map, const void *key, void *ret_value);
+NEAP_API NEAP_NONNULL(2) bool neap_cmap_load(struct neap_cmap *map, const void *key, void *ret_value);
 /* Inserts, or overwrites the value of an equal key. `value` NULL means zeroes. 0, NEAP_ENOMEM or NEAP_ENIL, with
  * the map as it was.
  */
-NEAP_API int neap_cmap_store(struct neap_cmap *map, const void *key, const void *value);
+NEAP_API NEAP_NONNULL(2) int neap_cmap_store(struct neap_cmap *map, const void *key, const void *value);
 /* Inserts when the key is absent. 1: it was there, and its value is in `ret_value` (may be NULL); 0: `value` was
  * stored; or NEAP_ENOMEM, NEAP_ENIL.
  */
-NEAP_API int neap_cmap_load_or_store(struct neap_cmap *map, const void *key, const void *value,
-				     void *ret_value);
+NEAP_API NEAP_NONNULL(2) int neap_cmap_load_or_store(struct neap_cmap *map, const void *key,
+						     const void *value, void *ret_value);
 /* Deletes; true when there was such an entry. Never fails for want of memory. */
-NEAP_API bool neap_cmap_delete(struct neap_cmap *map, const void *key);
+NEAP_API NEAP_NONNULL(2) bool neap_cmap_delete(struct neap_cmap *map, const void *key);
 /* Deletes and copies the value out, which is not handed to `release`: what it owns is the caller's, but a thread
  * that loaded it before may still be using it (see neap_cmap_synchronize). The key is released, with value NULL.
  */
-NEAP_API bool neap_cmap_load_and_delete(struct neap_cmap *map, const void *key, void *ret_value);
+NEAP_API NEAP_NONNULL(2) bool neap_cmap_load_and_delete(struct neap_cmap *map, const void *key,
+							void *ret_value);
 /* Stores `value` when the present value has the bytes of `expected`. 1: done; 0: absent or another value;
  * NEAP_ENOMEM or NEAP_ENIL.
  */
-NEAP_API int neap_cmap_compare_and_swap(struct neap_cmap *map, const void *key, const void *expected,
-					const void *value);
+NEAP_API NEAP_NONNULL(2, 3) int neap_cmap_compare_and_swap(struct neap_cmap *map, const void *key,
+							   const void *expected, const void *value);
 /* Deletes when the present value has the bytes of `expected`; true when it did. */
-NEAP_API bool neap_cmap_compare_and_delete(struct neap_cmap *map, const void *key, const void *expected);
+NEAP_API NEAP_NONNULL(2, 3) bool neap_cmap_compare_and_delete(struct neap_cmap *map, const void *key,
+							      const void *expected);
 
 /* Calls `each` with copies of every key and value until it returns false. An entry that stays in the map all the
  * time is seen exactly once, any other at most once. Each shard is seen as it was at one moment; different shards
@@ -100,7 +103,7 @@ NEAP_API const char *neap_cmap_name(const struct neap_cmap *map);
 /* Between enter and leave, nothing that this thread loads from any concurrent map is released. Sections nest:
  * leave gets what enter returned. Memory that others delete meanwhile is kept, so sections should be short.
  */
-NEAP_API uint64_t neap_cmap_enter(void);
+NEAP_API NEAP_CHECKED uint64_t neap_cmap_enter(void);
 NEAP_API void neap_cmap_leave(uint64_t outer);
 /* Waits until every section and every load that was running has ended. Must not be called within a section. */
 NEAP_API void neap_cmap_synchronize(void);
@@ -125,7 +128,7 @@ struct neap_cmap_stats {
 };
 
 /* Fills `ret`. Takes the locks of the shards one after the other. */
-NEAP_API void neap_cmap_stats(struct neap_cmap *map, struct neap_cmap_stats *ret);
+NEAP_API NEAP_NONNULL(2) void neap_cmap_stats(struct neap_cmap *map, struct neap_cmap_stats *ret);
 /* The most entries that one operation moves, unless the hash is degenerate. */
 NEAP_API size_t neap_cmap_move_bound(const struct neap_cmap *map);
 

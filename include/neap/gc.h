@@ -31,6 +31,7 @@
 #define NEAP_GC_H
 
 #include "neap/base.h"
+#include "neap/safe.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -140,14 +141,15 @@ static inline void neap_keep_alive(const void *object)
 /* Roots. */
 
 /* Words in [start, start + size) are roots until removed. NEAP_ENOMEM: more than 65,536 ranges. */
-NEAP_API int neap_gc_root_add(const void *start, size_t size);
+NEAP_API NEAP_CHECKED int neap_gc_root_add(const void *start, size_t size);
 /* Takes the same two values; NEAP_EINVAL when there is no such range. */
 NEAP_API int neap_gc_root_remove(const void *start, size_t size);
 
 /* A root that may be kept in malloc's memory, in a file descriptor's context, anywhere. */
 struct neap_gc_handle;
-NEAP_API struct neap_gc_handle *neap_gc_handle_create(void *object); /* NULL: no memory */
-NEAP_API void neap_gc_handle_destroy(struct neap_gc_handle *handle);
+NEAP_API NEAP_FREES(1) void neap_gc_handle_destroy(NEAP_TAKEN struct neap_gc_handle *handle);
+/* NULL: no memory. */
+NEAP_API NEAP_GIVES(neap_gc_handle_destroy) struct neap_gc_handle *neap_gc_handle_create(void *object);
 /* NULL also when the calling thread could not be attached. */
 NEAP_API void *neap_gc_handle_get(const struct neap_gc_handle *handle);
 NEAP_API void neap_gc_handle_set(struct neap_gc_handle *handle, void *object);
@@ -188,7 +190,7 @@ NEAP_API void neap_gc_finalizers_wait(void);
  * unreachable, before the finalizer runs, and stays so. Two references to one object are the same pointer.
  */
 struct neap_weak;
-NEAP_API struct neap_weak *
+NEAP_API NEAP_CHECKED struct neap_weak *
 neap_weak_create(void *object); /* NULL: no memory, or not the start of an object */
 /* NULL also when the calling thread could not be attached: what it returned would not be kept. */
 NEAP_API void *neap_weak_get(const struct neap_weak *weak);

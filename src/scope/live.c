@@ -118,6 +118,7 @@ struct neap_map *neap_live_prepare(struct neap_live *live)
 	return map->map;
 }
 
+/* neap-lint: allow contract-broken: the map goes back to its pool within the object that unprepare finds */
 void neap_live_discard(struct neap_live *live, struct neap_map *map)
 {
 	pthread_mutex_lock(&live->publishing);
@@ -164,6 +165,7 @@ void neap_live_destroy(struct neap_live *live)
 		if (live->versions[i].map != NULL)
 			version_give_back(&live->versions[i]);
 	while (live->prepared != NULL)
+		/* neap-lint: allow double-free: each call takes another map off the list */
 		neap_live_discard(live, live->prepared->map);
 	pthread_mutex_destroy(&live->publishing);
 	struct neap_allocator allocator = live->scopes->allocator;

@@ -1,7 +1,10 @@
 /* misuse.c: planted misuse of Neap's headers. A line with "gcc: words" or "clang: words" must be warned of by that
  * compiler's analyser with these words; a line without must not. Compiled by tests/analyser/check, never run.
  */
+#include <neap/cache.h>
+#include <neap/cmap.h>
 #include <neap/gate.h>
+#include <neap/gc.h>
 #include <neap/heap.h>
 #include <neap/hmap.h>
 #include <neap/pool.h>
@@ -68,6 +71,57 @@ void destroy_hmap_twice(const struct neap_hmap_type *type)
 	neap_hmap_destroy(map); /* gcc: double-, clang: free released memory */
 }
 
+void destroy_cmap_twice(const struct neap_map_type *type);
+void destroy_cmap_twice(const struct neap_map_type *type)
+{
+	struct neap_cmap *map = neap_cmap_create(type, NULL);
+	neap_cmap_destroy(map);
+	neap_cmap_destroy(map); /* gcc: double-, clang: free released memory */
+}
+
+size_t use_cmap_after_destroy(const struct neap_map_type *type);
+size_t use_cmap_after_destroy(const struct neap_map_type *type)
+{
+	struct neap_cmap *map = neap_cmap_create(type, NULL);
+	neap_cmap_destroy(map);
+	return neap_cmap_len(map); /* gcc: used after, clang: Use of memory after it is freed */
+}
+
+void destroy_cache_twice(const struct neap_map_type *type);
+void destroy_cache_twice(const struct neap_map_type *type)
+{
+	struct neap_cache *cache = neap_cache_create(type, NULL);
+	neap_cache_destroy(cache);
+	neap_cache_destroy(cache); /* gcc: double-, clang: free released memory */
+}
+
+void end_a_cache_as_a_map(const struct neap_map_type *type);
+void end_a_cache_as_a_map(const struct neap_map_type *type)
+{
+	struct neap_cache *cache = neap_cache_create(type, NULL);
+	neap_cmap_destroy((struct neap_cmap *)(void *)cache); /* gcc: should have been deallocated with */
+}
+
+void delete_without_a_key(struct neap_cache *cache);
+void delete_without_a_key(struct neap_cache *cache)
+{
+	(void)neap_cache_delete(cache, NULL); /* gcc: NULL, clang: Null pointer passed */
+}
+
+void destroy_handle_twice(void *object);
+void destroy_handle_twice(void *object)
+{
+	struct neap_gc_handle *handle = neap_gc_handle_create(object);
+	neap_gc_handle_destroy(handle);
+	neap_gc_handle_destroy(handle); /* gcc: double-, clang: free released memory */
+}
+
+void drop_a_section(void);
+void drop_a_section(void)
+{
+	neap_cmap_enter(); /* gcc: ignoring return value, clang: ignoring return value */
+}
+
 void drop_what_is_given(const struct neap_pool_type *type);
 void drop_what_is_given(const struct neap_pool_type *type)
 {
@@ -99,6 +153,13 @@ int all_is_well(const struct neap_map_type *type, struct neap_scopes *scopes)
 	neap_transient_end(table);
 	void *block = neap_heap_alloc(1);
 	neap_heap_free(block);
+	struct neap_cmap *shared = neap_cmap_create(type, NULL);
+	error += neap_cmap_store(shared, &key, &key);
+	neap_cmap_destroy(shared);
+	struct neap_cache *cache = neap_cache_create(type, NULL);
+	error += cache != NULL ? neap_cache_put(cache, &key, &key) : 0;
+	neap_cache_destroy(cache);
+	neap_gc_handle_destroy(neap_gc_handle_create(NULL));
 	struct neap_map *typed = sessions_create(NULL);
 	error += sessions_put(typed, 1, 2);
 	sessions_destroy(typed);

@@ -13,11 +13,7 @@
 #include "cmap/internal.h"
 #include "support/history.h"
 #include "support/map_probe.h"
-
-#define DEMAND(condition)  \
-	((condition)       \
-		 ? (void)0 \
-		 : (fprintf(stderr, "linear_cmap: %s:%d: %s\n", __FILE__, __LINE__, #condition), abort()))
+#include "support/require.h"
 
 enum {
 	THREADS = 4,
@@ -61,7 +57,7 @@ static struct history_op history[THREADS * OPS];
 
 static uint64_t number_of(const struct wide *value)
 {
-	DEMAND(type == &narrow_type || (value->again == value->number && value->once_more == value->number));
+	REQUIRE(type == &narrow_type || (value->again == value->number && value->once_more == value->number));
 	return value->number;
 }
 
@@ -87,7 +83,7 @@ static void perform(struct history_op *op)
 		found = load(key, &got, op->began % 2 == 0);
 		op->seen = found ? number_of(&got) : 0;
 		break;
-	case HISTORY_STORE: DEMAND(neap_cmap_store(map, &key, &value) == 0); break;
+	case HISTORY_STORE: REQUIRE(neap_cmap_store(map, &key, &value) == 0); break;
 	case HISTORY_LOAD_OR_STORE:
 		found = neap_cmap_load_or_store(map, &key, &value, &got) == 1;
 		op->seen = found ? number_of(&got) : 0;
@@ -128,7 +124,7 @@ static void *crowds(void *ctx)
 		for (uint64_t i = 0; i < CROWD && !atomic_load(&crowd_stops); i++) {
 			uint64_t key = KEYS + i;
 			if (way % 2 == 0)
-				DEMAND(neap_cmap_store(map, &key, &value) == 0);
+				REQUIRE(neap_cmap_store(map, &key, &value) == 0);
 			else
 				(void)neap_cmap_delete(map, &key);
 		}
@@ -139,11 +135,11 @@ static void one_round(void)
 {
 	pthread_t threads[THREADS], crowd;
 	map = neap_cmap_create(type, &(struct neap_cmap_options){.shards = 2});
-	DEMAND(map != NULL);
+	REQUIRE(map != NULL);
 	atomic_store(&crowd_stops, false);
-	DEMAND(pthread_create(&crowd, NULL, crowds, NULL) == 0);
+	REQUIRE(pthread_create(&crowd, NULL, crowds, NULL) == 0);
 	for (uintptr_t i = 0; i < THREADS; i++)
-		DEMAND(pthread_create(&threads[i], NULL, acts, (void *)i) == 0);
+		REQUIRE(pthread_create(&threads[i], NULL, acts, (void *)i) == 0);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	atomic_store(&crowd_stops, true);
@@ -156,7 +152,7 @@ static void one_round(void)
 	       (unsigned long long)stats.resizes, (unsigned long long)stats.splits,
 	       (unsigned long long)stats.merges, stats.fences ? "fences" : "membarrier");
 	neap_cmap_destroy(map);
-	DEMAND(history_is_linear(history, (size_t)THREADS * OPS));
+	REQUIRE(history_is_linear(history, (size_t)THREADS * OPS));
 }
 
 /* What the checker must refuse, and one that it must allow. */
@@ -176,9 +172,9 @@ static void checker_checks(void)
 	struct history_op both[] = {{1, 8, 0, HISTORY_STORE, 0, 5, 0, 0},
 				    {2, 3, 0, HISTORY_LOAD, 0, 0, 0, 1},
 				    {4, 5, 0, HISTORY_LOAD, 0, 0, 5, 1}};
-	DEMAND(!history_key_is_linear(stale, 3) && !history_key_is_linear(lost, 2));
-	DEMAND(!history_key_is_linear(twice, 3) && !history_key_is_linear(back, 3));
-	DEMAND(history_key_is_linear(both, 3));
+	REQUIRE(!history_key_is_linear(stale, 3) && !history_key_is_linear(lost, 2));
+	REQUIRE(!history_key_is_linear(twice, 3) && !history_key_is_linear(back, 3));
+	REQUIRE(history_key_is_linear(both, 3));
 }
 
 static bool refuse_barrier(const char *call)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "pool/internal.h"
+#include "support/require.h"
 
 enum { THREADS = 4, LIVES = 6, STEPS = 20000, HELD = 150, CYCLES = 100, MAGIC = 0x5eed };
 
@@ -23,14 +24,6 @@ static _Atomic size_t alive;
 static _Atomic bool over;
 
 static _Atomic(struct thing *) passed; /* from thread to thread */
-
-#define REQUIRE(condition)                                                              \
-	do {                                                                            \
-		if (!(condition)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-			abort();                                                        \
-		}                                                                       \
-	} while (0)
 
 static void *thing_create(void *ctx)
 {

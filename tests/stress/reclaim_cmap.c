@@ -12,11 +12,7 @@
 
 #include "cmap/internal.h"
 #include "support/map_probe.h"
-
-#define DEMAND(condition)  \
-	((condition)       \
-		 ? (void)0 \
-		 : (fprintf(stderr, "reclaim_cmap: %s:%d: %s\n", __FILE__, __LINE__, #condition), abort()))
+#include "support/require.h"
 
 enum { WRITERS = 2, READERS = 3, KEYS = 4000, ROUNDS = 40, LIVES = 12, READS = 20000 };
 
@@ -52,7 +48,7 @@ static void release_thing(void *key, void *value, void *ctx)
 	if (value == NULL)
 		return;
 	memcpy(&thing, value, sizeof thing);
-	DEMAND(atomic_exchange(&thing->number, 0) != 0);
+	REQUIRE(atomic_exchange(&thing->number, 0) != 0);
 	atomic_fetch_sub(&things, 1);
 	free(thing);
 }
@@ -79,14 +75,14 @@ static void *writes(void *ctx)
 		for (uint64_t i = first; i < KEYS; i += WRITERS) {
 			struct neap_str key = text_of(text, i);
 			struct thing *thing = malloc(sizeof *thing);
-			DEMAND(thing != NULL);
+			REQUIRE(thing != NULL);
 			atomic_init(&thing->number, i + 1);
 			atomic_fetch_add(&things, 1);
-			DEMAND(neap_cmap_store(map, &key, &thing) == 0);
+			REQUIRE(neap_cmap_store(map, &key, &thing) == 0);
 		}
 		for (uint64_t i = first; i < KEYS; i += WRITERS) {
 			struct neap_str key = text_of(text, i);
-			DEMAND(neap_cmap_delete(map, &key));
+			REQUIRE(neap_cmap_delete(map, &key));
 		}
 	}
 	return NULL;
@@ -103,7 +99,7 @@ static void *reads(void *ctx)
 		struct thing *thing;
 		uint64_t outer = neap_cmap_enter();
 		if (neap_cmap_load(map, &key, &thing)) {
-			DEMAND(atomic_load(&thing->number) == number + 1);
+			REQUIRE(atomic_load(&thing->number) == number + 1);
 			found++;
 		}
 		neap_cmap_leave(outer);
@@ -118,7 +114,7 @@ static void *lives(void *ctx)
 	for (uintptr_t life = 0; life < LIVES; life++) {
 		pthread_t thread;
 		void *ret;
-		DEMAND(pthread_create(&thread, NULL, reads, (void *)((uintptr_t)ctx * LIVES + life)) == 0);
+		REQUIRE(pthread_create(&thread, NULL, reads, (void *)((uintptr_t)ctx * LIVES + life)) == 0);
 		pthread_join(thread, &ret);
 		found += (uintptr_t)ret;
 		if (life == LIVES / 2)
@@ -140,14 +136,14 @@ int main(int argc, char **argv)
 	const struct neap_allocator allocator = {counting_alloc, poisoning_free, NULL};
 	map = neap_cmap_create(&thing_type,
 			       &(struct neap_cmap_options){.allocator = &allocator, .shards = 4});
-	DEMAND(map != NULL);
+	REQUIRE(map != NULL);
 	atomic_store(&refusing, strcmp(way, "late") == 0);
 	pthread_t writers[WRITERS], readers[READERS];
 	uintptr_t found = 0;
 	for (uintptr_t i = 0; i < READERS; i++)
-		DEMAND(pthread_create(&readers[i], NULL, lives, (void *)i) == 0);
+		REQUIRE(pthread_create(&readers[i], NULL, lives, (void *)i) == 0);
 	for (uintptr_t i = 0; i < WRITERS; i++)
-		DEMAND(pthread_create(&writers[i], NULL, writes, (void *)i) == 0);
+		REQUIRE(pthread_create(&writers[i], NULL, writes, (void *)i) == 0);
 	for (int i = 0; i < WRITERS; i++)
 		pthread_join(writers[i], NULL);
 	atomic_store(&finished, true);
@@ -158,15 +154,15 @@ int main(int argc, char **argv)
 	}
 	neap__cmap_check(map);
 	atomic_store(&refusing, false);
-	DEMAND(neap_cmap_len(map) == 0);
-	DEMAND(neap_cmap_reclaim(map) == 0);
-	DEMAND(atomic_load(&things) == 0);
+	REQUIRE(neap_cmap_len(map) == 0);
+	REQUIRE(neap_cmap_reclaim(map) == 0);
+	REQUIRE(atomic_load(&things) == 0);
 	struct neap_cmap_stats stats = {.size = sizeof stats};
 	neap_cmap_stats(map, &stats);
-	DEMAND(stats.fences == (strcmp(way, "fences") == 0));
-	DEMAND(stats.total == atomic_load(&bytes));
+	REQUIRE(stats.fences == (strcmp(way, "fences") == 0));
+	REQUIRE(stats.total == atomic_load(&bytes));
 	neap_cmap_destroy(map);
-	DEMAND(atomic_load(&bytes) == 0);
+	REQUIRE(atomic_load(&bytes) == 0);
 	printf("%zu loads found something; %llu reclaims, %s\n", (size_t)found,
 	       (unsigned long long)stats.reclaims, stats.fences ? "fences" : "membarrier");
 	return 0;

@@ -10,6 +10,7 @@
 
 #include "neap/pool.h"
 #include "neap/scope.h"
+#include "support/require.h"
 
 enum { READERS = 3, WORKERS = 3, VERSIONS = 300, ENTRIES = 50, REQUESTS = 1000, CYCLES = 100 };
 
@@ -22,14 +23,6 @@ static const struct neap_map_type u64 = {.size = sizeof(struct neap_map_type),
 static struct neap_scopes *scopes;
 static struct neap_live *live;
 static _Atomic bool over;
-
-#define REQUIRE(condition)                                                              \
-	do {                                                                            \
-		if (!(condition)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-			abort();                                                        \
-		}                                                                       \
-	} while (0)
 
 static void publish(uint64_t number)
 {
