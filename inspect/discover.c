@@ -21,6 +21,7 @@ enum {
 	RETRIES = 3,
 	MASK_WORDS = 64,
 	SUSPECTS_LIMIT = 256,
+	STOPS = 8,
 	HEADER_MAX = 64,
 	IMPOSSIBLE = -1000000,
 	SCORE_CONTRADICTED = IMPOSSIBLE / 2, /* better than no type: the map is one, by all else */
@@ -414,31 +415,44 @@ static bool find_suspect(struct go_process *process, struct maps *maps, uint64_t
 	return span != NULL;
 }
 
-void maps_read_again(struct go_process *process, struct maps *maps)
+/* Everything that the time of one stop allows, suspects first; true when it was of use and some are left. */
+static bool read_in_stop(struct go_process *process, struct maps *maps)
 {
-	size_t torn = 0, left = 0, count = maps->count;
+	size_t torn = 0, mended = 0, left = 0, count = maps->count, suspects = maps->suspect_count;
 	struct freeze freeze;
 	struct problem ignored = {0};
 	for (size_t i = 0; i < count; i++)
 		torn += maps->list[i].torn;
-	if (torn + maps->suspect_count == 0 || !process->target->changing ||
+	if (torn + suspects == 0 || !process->target->changing ||
 	    target_stop(process->target, &freeze, &ignored) != 0)
-		return;
+		return false;
 	double end = processor_seconds() + STOP_SECONDS;
 	process->heap.again = true;
+	for (size_t i = 0; i < process->heap.span_count; i++)
+		process->heap.spans[i].again = false;
 	if (target_ranges_again(process->target))
 		image_extend(process->image);
-	for (size_t i = 0; i < maps->suspect_count; i++)
+	for (size_t i = 0; i < suspects; i++)
 		if ((i > 0 && processor_seconds() > end) ||
 		    !find_suspect(process, maps, maps->suspects[i].address))
 			maps->suspects[left++] = maps->suspects[i];
-	for (size_t i = 0; i < count; i++)
-		if (maps->list[i].torn && processor_seconds() <= end)
-			mend(process, maps, &maps->list[i]);
 	maps->suspect_count = left;
+	for (size_t i = 0; i < count && processor_seconds() <= end; i++)
+		if (maps->list[i].torn) {
+			mend(process, maps, &maps->list[i]);
+			mended += !maps->list[i].torn;
+		}
 	target_go_on(process->target, &freeze);
 	process->heap.again = false;
 	go_heap_number(&process->heap);
+	return left + torn - mended > 0 && (left < suspects || mended > 0);
+}
+
+/* Several short stops rather than a long one. */
+void maps_read_again(struct go_process *process, struct maps *maps)
+{
+	for (int stop = 0; stop < STOPS && read_in_stop(process, maps); stop++)
+		;
 }
 
 static void scan_heap(struct go_process *process, struct maps *maps)

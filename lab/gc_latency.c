@@ -188,6 +188,40 @@ static void latency_felt(struct result *result, const char *name, const char *fi
 	result_figure(result, (double)run->delay_longest, "ns", "%s_delay_longest", figure);
 }
 
+/* Operations that took from 2^power to 2^(power + 1) ns. */
+static uint64_t taking(const struct latency_run *run, unsigned power)
+{
+	uint64_t count = 0;
+	for (unsigned i = 0; i < FINE; i++)
+		count += run->histogram[power * FINE + i];
+	return count;
+}
+
+/* A bar as long as the number's logarithm: one operation in a million must be seen. */
+static const char *log_bar(uint64_t count)
+{
+	static const char full[] = "████████████████████████";
+	enum { BYTES = 3, MOST = (sizeof full - 1) / BYTES };
+	size_t length = count == 0 ? 0 : (size_t)(64 - __builtin_clzll(count));
+	return full + (MOST - (length < MOST ? length : MOST)) * BYTES;
+}
+
+/* How long deletes and puts took, drawn. */
+static void draw_operations(struct result *result, const char *name, const struct latency_run *run)
+{
+	enum { FIRST = 4, LAST = 63 };
+	unsigned low = FIRST, high = LAST;
+	while (low < high && taking(run, low) == 0)
+		low++;
+	while (high > low && taking(run, high) == 0)
+		high--;
+	result_say(result, " ");
+	result_say(result, "  %s: deletes and puts by time, a step of a bar is twice as many", name);
+	for (unsigned power = low; power <= high; power++)
+		result_say(result, "  %9s %s %s", duration((double)(UINT64_C(1) << power)),
+			   log_bar(taking(run, power)), thousands(taking(run, power)));
+}
+
 static void run_latency_go(struct lab *lab, size_t entries, size_t operations)
 {
 	struct go_peer go;
@@ -253,6 +287,8 @@ static void run_gc_latency(struct lab *lab)
 	run_latency_go(lab, entries, beside->operations);
 	latency_felt(result, "beside", "concurrent", beside);
 	latency_felt(result, "stopping", "stopping", stopped);
+	draw_operations(result, "beside", beside);
+	draw_operations(result, "stopping", stopped);
 	if (beside->cycles < LATENCY_LEAST || stopped->cycles < LATENCY_LEAST) {
 		result_skip(result, "%zu sessions are too few to be collected while they change", entries);
 		return;

@@ -121,8 +121,20 @@ static json_t *sarif_result(struct program *program, const struct finding *findi
 	return result;
 }
 
-void lint_print_sarif(struct program *program, const struct findings *findings, FILE *out)
+/* A file that is not in the program. */
+static json_t *sarif_left_out(struct program *program, const struct job *job)
 {
+	uint32_t file = lint_file_named(program, job->directory, job->file);
+	return json_pack("{s:s, s:{s:s}, s:[o]}", "level", "error", "message", "text",
+			 job->state == JOB_CPLUSPLUS ? "C++ is not analysed"
+						     : "does not compile, so nothing is known of it",
+			 "locations", sarif_place(program, file, 1, 0));
+}
+
+void lint_print_sarif(struct program *program, const struct findings *findings, const struct job_list *jobs,
+		      FILE *out)
+{
+	bool whole = true;
 	json_t *rules = json_array(), *results = json_array(), *notes = json_array();
 	for (int i = 0; i < CHECK_COUNT; i++) {
 		const struct check *check = &lint_checks[i];
@@ -141,11 +153,16 @@ void lint_print_sarif(struct program *program, const struct findings *findings, 
 						       "text", findings->notes[i].text, "locations",
 						       sarif_place(program, findings->notes[i].file,
 								   findings->notes[i].line, 0)));
+	for (size_t i = 0; i < jobs->n; i++)
+		if (jobs->jobs[i].state != JOB_LOADED) {
+			json_array_append_new(notes, sarif_left_out(program, &jobs->jobs[i]));
+			whole = false;
+		}
 	const char *folder = program->folder != NULL ? uri_text(&program->region, program->folder) : "";
 	json_t *run = json_pack("{s:{s:{s:s, s:s, s:o}}, s:{s:{s:o}}, s:o, s:[{s:b, s:o}]}", "tool", "driver",
 				"name", "neap lint", "version", neap_version(), "rules", rules,
 				"originalUriBaseIds", "SOURCES", "uri", json_sprintf("file://%s/", folder),
-				"results", results, "invocations", "executionSuccessful", 1,
+				"results", results, "invocations", "executionSuccessful", whole,
 				"toolExecutionNotifications", notes);
 	json_t *root =
 		json_pack("{s:s, s:s, s:[o]}", "$schema", "https://json.schemastore.org/sarif-2.1.0.json",

@@ -6,6 +6,7 @@
 
 #include "code.h"
 #include "findings.h"
+#include "front.h"
 
 /* Sorts by place. Call before the others. */
 void lint_findings_sort(struct program *program, struct findings *findings);
@@ -34,6 +35,8 @@ static inline bool lint_is_open(const struct finding *finding)
 
 void lint_print_text(struct program *program, const struct findings *findings, FILE *out, bool colour);
 void lint_print_json(struct program *program, const struct findings *findings, FILE *out, unsigned left_out);
-void lint_print_sarif(struct program *program, const struct findings *findings, FILE *out);
+/* Names the jobs that are not in the program, too. */
+void lint_print_sarif(struct program *program, const struct findings *findings, const struct job_list *jobs,
+		      FILE *out);
 
 #endif

@@ -125,7 +125,7 @@ static unsigned count_open(const struct findings *findings)
 }
 
 static int print_findings(struct program *program, struct findings *findings,
-			  const struct lint_options *options, unsigned left_out)
+			  const struct lint_options *options, const struct job_list *jobs, unsigned left_out)
 {
 	int result = answer(program, findings, options);
 	if (result != EXIT_CLEAN)
@@ -134,7 +134,7 @@ static int print_findings(struct program *program, struct findings *findings,
 	if (options->summaries)
 		print_summaries(program);
 	else if (options->sarif)
-		lint_print_sarif(program, findings, stdout);
+		lint_print_sarif(program, findings, jobs, stdout);
 	else if (options->json)
 		lint_print_json(program, findings, stdout, left_out);
 	else
@@ -169,7 +169,7 @@ static int analyse_lint(struct program *program, struct findings *findings,
 	if (options->time)
 		fprintf(stderr, "processor time: reading %.2f s, escape %.2f s, paths %.2f s; %u functions\n",
 			compiled - start, escaped - compiled, lint_seconds() - escaped, program->n_bottom_up);
-	return print_findings(program, findings, options, left_out);
+	return print_findings(program, findings, options, jobs, left_out);
 }
 
 int run_lint_analysis(int argc, char **argv)

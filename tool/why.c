@@ -1,4 +1,4 @@
-/* why.c: `neap why`: who holds an object or a map of a Go program. */
+/* why.c: `neap why`: who holds an object or a map of a Go program, or held a map of a snapshot. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,17 +10,20 @@
 #include "inspection.h"
 #include "linked_process.h"
 
-static const char help[] = "usage: neap why PID|CORE ADDRESS [--json] [--program FILE]\n"
-			   "\n"
-			   "Prints the shortest chain of references from a global variable or a goroutine's "
-			   "stack to the object, map or\n"
-			   "map slot at ADDRESS, and the bytes that would become free if it were dropped. "
-			   "Exit code 1 when nothing\n"
-			   "reaches it: it is garbage that was not collected yet.\n"
-			   "\n"
-			   "examples:\n"
-			   "  neap why 4711 0xc00012a000\n"
-			   "  neap why core.4711 0xc00012a000 --json\n";
+static const char help[] =
+	"usage: neap why PID|CORE|SNAPSHOT ADDRESS [--json] [--program FILE]\n"
+	"\n"
+	"Prints the shortest chain of references from a global variable or a goroutine's "
+	"stack to the object, map or\n"
+	"map slot at ADDRESS, and the bytes that would become free if it were dropped. "
+	"Exit code 1 when nothing\n"
+	"reaches it: it is garbage that was not collected yet. A snapshot knows the way to each map, "
+	"and nothing of other\n"
+	"objects.\n"
+	"\n"
+	"examples:\n"
+	"  neap why 4711 0xc00012a000\n"
+	"  neap why core.4711 0xc00012a000 --json\n";
 
 enum { NAME_BYTES = 512 };
 
@@ -52,7 +55,7 @@ static int parse(int argc, char **argv, struct why_arguments *arguments)
 			arguments->wish.program = optarg;
 	}
 	if (argc - optind != 2)
-		return usage_error("why", "name a process id or core file, and an address");
+		return usage_error("why", "name a process id, core file or snapshot, and an address");
 	arguments->target = argv[optind];
 	if (!parse_address(argv[optind + 1], &arguments->address))
 		return usage_error("why", "'%s' is no address", argv[optind + 1]);
@@ -150,17 +153,77 @@ static int explain(const struct inspection *inspection, const struct why_argumen
 	return count == 0 ? EXIT_FINDINGS : process->torn > 0 ? EXIT_PARTIAL : EXIT_CLEAN;
 }
 
-/* What there is to say instead about a target that has no references to follow; 0 when it is not one of these. */
+/* A snapshot has no objects, but for each map the way that led to it. */
+static void print_kept_path(const struct snapshot *snapshot, const struct snapshot_map *map)
+{
+	char amount[32];
+	const char *type = snapshot->strings + map->type;
+	printf("  this     %s  0x%" PRIx64 ", %s\n", type, map->address, format_bytes(amount, map->bytes));
+	for (uint32_t i = map->step_count; i-- > 0;)
+		printf("  %s  %s\n", i == 0 ? "root   " : "held by",
+		       snapshot->strings + snapshot->steps[map->first_step + i]);
+	if ((map->flags & SNAPSHOT_RETAINED) != 0)
+		printf("\n  dropping it would free %s\n", format_bytes(amount, map->retained));
+	else
+		puts("\n  what dropping it would free was not asked when the snapshot was taken: neap "
+		     "snapshot --retained");
+}
+
+static void json_kept_path(const struct snapshot *snapshot, const struct snapshot_map *map)
+{
+	printf("{\n  \"schema\": 1,\n  \"reachable\": %s", map->step_count > 0 ? "true" : "false");
+	if ((map->flags & SNAPSHOT_RETAINED) != 0)
+		printf(",\n  \"retained_bytes\": %" PRIu64, map->retained);
+	puts(",\n  \"path\": [");
+	for (uint32_t i = 0; i < map->step_count; i++) {
+		printf("    {\"%s\": ", i == 0 ? "root" : "object");
+		write_json_string(stdout, snapshot->strings + snapshot->steps[map->first_step + i]);
+		puts("},");
+	}
+	fputs("    {\"object\": ", stdout);
+	write_json_string(stdout, snapshot->strings + map->type);
+	printf(", \"address\": \"0x%" PRIx64 "\", \"size\": %" PRIu64 "}\n  ]\n}\n", map->address,
+	       map->bytes);
+}
+
+static int explain_snapshot(const struct why_arguments *arguments)
+{
+	struct problem problem = {0};
+	struct snapshot *snapshot = snapshot_open(arguments->target, &problem);
+	if (snapshot == NULL)
+		return print_problem("why", &problem);
+	const struct snapshot_map *map = snapshot_map_at(snapshot, arguments->address);
+	int code = EXIT_CLEAN;
+	if (snapshot->header->kind != SNAPSHOT_GO)
+		code = usage_error("why",
+				   "%s is of a program in C, which has no types to follow: neap inspect %s",
+				   arguments->target, arguments->target);
+	else if (map == NULL)
+		code = usage_error("why",
+				   "0x%" PRIx64
+				   " is no map in %s, and of other objects a snapshot knows nothing: ask the "
+				   "process or its core; neap inspect %s --all lists the maps",
+				   arguments->address, arguments->target, arguments->target);
+	else if (arguments->json)
+		json_kept_path(snapshot, map);
+	else if (map->step_count > 0)
+		print_kept_path(snapshot, map);
+	else
+		printf("nothing held 0x%" PRIx64 ": it was garbage that was not collected yet\n",
+		       map->address);
+	if (code == EXIT_CLEAN)
+		code = map->step_count == 0	    ? EXIT_FINDINGS
+		       : snapshot->header->torn > 0 ? EXIT_PARTIAL
+						    : EXIT_CLEAN;
+	snapshot_close(snapshot);
+	return code;
+}
+
+/* What there is to say instead about a program that has no references to follow; 0 when it is not one of these. */
 static int refuse(const struct why_arguments *arguments, const struct problem *problem)
 {
 	struct problem second = {0};
-	if (snapshot_is(arguments->target))
-		return usage_error(
-			"why",
-			"%s is a snapshot, which holds no pointers: ask the process or its core; who "
-			"held its maps is in neap inspect %s",
-			arguments->target, arguments->target);
-	if (problem == NULL || problem->kind != PROBLEM_INPUT)
+	if (problem->kind != PROBLEM_INPUT)
 		return 0;
 	struct snapshot *linked = linked_snapshot(arguments->target, &arguments->wish, &second);
 	if (linked == NULL)
@@ -180,9 +243,8 @@ int run_why(int argc, char **argv)
 	int code = parse(argc, argv, &arguments);
 	if (code >= 0)
 		return code;
-	code = refuse(&arguments, NULL);
-	if (code != 0)
-		return code;
+	if (snapshot_is(arguments.target))
+		return explain_snapshot(&arguments);
 	struct inspection *inspection = inspection_make(arguments.target, &arguments.wish, &problem);
 	if (inspection == NULL) {
 		code = refuse(&arguments, &problem);

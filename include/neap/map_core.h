@@ -55,6 +55,29 @@ extern "C" {
 #define NEAP__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define NEAP__INLINE	  static inline __attribute__((always_inline, unused))
 
+/* Empty slots that had an entry are poisoned in builds with AddressSanitizer, and with NEAP_POISON for valgrind, so that
+ * a stale pointer to a deleted value is found where it is used (docs/guards.md). What that does is the library's to
+ * say: one that was built without does nothing.
+ */
+#ifndef NEAP_POISON
+#	if defined(__SANITIZE_ADDRESS__)
+#		define NEAP_POISON 1
+#	elif defined(__has_feature)
+#		if __has_feature(address_sanitizer)
+#			define NEAP_POISON 1
+#		endif
+#	endif
+#endif
+NEAP_API void neap__poison(const void *at, size_t size);
+NEAP_API void neap__unpoison(const void *at, size_t size);
+#ifdef NEAP_POISON
+#	define NEAP__POISON(at, size)	 neap__poison(at, size)
+#	define NEAP__UNPOISON(at, size) neap__unpoison(at, size)
+#else
+#	define NEAP__POISON(at, size)	 ((void)0)
+#	define NEAP__UNPOISON(at, size) ((void)0)
+#endif
+
 /* A hostile build shrinks every number so that small tests reach every structural path. */
 #ifdef NEAP_HOSTILE
 #	define NEAP__GROUP_SLOTS   3u
@@ -578,7 +601,9 @@ NEAP__INLINE uint8_t *neap__occupy(struct neap_map *map, struct neap__shape shap
 		if (NEAP__LIKELY(empty != 0)) {
 			size_t index = neap__first(empty);
 			ctrl[index] = (uint8_t)tag;
-			return neap__group_slots(map, shape, ctrl) + index * shape.slot_size;
+			uint8_t *slot = neap__group_slots(map, shape, ctrl) + index * shape.slot_size;
+			NEAP__UNPOISON(slot, shape.slot_size);
+			return slot;
 		}
 		neap__mark_overflow(ctrl, tag);
 		home = (home + NEAP__CONTROL_BYTES) & map->home_mask;
@@ -640,6 +665,7 @@ NEAP__INLINE bool neap__claim_home(struct neap_map *map, struct neap__shape shap
 		return false;
 	place->index = neap__first(empty);
 	place->slot = neap__group_slots(map, shape, place->ctrl) + place->index * shape.slot_size;
+	NEAP__UNPOISON(place->slot, shape.slot_size);
 	neap__count_insert(map, seg);
 	place->ctrl[place->index] = (uint8_t)neap__tag_words[place->byte];
 	return true;
@@ -659,6 +685,7 @@ NEAP__INLINE bool neap__vacate(struct neap_map *map, struct neap__shape shape, s
 	map->len--;
 	if (NEAP__UNLIKELY(map->flags & NEAP__COUNTED))
 		map->version++;
+	NEAP__POISON(place.slot, shape.slot_size);
 	place.ctrl[place.index] = 0; /* last: a store of a byte may change anything, as compilers see it */
 	return NEAP__UNLIKELY((uint16_t)live <= map->shrink_at && (live & map->shrink_step) == 0);
 }

@@ -62,6 +62,7 @@ static void delete_in_segment(const struct deleting *job, uint32_t number)
 			if (!wants_out(job, slots + index * map->slot_size))
 				continue;
 			ctrl[index] = 0;
+			NEAP__POISON(slots + index * map->slot_size, map->slot_size);
 			seg->live--;
 			seg->room = (uint16_t)(seg->room + !neap__overflowed(ctrl, tag));
 			map->len--;

@@ -31,6 +31,7 @@ void neap__map_free(struct neap_map *map, void *block, size_t size)
 {
 	if (block == NULL)
 		return;
+	NEAP__UNPOISON(block, size); /* there may have been slots in it */
 	neap__free(&map->allocator, block, size);
 	neap__map_account(map, 0, size);
 }

@@ -119,6 +119,7 @@ static int grow_areas(struct neap_map *map)
 {
 	struct neap__pool *pool = map->pool;
 	bool grown = false;
+	NEAP__UNPOISON(pool->slots.base, pool->slots.stride * pool->count); /* they may move */
 	for (uint32_t factor = RESERVATION_GROWTH; factor >= 2 && !grown; factor /= 2) {
 		uint64_t want = (uint64_t)pool->reserved * factor;
 		if (want > neap__segments_most(map))
@@ -205,6 +206,7 @@ int neap__pool_from_small(struct neap_map *map, uint32_t segments)
 void neap__pool_destroy(struct neap_map *map)
 {
 	struct neap__pool *pool = map->pool;
+	NEAP__UNPOISON(pool->slots.base, pool->slots.stride * pool->count);
 	touch(map, 0);
 	neap__dir_free(map);
 	release_areas(pool);
@@ -227,7 +229,9 @@ void neap__pool_drop(struct neap_map *map, uint32_t number)
 {
 	struct neap__pool *pool = map->pool;
 	uint32_t last = --pool->count;
+	NEAP__UNPOISON(pool->slots.base + pool->slots.stride * last, pool->slots.stride);
 	if (number != last) {
+		NEAP__UNPOISON(pool->slots.base + pool->slots.stride * number, pool->slots.stride);
 		memcpy(pool->ctrl.base + pool->ctrl.stride * number,
 		       pool->ctrl.base + pool->ctrl.stride * last, pool->ctrl.stride);
 		memcpy(pool->slots.base + pool->slots.stride * number,

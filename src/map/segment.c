@@ -210,6 +210,7 @@ NEAP__INLINE void pour(struct neap_map *map, uint32_t from, uint32_t to, uint32_
 				size_t at = neap__first(free_slots);
 				free_slots &= free_slots - 1;
 				to_ctrl[at] = ctrl[index];
+				NEAP__UNPOISON(sink + at * slot_size, slot_size);
 				neap__copy_few(sink + at * slot_size, slot, slot_size);
 				moved++;
 			} else {

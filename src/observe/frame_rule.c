@@ -266,7 +266,6 @@ static bool run(struct machine *machine, struct cursor from)
 {
 	while (from.at < from.end && !from.bad && machine->location <= machine->pc) {
 		uint8_t opcode = (uint8_t)get_fixed(&from, 1), low = opcode & 63;
-		struct frame_state before = machine->now;
 		switch (opcode >> 6) {
 		case 1: advance_by(machine, low); break;
 		case 2:
@@ -276,8 +275,6 @@ static bool run(struct machine *machine, struct cursor from)
 		case 3: restore_place(machine, low); break;
 		default: step_extended(machine, &from, opcode); break;
 		}
-		if (machine->location > machine->pc)
-			machine->now = before;
 	}
 	return !from.bad;
 }

@@ -64,7 +64,7 @@ static inline __attribute__((always_inline)) unsigned walk_by_unwinder(struct wa
 #if NEAP__FRAME_RULES
 
 enum {
-	RULES = 4096, /* 32 KB; a power of two */
+	RULES = 4096, /* 32 KB */
 	RULE_BITS = 12,
 	/* Of a rule's word, from the lowest: kind 2, on_rbp 1, size / 8 13, saved_rbp / 8 8; the rest is the tag. */
 	RBP_SHIFT = 2,

@@ -54,7 +54,7 @@ static void *key_of(const struct neap_tx *tx, struct record *record)
 	return (uint8_t *)record + tx->key_offset;
 }
 
-static void *value_of(const struct neap_tx *tx, struct record *record)
+static void *recorded_value(const struct neap_tx *tx, struct record *record)
 {
 	return (uint8_t *)record + tx->value_offset;
 }
@@ -137,7 +137,7 @@ static int tx_replace(struct neap_tx *tx, const void *key, const void *old, cons
 		return NEAP_ENOMEM;
 	size_t size = type_of(tx)->value_size;
 	if (size != 0)
-		memcpy(value_of(tx, record), old, size);
+		memcpy(recorded_value(tx, record), old, size);
 	int error = NEAP_OK;
 	if (type_of(tx)->release == NULL) {
 		error = neap_map_put(tx->map, key, value);
@@ -175,7 +175,7 @@ int neap_tx_delete(struct neap_tx *tx, const void *key, bool *ret_deleted)
 		return NEAP_ENOMEM;
 	struct neap_str taken;
 	bool deleted = neap_map_take(tx->map, key, tx_owns_strings(tx) ? (void *)&taken : key_of(tx, record),
-				     value_of(tx, record));
+				     recorded_value(tx, record));
 	if (!deleted) { /* it was there: a hook held it back */
 		drop_copy(tx, record);
 		return NEAP_EVETO;
@@ -199,7 +199,7 @@ static void tx_release(const struct neap_tx *tx, void *key, void *value)
 /* Undoes one change; on failure the map is as the change left it. */
 static int tx_undo(struct neap_tx *tx, struct record *record)
 {
-	void *key = key_of(tx, record), *old = value_of(tx, record);
+	void *key = key_of(tx, record), *old = recorded_value(tx, record);
 	size_t size = type_of(tx)->value_size;
 	if (record->change == INSERT)
 		return neap_map_delete(tx->map, key) ? NEAP_OK : NEAP_EVETO;
@@ -249,9 +249,9 @@ void neap_tx_commit(struct neap_tx *tx)
 	for (size_t i = 0; i < tx->count; i++) {
 		struct record *record = record_at(tx, i);
 		if (record->change == REPLACE)
-			tx_release(tx, NULL, value_of(tx, record));
+			tx_release(tx, NULL, recorded_value(tx, record));
 		else if (record->change == DELETE)
-			tx_release(tx, key_of(tx, record), value_of(tx, record));
+			tx_release(tx, key_of(tx, record), recorded_value(tx, record));
 		drop_copy(tx, record);
 	}
 	tx->count = 0;

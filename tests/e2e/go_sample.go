@@ -238,12 +238,11 @@ func makeFinal() {
 	truth("final", "map[int]*main.Node", unsafe.Pointer(&final), len(final), 100)
 }
 
-func tellProbes(told chan bool) {
+func tellProbes() {
 	probes("numbers", numbers)
 	probes("names", names)
 	probes("hashes", hashes)
 	probes("points", points)
-	told <- true
 }
 
 //go:noinline
@@ -304,7 +303,7 @@ func churn() {
 	}
 }
 
-func main() {
+func makeAll(made chan bool) {
 	makeNumbers()
 	makeFinal()
 	more()
@@ -313,9 +312,14 @@ func main() {
 	makeHolders()
 	makeGrowing()
 	makeStale()
-	told := make(chan bool)
-	go tellProbes(told) // on a stack of its own: what it leaves there is gone with it
-	<-told
+	tellProbes()
+	made <- true
+}
+
+func main() {
+	made := make(chan bool)
+	go makeAll(made) // on a stack of its own: what it leaves there is gone with it
+	<-made
 	started, done := make(chan bool), make(chan bool)
 	go holdOnStack(started, done)
 	<-started

@@ -176,11 +176,11 @@ static void run(void)
 		item->number = head != NULL ? head->number + 1 : 1;
 		item->next = head;
 		head = item;
-		if (i % 10 == 0)
+		if (i % 50 == 0)
 			take_note(item);
-		if (i % 20 == 0)
+		if (i % 100 == 0)
 			lengthen_chain();
-		if (i % 40 == 0)
+		if (i % 200 == 0)
 			put_value(i);
 		if (other != NULL) {
 			other->number = 7;

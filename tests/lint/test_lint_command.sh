@@ -136,6 +136,21 @@ expect 2 'not a compile database' "$neap" lint -p wrong.json
 printf 'int f(' >broken.c
 expect 4 'does not compile' "$neap" lint broken.c good.c
 expect 4 'expected' "$neap" escape broken.c
+expect 4 '"executionSuccessful": false' "$neap" lint --sarif broken.c good.c
+expect 4 '"level": "error"' "$neap" lint --sarif broken.c good.c
+expect 0 '"executionSuccessful": true' "$neap" lint --sarif good.c
+# Its messages name files as findings do, from a database and for what a header broke.
+expect 4 'neap lint: broken.c: does not compile' "$neap" lint "$work/broken.c"
+mkdir -p headers
+printf 'int g(;\n' >headers/broken.h
+printf '#include "broken.h"\n' >includes.c
+printf '[{"directory": "%s", "file": "%s/includes.c", "arguments": ["cc", "-Iheaders", "-c", "includes.c"]}]\n' "$work" "$work" >broken.json
+expect 4 'headers/broken.h:1:7: error' "$neap" lint -p broken.json
+if grep -qF "$work" "$work/out"; then
+	echo "FAILED: an absolute path of a file below the folder"
+	failed=1
+fi
+expect 4 'In file included from includes.c:1' "$neap" escape -p broken.json
 printf '#include "nowhere.h"\n' >missing.c
 expect 4 'nowhere.h' "$neap" lint missing.c
 printf 'int f() { return 1; }\n' >plus.cpp

@@ -481,6 +481,26 @@ static void other_threads_malloc_is_accounted_for(void **state)
 	assert_true(near(account.unexplained + (int64_t)account.rss, (int64_t)account.rss, 0.02));
 }
 
+/* Of a map that may not shrink, most of what is resident is slots without an entry. */
+static void slots_of_maps_are_accounted_for(void **state)
+{
+	(void)state;
+	enum { ENTRIES = 200000 };
+	if (!OWN_MALLOC)
+		skip();
+	struct neap_map *map =
+		neap_map_create(&number_type, &(struct neap_map_options){.shrink = NEAP_SHRINK_OFF});
+	for (uint64_t key = 0; key < ENTRIES; key++)
+		assert_int_equal(neap_map_put(map, &key, NULL), 0);
+	for (uint64_t key = 0; key < ENTRIES; key++)
+		assert_true(neap_map_delete(map, &key));
+	struct neap_account account;
+	assert_int_equal(neap_account_process(&account), 0);
+	assert_true(account.tombstone + account.empty > ENTRIES * 64);
+	assert_true(near(account.unexplained + (int64_t)account.rss, (int64_t)account.rss, 0.02));
+	neap_map_destroy(map);
+}
+
 static bool refuse_mmap(const char *call)
 {
 	return strcmp(call, "mmap") == 0;
@@ -653,6 +673,7 @@ int main(void)
 		cmocka_unit_test(an_error_of_the_writer_is_handed_on),
 		cmocka_unit_test(the_file_is_gzip),
 		cmocka_unit_test(other_threads_malloc_is_accounted_for),
+		cmocka_unit_test(slots_of_maps_are_accounted_for),
 		cmocka_unit_test(without_memory_there_is_an_error),
 		cmocka_unit_test(metrics_show_maps_and_parts),
 		cmocka_unit_test(many_names_share_one_series),

@@ -478,6 +478,47 @@ static void threads_share_a_map(void **state)
 	assert_in_range(neap_weak_map_len(notes), 0, THREADS * OWN + STRAYS);
 }
 
+/* The only way to an old value changes places: out of an entry that the marker has not read, into one that it has. */
+static void values_move_while_they_are_read(void **state)
+{
+	(void)state;
+	enum { CYCLES = 300 };
+	pthread_t collector;
+	uint32_t until = atomic_load(&neap__gc.epoch) + CYCLES;
+	uint64_t random = 1;
+	for (unsigned i = 0; i < NODES; i++) {
+		kept[i] = make_node(i);
+		if (i % 2)
+			assert_int_equal(neap_weak_map_put(notes, kept[i], make_node(NODES + i)), NEAP_OK);
+	}
+	neap_gc_collect();
+	over = false;
+	assert_int_equal(pthread_create(&collector, NULL, collect_till_over, NULL), 0);
+	unsigned long broken = 0;
+	while ((int32_t)(atomic_load(&neap__gc.epoch) - until) < 0) {
+		random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+		struct node *from = kept[(random >> 40) % NODES], *to = kept[(random >> 20) % NODES];
+		struct node *value = neap_weak_map_get(notes, from);
+		if (value == NULL || neap_weak_map_get(notes, to) != NULL)
+			continue;
+		broken += value->number < NODES || value->number >= 2 * NODES;
+		assert_true(neap_weak_map_delete(notes, from));
+		assert_int_equal(neap_weak_map_put(notes, to, value), NEAP_OK);
+	}
+	over = true;
+	pthread_join(collector, NULL);
+	assert_int_equal(broken, 0);
+	assert_int_equal(neap_weak_map_len(notes), NODES / 2);
+	static unsigned char seen[NODES];
+	memset(seen, 0, sizeof seen);
+	struct neap_weak_map_iter it;
+	for (neap_weak_map_iter_init(&it, notes); neap_weak_map_iter_next(&it);) {
+		uint64_t number = ((struct node *)it.value)->number;
+		assert_in_range(number, NODES, 2 * NODES - 1);
+		assert_int_equal(seen[number - NODES]++, 0);
+	}
+}
+
 static void forked_children_have_whole_maps(void **state)
 {
 	(void)state;
@@ -623,6 +664,7 @@ int main(void)
 		WEAK_MAP_TEST(addresses_are_used_again),
 		WEAK_MAP_TEST(iteration_meets_what_lives),
 		WEAK_MAP_TEST(threads_share_a_map),
+		WEAK_MAP_TEST(values_move_while_they_are_read),
 		WEAK_MAP_TEST(forked_children_have_whole_maps),
 		WEAK_MAP_TEST(the_key_says_why),
 		WEAK_MAP_TEST(what_does_not_fit_is_refused),
