@@ -2,7 +2,6 @@
 #include "neap/any.h"
 #include "neap/guard.h"
 #include "neap/map.h"
-#include "neap/profile.h"
 #include "neap/scope.h"
 
 struct session {
@@ -141,21 +140,6 @@ int good_quarantine(void)
 	void *block = from->alloc(from->ctx, 8, 8);
 	from->free(from->ctx, block, 8);
 	return (int)neap_quarantine_destroy(q);
-}
-
-// bad leak: a profile belongs to who took it
-int64_t bad_profile(void)
-{
-	struct neap_profile *profile = neap_profile_take();
-	return profile != NULL ? neap_profile_total(profile, NEAP_PROFILE_ALLOC_OBJECTS) : 0;
-}
-// good leak: destroyed
-int64_t good_profile(void)
-{
-	struct neap_profile *profile = neap_profile_take();
-	int64_t total = profile != NULL ? neap_profile_total(profile, NEAP_PROFILE_ALLOC_OBJECTS) : 0;
-	neap_profile_destroy(profile);
-	return total;
 }
 
 // bad unchecked-result: the value may be of another type
