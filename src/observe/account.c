@@ -15,7 +15,6 @@
  */
 #include "neap/observe.h"
 
-#include <inttypes.h>
 #include <malloc.h>
 #include <string.h>
 #include <time.h>
@@ -108,23 +107,28 @@ static bool count_map(const struct neap__link *link, void *ctx)
 	return true;
 }
 
-/* The books are read one after the other: a thread that is kept waiting in between for milliseconds, on a busy machine,
- * compares old with new. What is unexplained for good is so in each look.
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec time;
+	clock_gettime(clock, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* The books are read one after the other: a thread that is kept waiting in between, on a busy machine, compares old with
+ * new. Such a look is made again, whatever it said; the last one counts.
  */
-enum { LOOKS_MOST = 3, MOVED_SHARE = 100 /* of RSS: 1 % */ };
+enum { LOOKS_MOST = 3, WAIT_NS = 1000000 };
 
 int neap_account_process(struct neap_account *ret)
 {
-	int error = neap__account_census(ret, NULL, NULL);
-	for (int looks = 1; error == NEAP_OK && looks < LOOKS_MOST; looks++) {
-		struct neap_account again;
-		if ((size_t)imaxabs(ret->unexplained) <= ret->rss / MOVED_SHARE ||
-		    neap__account_census(&again, NULL, NULL) != NEAP_OK)
-			break;
-		if (imaxabs(again.unexplained) < imaxabs(ret->unexplained))
-			*ret = again;
+	for (int looks = 1;; looks++) {
+		uint64_t wall = clock_ns(CLOCK_MONOTONIC), worked = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		int error = neap__account_census(ret, NULL, NULL);
+		wall = clock_ns(CLOCK_MONOTONIC) - wall;
+		worked = clock_ns(CLOCK_THREAD_CPUTIME_ID) - worked;
+		if (error != NEAP_OK || looks == LOOKS_MOST || wall < worked + WAIT_NS)
+			return error;
 	}
-	return error;
 }
 
 int neap__account_census(struct neap_account *ret, neap__census_fn *visit, void *ctx)
@@ -207,24 +211,17 @@ struct neap_allocator neap_meter_allocator(struct neap_meter *meter)
 	return (struct neap_allocator){meter_alloc, meter_free, meter};
 }
 
-static uint64_t now(void)
-{
-	struct timespec time;
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 int neap_impact_begin(struct neap_impact *impact, const struct neap_source *sources, size_t n)
 {
 	*impact = (struct neap_impact){.neap__sources = sources, .neap__n = n};
 	int error = neap_account_take(&impact->before, NULL, sources, n);
-	impact->neap__start = now();
+	impact->neap__start = clock_ns(CLOCK_MONOTONIC);
 	return error;
 }
 
 int neap_impact_end(struct neap_impact *impact)
 {
-	impact->nanoseconds = now() - impact->neap__start;
+	impact->nanoseconds = clock_ns(CLOCK_MONOTONIC) - impact->neap__start;
 	const struct neap_account *before = &impact->before;
 	struct neap_account *after = &impact->after;
 	int error = neap_account_take(after, before, impact->neap__sources, impact->neap__n);
