@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,7 +223,9 @@ int twin_make(int pid, struct twin *ret, struct problem *problem)
 		return problem_set(problem, PROBLEM_PARTIAL, "no socket: %s", strerror(errno));
 	ret->guard = fork();
 	if (ret->guard == 0) {
-		close(ends[0]);
+		/* Nothing else stays open: the guard of another twin waits for the end of its own pipe. */
+		close_range(STDERR_FILENO + 1, (unsigned)ends[1] - 1, 0);
+		close_range((unsigned)ends[1] + 1, UINT_MAX, 0);
 		setsid();
 		sigset_t all;
 		sigfillset(&all);
