@@ -230,6 +230,19 @@ static void add_told(struct neap_memstats *ret)
 	neap__lock_give(&neap__gc.tables);
 }
 
+/* By a thread that is not busy: who stops the world has this lock while it waits for those that are. */
+static void add_threads(struct neap_memstats *ret)
+{
+	neap__lock_take(&neap__gc.threads_lock);
+	for (const struct neap__gc_thread *each = neap__gc.threads; each != NULL; each = each->next) {
+		char *sp = atomic_load_explicit(&each->sp, memory_order_relaxed);
+		if (sp >= each->stack_low && sp < each->stack_high)
+			ret->StackInuse += (uint64_t)(each->stack_high - sp);
+		ret->MCacheInuse += sizeof *each;
+	}
+	neap__lock_give(&neap__gc.threads_lock);
+}
+
 int neap_memstats(struct neap_memstats *ret)
 {
 	if (ret->size != sizeof *ret)
@@ -239,17 +252,10 @@ int neap_memstats(struct neap_memstats *ret)
 	struct neap_heap_stats heap = {.size = sizeof heap};
 	if (thread == NULL || neap_heap_stats(&heap) != NEAP_OK)
 		return NEAP_ENOMEM;
+	add_threads(ret);
 	neap__gc_enter(thread);
-	neap__lock_take(&neap__gc.threads_lock);
 	for (unsigned kind = 0; kind < NEAP__GC_KINDS; kind++)
 		add_kind(kind, ret);
-	for (const struct neap__gc_thread *each = neap__gc.threads; each != NULL; each = each->next) {
-		char *sp = atomic_load_explicit(&each->sp, memory_order_relaxed);
-		if (sp >= each->stack_low && sp < each->stack_high)
-			ret->StackInuse += (uint64_t)(each->stack_high - sp);
-		ret->MCacheInuse += sizeof *each;
-	}
-	neap__lock_give(&neap__gc.threads_lock);
 	neap__lock_take(&neap__heap.pages);
 	add_units(ret);
 	neap__lock_give(&neap__heap.pages);
