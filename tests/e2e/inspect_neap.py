@@ -119,7 +119,7 @@ def from_core(neap, program, folder):
         print(f"cores go to '{pattern}', or are limited: the core is not tested")
         return
     sample = Sample(program, cwd=folder, preexec_fn=allow_core)
-    sample.process.send_signal(signal.SIGQUIT)
+    sample.process.send_signal(signal.SIGABRT)
     sample.process.wait()
     cores = [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith("core")]
     if not cores:
