@@ -322,15 +322,18 @@ static void entries_go_before_finalizers_run(void **state)
 static void a_finalizer_finds_the_entries_of_what_its_object_leads_to(void **state)
 {
 	(void)state;
+	enum { ENDINGS = 8 };
 	ended = found_by_finalizer = 0;
-	make_ending(look_behind, true);
-	for (unsigned i = 0; i < 10 && ended == 0; i++)
+	for (unsigned i = 0; i < ENDINGS; i++)
+		make_ending(look_behind, true);
+	for (unsigned i = 0; i < 10 && ended < ENDINGS; i++)
 		collect();
-	assert_int_equal(ended, 1);
-	assert_int_equal(found_by_finalizer, 1);
+	assert_int_equal(ended, ENDINGS);
+	assert_int_equal(found_by_finalizer, ENDINGS);
 	for (unsigned i = 0; i < 3; i++)
 		collect();
-	assert_int_equal(neap_weak_map_len(notes), 0);
+	/* One may be in a hole of a frame of the thread that runs finalizers. */
+	assert_in_range(neap_weak_map_len(notes), 0, 1);
 }
 
 /* Addresses. */
