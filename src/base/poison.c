@@ -1,4 +1,4 @@
-/* poison.c: memory that may not be used for now: poisoned for AddressSanitizer in builds with it, else out of bounds for
+/* poison.c: free slots, which nobody may read: poisoned for AddressSanitizer in builds with it, else out of bounds for
  * valgrind where the build asks for that. A library built with neither does nothing here.
  */
 #include "neap/map_core.h"

@@ -19,6 +19,7 @@
 #include "gc/internal.h"
 #include "neap/gc.h"
 #include "support/child.h"
+#include "support/gc_laws.h"
 
 struct node {
 	struct node *left, *right;
@@ -45,30 +46,10 @@ NEAP_TYPE(wide_type, struct wide, pair, deep.inner);
 
 enum { MANY = 20000 };
 
-/* No cycle runs meanwhile: none becomes due, and the last one is over. */
-static void assert_lawful(void)
-{
-	int percent = neap_gc_set_percent(-1);
-	neap_gc_collect();
-	const char *broken = neap__gc_check();
-	(void)neap_gc_set_percent(percent);
-	if (broken == NULL)
-		broken = neap__heap_check();
-	if (broken != NULL)
-		fail_msg("law broken: %s", broken);
-}
-
 static uint64_t live_now(void)
 {
 	neap_gc_collect();
 	return atomic_load(&neap__gc.live_bytes);
-}
-
-/* Calls that clean the stack below of what they left there. */
-__attribute__((noinline, no_sanitize_address)) static void scrub(void)
-{
-	volatile char junk[16384];
-	memset((void *)junk, 0, sizeof junk);
 }
 
 __attribute__((noinline)) static struct node *make_list(unsigned length, uintptr_t key)
@@ -103,12 +84,12 @@ static void lists_live_and_die(void **state)
 	(void)state;
 	static_root = make_list(MANY, 7);
 	(void)make_list(MANY, 1000000);
-	scrub();
+	scrub_stack();
 	uint64_t live = live_now();
 	assert_int_equal(check_list(static_root, MANY, 7), MANY);
 	assert_in_range(live, MANY * 32, MANY * 40 + 100000);
 	static_root = NULL;
-	scrub();
+	scrub_stack();
 	assert_in_range(live_now(), 0, MANY * 4);
 	assert_lawful();
 }
@@ -140,7 +121,7 @@ static void shapes_are_read_precisely(void **state)
 	array[4999].right = make_list(3, 50);
 	words[49] = make_list(3, 60);
 	(void)make_list(MANY, 5);
-	scrub();
+	scrub_stack();
 	(void)live_now();
 	(void)make_list(MANY, 6);
 	assert_int_equal(check_list(wide->pair[1], 3, 10), 3);
@@ -171,7 +152,7 @@ static void data_keeps_nothing(void **state)
 		data[i] = make_list(1, 1);
 	struct node *named = neap_gc_alloc(&node_type);
 	hide_list(named);
-	scrub();
+	scrub_stack();
 	assert_in_range(live_now(), MANY * sizeof(void *), MANY * sizeof(void *) + MANY * 4);
 	neap_keep_alive(data);
 	neap_keep_alive(named);
@@ -191,7 +172,7 @@ static void statics_ranges_and_handles_are_roots(void **state)
 	neap_gc_handle_destroy(handles[17]);
 	handles[17] = neap_gc_handle_create(NULL);
 	neap_gc_handle_set(handles[17], make_list(100, 5));
-	scrub();
+	scrub_stack();
 	for (int i = 0; i < 3; i++) {
 		(void)live_now();
 		(void)make_list(MANY, 9);

@@ -15,6 +15,7 @@
 #include "neap/gc.h"
 #include "neap/gc_map.h"
 #include "support/child.h"
+#include "support/gc_laws.h"
 
 struct thing {
 	struct thing *next, *self;
@@ -23,25 +24,6 @@ struct thing {
 NEAP_TYPE(thing_type, struct thing, next, self);
 
 enum { MANY = 2000 };
-
-/* No cycle runs meanwhile: none becomes due, and the last one is over. */
-static void assert_lawful(void)
-{
-	int percent = neap_gc_set_percent(-1);
-	neap_gc_collect();
-	const char *broken = neap__gc_check();
-	(void)neap_gc_set_percent(percent);
-	if (broken == NULL)
-		broken = neap__heap_check();
-	if (broken != NULL)
-		fail_msg("law broken: %s", broken);
-}
-
-__attribute__((noinline)) static void scrub_stack(void)
-{
-	volatile char junk[16384];
-	memset((void *)junk, 0, sizeof junk);
-}
 
 static void collect_and_finalize(void)
 {
