@@ -111,9 +111,8 @@ void neap__small_reset(struct neap_map *map);
 int neap__small_resize(struct neap_map *map, size_t n);
 /* Segments that have as many groups as the largest small table, a power of two. */
 uint32_t neap__small_segments(const struct neap_map *map);
-/* Most entries of the largest small table, and of the present one. */
+/* Most entries of the largest small table. */
 size_t neap__small_most(const struct neap_map *map);
-uint32_t neap__small_limit(const struct neap_map *map);
 /* Entries that the table neap__small_resize makes for `n` has room for. */
 uint32_t neap__small_limit_for(const struct neap_map *map, size_t n);
 /* Bytes of the present block, and of the one that neap__small_resize makes for `n`. */

@@ -193,6 +193,7 @@ int neap__pool_make(struct neap_map *map, uint32_t segments)
 	map->home_mask = NEAP__CONTROL_BYTES * (uint32_t)(groups - 1);
 	map->home_shift = (uint8_t)(36 - map->group_bits);
 	map->small_slots = 0;
+	map->limit = (uint16_t)neap__limit(map);
 	publish(map);
 	touch(map, segments);
 	lay_out(map, segments);
