@@ -387,6 +387,21 @@ def check_live_page(served, folder):
     assert "the page lives" in seen, seen
 
 
+def check_report(served, folder):
+    if "  yes  inspect" not in run(neap, "doctor"):
+        raise Skip("built without the inspector")
+    modules = browser_modules()
+    before, after, page = folder / "before.snap", folder / "after.snap", folder / "report.html"
+    run(neap, "snapshot", served.process.pid, "-o", before, code=(0, 4))
+    time.sleep(1)
+    run(neap, "snapshot", served.process.pid, "-o", after, code=(0, 4))
+    run(neap, "report", before, after, "-o", page)
+    seen = run("node", here / "report_page.mjs", modules, page, pathlib.Path(build) / "report-page.png")
+    for name in ("sessions 0", "sessions 1", "sessions 2"):
+        assert name in seen, f"{name} is not in the report:\n{seen}"
+    assert int(re.search(r"(\d+) rectangles are seen", seen).group(1)) > 20, seen
+
+
 def check_collector(served, folder):
     """A program with a collector, and a map whose name must be escaped: its metrics and its live page."""
     program = subprocess.Popen([collecting, "60"], stdout=subprocess.PIPE, text=True)
@@ -423,7 +438,7 @@ def main():
     failed = 0
     served = Daemon()
     checks = [check_pprof, check_pprof_web, check_promtool, check_prometheus, check_commands, check_watch,
-              check_watch_clock, check_watch_disk_full, check_permission, check_watch_go, check_watch_ebpf, check_probes, check_gdb, check_live_page, check_collector]
+              check_watch_clock, check_watch_disk_full, check_permission, check_watch_go, check_watch_ebpf, check_probes, check_gdb, check_live_page, check_report, check_collector]
     for check in checks:
         began = time.time()
         with tempfile.TemporaryDirectory() as folder:
