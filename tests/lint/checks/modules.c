@@ -1,6 +1,7 @@
 /* Neap's other modules: scopes, guards, profiles, interface values. A label stands above each function. */
 #include "neap/any.h"
 #include "neap/guard.h"
+#include "neap/heap.h"
 #include "neap/map.h"
 #include "neap/scope.h"
 
@@ -153,4 +154,20 @@ int64_t good_assertion(struct neap_any value)
 {
 	const int64_t *number = neap_any_as(&value, &neap_any_type_i64);
 	return number != NULL ? *number : 0;
+}
+
+// bad double-free: a block of the span heap
+void bad_heap_block(void)
+{
+	void *block = neap_heap_alloc(64);
+	neap_heap_free(block);
+	neap_heap_free(block);
+}
+// good double-free: another block
+void good_heap_block(void)
+{
+	void *block = neap_heap_alloc(64);
+	neap_heap_free(block);
+	block = neap_heap_alloc(64);
+	neap_heap_free(block);
 }
