@@ -6,6 +6,7 @@
 
 #include "base/collector.h"
 #include "gc/weak_map.h"
+#include "neap/cmap_core.h"
 
 enum { SIGNAL_ABOVE_RTMIN = 6, SHADED_ROOM = 1 << 20, STRESS_HOSTILE = 64 };
 
@@ -181,8 +182,11 @@ static int start_once(const struct neap_gc_options *options)
 		}
 	}
 	pthread_mutex_unlock(&starting_gc);
-	if (result == NEAP_OK)
+	if (result == NEAP_OK) {
+		/* Before a fork the collector's locks come first: a busy thread may wait for a lock of a map. */
+		neap__cmap_watch_fork();
 		pthread_atfork(before_fork_of_gc, after_fork_of_gc, in_child_of_gc);
+	}
 	return result;
 }
 
