@@ -10,23 +10,9 @@
  */
 #include "neap/gc_map.h"
 
-#include "gc/internal.h"
+#include "gc/map_core.h"
 
 enum { PIECE_ENTRIES = 256 }; /* about 10 us under the lock */
-
-struct map_core {
-	struct neap__lock lock;
-	struct neap_map *map;
-	uintptr_t handle;    /* hidden: cores lie where no root is looked for */
-	unsigned key, value; /* numbers of types; 0: no pointers */
-	struct map_core *next;
-	struct neap_map_iter iter; /* the marker's */
-};
-
-struct neap_gc_map {
-	struct map_core *_Atomic core; /* NULL: destroyed, or not made yet */
-	void *unused;
-};
 
 static struct map_core *all_cores, *dead_cores; /* under the lock of tables */
 
