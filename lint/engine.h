@@ -161,7 +161,8 @@ void lint_check_return(struct engine *engine, struct frame *frame, struct state 
 /* The object becomes one of a barriered type: by the descriptor it was made with, or by the struct of a member. */
 void lint_barrier_made(struct engine *engine, struct state *state, struct value object,
 		       struct value descriptor);
-void lint_barrier_named(struct engine *engine, struct state *state, struct value object, const char *type);
+void lint_barrier_named(struct engine *engine, struct state *state, struct value object,
+			const struct insn *insn);
 /* Stores, and copies that cover the place of a pointer. */
 void lint_check_barrier(struct engine *engine, struct frame *frame, struct state *state,
 			const struct insn *insn, struct value address);

@@ -262,8 +262,11 @@ static void apply_argument(const struct invocation *v, struct state *state, int 
 		kept |= arg->into[j] == 0;
 	if (kept)
 		lint_escape_thing(v->engine, state, value.id);
-	/* The content of an argument that goes somewhere: what its cells point to can be reached from there. */
-	bool content_kept = arg->heap > 0 || (arg->result > 0 && v->insn->result_stored);
+	/* The content of an argument that goes somewhere: what its cells point to can be reached from there. A function that
+	 * releases more than memory takes care of what its object leads to.
+	 */
+	bool content_kept = arg->heap > 0 || (arg->result > 0 && v->insn->result_stored) ||
+			    (arg->frees && strcmp(arg->family, "malloc") != 0);
 	for (int j = 0; j < ARGS_MAX; j++)
 		content_kept |= arg->into[j] > 0;
 	for (size_t c = 0; content_kept && c < state->n_cells; c++)
@@ -275,6 +278,12 @@ static void apply_argument(const struct invocation *v, struct state *state, int 
 
 /* --- Results -------------------------------------------------------------------------------------------------------- */
 
+/* Before a function of a recursion is explored, its summary only says that something new may be the result. */
+static bool is_explored(const struct function *function)
+{
+	return function == NULL || function->body == NULL || function->known != NULL || function->steps != 0;
+}
+
 static struct value result_of(const struct invocation *v, struct state *state)
 {
 	const struct effects *effects = v->effects;
@@ -282,7 +291,7 @@ static struct value result_of(const struct invocation *v, struct state *state)
 		struct value value = new_thing(v, state, THING_NEW, effects->makes, 0);
 		struct trait *trait = lint_trait(state, value.id);
 		trait->null = effects->maybe_null ? NULLNESS_MAYBE : NULLNESS_NOT;
-		trait->owned &= !effects->collected;
+		trait->owned &= !effects->collected && is_explored(v->callee);
 		if (effects->typed >= 0 && (uint32_t)effects->typed < v->n_args)
 			lint_barrier_made(v->engine, state, value, v->args[effects->typed]);
 		return value;
