@@ -231,6 +231,23 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_gc_map_len", "reads:0"},
 	{"neap_gc_map_of", "reads:0 result:0:1"},
 
+	/* neap/gc_cmap.h: likewise, with the operations of neap/cmap.h. */
+	{"neap_gc_cmap_create",
+	 "new:neap_gc_cmap maybe-null collected reads:0 null-ok:1 null-ok:2 null-ok:3"},
+	{"neap_gc_cmap_destroy", "free:0:neap_gc_cmap null-ok:0"},
+	{"neap_gc_cmap_load", "reads:0 null-ok:0 reads:1 into:0:2:1 null-ok:2"},
+	{"neap_gc_cmap_store", "reads:0 null-ok:0 reads:1 reads:2 null-ok:2 into:1:0:1 into:2:0:1"},
+	{"neap_gc_cmap_load_or_store",
+	 "reads:0 null-ok:0 reads:1 reads:2 null-ok:2 into:1:0:1 into:2:0:1 into:0:3:1 null-ok:3"},
+	{"neap_gc_cmap_delete", "reads:0 null-ok:0 reads:1"},
+	{"neap_gc_cmap_load_and_delete", "reads:0 null-ok:0 reads:1 into:0:2:1 null-ok:2"},
+	{"neap_gc_cmap_compare_and_swap", "reads:0 null-ok:0 reads:1 reads:2 reads:3 null-ok:3 into:3:0:1"},
+	{"neap_gc_cmap_compare_and_delete", "reads:0 null-ok:0 reads:1 reads:2"},
+	{"neap_gc_cmap_range", "reads:0 null-ok:0 writes:2 null-ok:2"},
+	{"neap_gc_cmap_clear", "reads:0 null-ok:0"},
+	{"neap_gc_cmap_len", "reads:0 null-ok:0"},
+	{"neap_gc_cmap_stats", "reads:0 null-ok:0 writes:1"},
+
 	/* neap/any_gc.h: the same on collected boxes. */
 	{"neap_any_make_collected", "reads:1 reads:2 writes:3"},
 	{"neap_any_make_str_collected", "writes:2"},
