@@ -246,9 +246,12 @@ static void apply_argument(const struct invocation *v, struct state *state, int 
 		lint_trait(state, value.id)->life = LIFE_BLURRED;
 	if (arg->change != CHANGE_NONE)
 		change_container(v->engine, state, value.id, arg->change, v->insn);
-	if (arg->change != CHANGE_NONE || (arg->reads && i == 0))
-		lint_sharing_access(v->engine, v->frame, state, v->insn, (uint32_t)i,
-				    arg->change != CHANGE_NONE);
+	if (arg->change != CHANGE_NONE || (arg->reads && i == 0)) {
+		bool changes = arg->change != CHANGE_NONE;
+		lint_sharing_access(v->engine, v->frame, state, v->insn, (uint32_t)i, changes);
+		if (is_row(v) && strncmp(v->name, "neap_", 5) == 0)
+			lint_threads_use(v->engine, v->frame, state, v->insn, (uint32_t)i, value, changes);
+	}
 	if (arg->iterates >= 0)
 		iterate(v, state, i, arg->iterates);
 	if (arg->steps)
@@ -360,6 +363,7 @@ static struct state *failed_twin(const struct invocation *v, const struct state 
 static void apply(const struct invocation *v, struct state *state, struct state_list *ret)
 {
 	struct state *failed = failed_twin(v, state);
+	lint_threads_wait(state, v->name);
 	for (uint32_t i = 0; i < v->n_args && i < ARGS_MAX; i++)
 		apply_argument(v, state, (int)i);
 	if (!is_row(v))
@@ -376,6 +380,8 @@ static void apply(const struct invocation *v, struct state *state, struct state_
 		state->locks += v->effects->args[i].locks;
 		state->locks -= v->effects->args[i].unlocks && state->locks > 0;
 	}
+	if (failed == NULL)
+		failed = lint_threads_start(v->engine, state, v->effects, v->args, v->n_args);
 	state->forks += failed != NULL;
 	lint_list_add(ret, state);
 	if (failed != NULL)

@@ -150,6 +150,7 @@ static void merge_traits(struct state *into, struct state *from)
 		if (other == NULL || other->null != trait->null)
 			trait->null = NULLNESS_UNKNOWN;
 		trait->escaped |= other != NULL && other->escaped;
+		trait->handed = other != NULL && other->handed != 0 ? other->handed : trait->handed;
 		trait->read |= other != NULL && other->read;
 		trait->always_read &= other != NULL && other->always_read;
 		trait->checked |= other != NULL && other->checked;
