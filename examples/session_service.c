@@ -72,14 +72,17 @@ struct service {
 /* Moves credit; NEAP_EINVAL, with nothing changed, when there is not enough of it. */
 static int transfer(struct service *service, uint64_t from, uint64_t to, int64_t amount)
 {
+	const struct session *giver = sessions_get(service->sessions, from),
+			     *taker = sessions_get(service->sessions, to);
+	if (giver == NULL || taker == NULL)
+		return NEAP_EINVAL;
+	struct session payer = *giver, payee = *taker; /* a put moves what lies in the map */
+	payer.credit -= amount;
+	payee.credit += amount;
 	struct neap_tx *tx = neap_tx_begin(service->ledger, service->sessions);
 	if (tx == NULL)
 		return NEAP_ENOMEM;
-	struct session payer = *sessions_get(service->sessions, from);
-	payer.credit -= amount;
 	int error = neap_tx_put(tx, &from, &payer);
-	struct session payee = *sessions_get(service->sessions, to);
-	payee.credit += amount;
 	if (error == NEAP_OK)
 		error = neap_tx_put(tx, &to, &payee);
 	if (error == NEAP_OK && payer.credit < 0)
@@ -106,9 +109,7 @@ static int serve(struct service *service, uint64_t request)
 {
 	struct answer *answer = neap_pool_get(service->answers);
 	struct neap_transient *seen = neap_transient_begin(service->scopes);
-	if (answer == NULL || seen == NULL)
-		return NEAP_ENOMEM;
-	int error = NEAP_OK;
+	int error = answer != NULL && seen != NULL ? NEAP_OK : NEAP_ENOMEM;
 	for (uint64_t i = 0; i < 5 && error == NEAP_OK; i++) {
 		uint64_t from = (request * 7 + i) % SESSIONS, to = (request * 13 + 3 * i) % SESSIONS;
 		bool first;
