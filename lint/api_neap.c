@@ -132,7 +132,7 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_pool_stats", "reads:0 writes:1"},
 
 	/* neap/scope.h. A transaction ends with its commit, or with a rollback that succeeds. */
-	{"neap_scopes_create", "new:neap_scopes maybe-null collected keeps:0 reads:0 reads:1 null-ok:1"},
+	{"neap_scopes_create", "new:neap_scopes maybe-null keeps:0 reads:0 reads:1 null-ok:1"},
 	{"neap_scopes_destroy", "free:0:neap_scopes null-ok:0"},
 	{"neap_scopes_late", "reads:0 writes:2 null-ok:2"},
 	{"neap_scopes_stats", "reads:0 writes:2"},
@@ -153,16 +153,16 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_tx_rollback_to", "reads:0"},
 	{"neap_tx_rollback", "reads:0 may-free:0:neap_tx"},
 	{"neap_tx_commit", "free:0:neap_tx"},
-	{"neap_live_create", "new:neap_live collected reads:0"},
+	{"neap_live_create", "new:neap_live maybe-null reads:0"},
 	{"neap_live_destroy", "free:0:neap_live null-ok:0"},
 	{"neap_live_enter", "reads:0 writes:1 borrow:0 never-null"},
 	{"neap_live_leave", "reads:0"},
 	{"neap_live_prepare", "new:neap_live_map maybe-null reads:0"},
-	{"neap_live_discard", "reads:0 keeps:1 null-ok:1"},
+	{"neap_live_discard", "reads:0 free:1:neap_live_map null-ok:1"},
 	{"neap_live_publish", "reads:0 keeps:1"},
 
 	/* neap/guard.h. A reference is a struct result of three words: argument 0. */
-	{"neap_ref_of", "writes:0 into:1:0 null-ok:1 into:2:0 null-ok:2"},
+	{"neap_ref_of", "writes:0 reads:1 into:1:0 into:2:0 null-ok:2"},
 	{"neap_quarantine_create", "new:neap_quarantine maybe-null keeps:0 null-ok:0"},
 	{"neap_quarantine_destroy", "free:0:neap_quarantine null-ok:0"},
 	{"neap_quarantine_allocator", "reads:0 borrow:0 never-null"},
@@ -183,8 +183,8 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_impact_end", "reads:0 writes:0"},
 
 	/* neap/profile.h, neap/debug.h, neap/http.h */
-	{"neap_profile_take", ""},
-	{"neap_profile_destroy", "reads:0 null-ok:0"},
+	{"neap_profile_take", "new:neap_profile maybe-null"},
+	{"neap_profile_destroy", "free:0:neap_profile null-ok:0"},
 	{"neap_profile_subtract", "reads:0 writes:0 reads:1"},
 	{"neap_profile_total", "reads:0"},
 	{"neap_profile_write", "reads:0 writes:2 null-ok:2"},

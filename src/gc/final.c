@@ -8,14 +8,14 @@
  * The table is read again in the last stop: a white object's fields may have been written to since they were read,
  * by somebody who dropped it afterwards; nothing else would look at a white object's page.
  *
- * Whoever wants to hear of the end of a cycle (base/ended.h) hears it on the same thread, in its turn: a cycle may have
+ * Whoever wants to hear of the end of a cycle (base/collector.h) hears it on the same thread, in its turn: a cycle may have
  * been run by a thread of the program's in the middle of an allocation, with locks of its own.
  */
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 
-#include "base/ended.h"
+#include "base/collector.h"
 #include "gc/internal.h"
 
 enum { DUE_MOST = 1 << 20 };

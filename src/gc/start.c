@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/why.h"
+#include "base/collector.h"
 #include "gc/weak_map.h"
 #include "neap/cmap_core.h"
 
@@ -166,6 +166,8 @@ static void in_child_of_gc(void)
 	}
 }
 
+static const struct neap__collector_told told = {neap_why_hidden, neap__gc_cycles};
+
 static int start_once(const struct neap_gc_options *options)
 {
 	pthread_mutex_lock(&starting_gc);
@@ -174,7 +176,7 @@ static int start_once(const struct neap_gc_options *options)
 		result = start_gc(options);
 		if (result == NEAP_OK) {
 			atomic_store_explicit(&neap__gc.state, 1, memory_order_release);
-			atomic_store_explicit(&neap__why, neap_why_hidden, memory_order_release);
+			atomic_store_explicit(&neap__collector_told, &told, memory_order_release);
 			atomic_store_explicit(&neap__heap.collector, &neap__gc_collector,
 					      memory_order_release);
 		}

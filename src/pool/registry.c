@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "base/ended.h"
+#include "base/collector.h"
 #include "base/os.h"
 #include "pool/internal.h"
 
