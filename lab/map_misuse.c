@@ -229,9 +229,11 @@ static int stale_child(void *ctx)
 	(void)ctx;
 	/* neap-lint: allow leak: the process ends here */
 	struct neap_map *map = neap_map_create(&misuse_type, &(struct neap_map_options){.name = "sessions"});
-	for (uint64_t key = 0; key < 100; key++)
+	for (uint64_t key = 0; map != NULL && key < 100; key++)
 		(void)neap_map_put(map, &key, &key);
 	const uint64_t kept = 7, gone = 8;
+	if (map == NULL)
+		return 1;
 	struct neap_ref ref = neap_ref_of(map, neap_map_get(map, &kept));
 	if (neap_ref_get(&ref) == NULL)
 		return 1;

@@ -172,7 +172,6 @@ struct function {
 	struct param *params; /* of the definition, or of the first declaration */
 	struct body *body;    /* NULL: only declared */
 	uint32_t file, line;
-	uint16_t column;
 	bool returns_pointer, returns_carrier;
 
 	const struct effects *known; /* the row of an API table, or NULL */
@@ -280,6 +279,8 @@ int64_t lint_initial_number(const struct global *global, int64_t offset);
 
 /* One line of source without its newline, or NULL when the file cannot be read. */
 const char *lint_source_line(struct program *program, uint32_t file, uint32_t line);
+/* The column at which the function's name stands on its line, from 1, or 0: clang does not tell it. */
+uint16_t lint_function_column(struct program *program, const struct function *function);
 
 static inline const struct operand *operand_of(const struct body *body, const struct insn *insn, uint32_t i)
 {

@@ -153,6 +153,7 @@ void lint_store(struct engine *engine, struct frame *frame, struct state *state,
 			at = f->call;
 		trait->file = at->file;
 		trait->line = at->line;
+		trait->column = at->column;
 	}
 	if (value.kind == VALUE_ADDRESS && (blurred || !holds_privately(engine, state, address.id)) &&
 	    (blurred || engine->things[value.id].kind != THING_LOCAL))

@@ -76,12 +76,12 @@ static void havoc_globals(struct engine *engine, struct state *state)
 	}
 }
 
-/* The root's own line of what happens in this frame. */
-static uint32_t root_line(const struct frame *frame, const struct insn *insn)
+/* Where the root itself makes happen what happens in this frame. */
+static const struct insn *root_place(const struct frame *frame, const struct insn *insn)
 {
 	for (; frame->caller != NULL; frame = frame->caller)
 		insn = frame->call;
-	return insn->line;
+	return insn;
 }
 
 static struct value new_thing(const struct invocation *v, struct state *state, enum thing_kind kind,
@@ -96,7 +96,8 @@ static struct value new_thing(const struct invocation *v, struct state *state, e
 	struct trait *trait = lint_trait(state, id);
 	*trait = (struct trait){.thing = id};
 	trait->owned = kind == THING_NEW;
-	trait->made_line = root_line(v->frame, v->insn);
+	trait->made_line = root_place(v->frame, v->insn)->line;
+	trait->made_column = root_place(v->frame, v->insn)->column;
 	trait->file = v->insn->file;
 	trait->line = v->insn->line;
 	return (struct value){.kind = VALUE_ADDRESS, .id = id};

@@ -547,6 +547,8 @@ bool neap__gc_is_black(uintptr_t address, void *unused);
 /* memstats.c */
 void neap__gc_stats_start(void);
 void neap__gc_record_cycle(void);
+/* Of neap_memstats what cycles left: no walk over the heap. NEAP_ENOMEM: this thread could not be attached. */
+int neap__gc_cycles(struct neap_memstats *ret);
 void neap__gc_felt(uint64_t begin); /* the collector held the calling thread up from `begin` until now */
 
 /* check.c; the world is stopped, or the program has one thread and no cycle runs */
