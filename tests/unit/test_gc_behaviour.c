@@ -287,7 +287,7 @@ static void cycles_follow_the_percentage(void **state)
 
 static void *churn_beside(void *ret_peak)
 {
-	*(uint64_t *)ret_peak = churn(UINT64_C(120) * MB);
+	*(uint64_t *)ret_peak = churn(UINT64_C(60) * MB);
 	return NULL;
 }
 
