@@ -218,7 +218,8 @@ static bool watch_stores(int faults, void *start, size_t size)
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_WP_UNPOPULATED | FEATURE_WP_ASYNC};
 	struct uffdio_register range = {.range = {(uint64_t)(uintptr_t)start, size},
 					.mode = UFFDIO_REGISTER_MODE_WP};
-	return ioctl(faults, UFFDIO_API, &api) == 0 && ioctl(faults, UFFDIO_REGISTER, &range) == 0;
+	return !fails("uffdio_api") && ioctl(faults, UFFDIO_API, &api) == 0 && !fails("uffdio_register") &&
+	       ioctl(faults, UFFDIO_REGISTER, &range) == 0;
 }
 
 bool neap__os_track_open(struct neap__os_track *ret, void *start, size_t size)
