@@ -133,6 +133,7 @@ struct neap__pool {
 	uint32_t count;	   /* segments in use: numbers 0 to count - 1 */
 	uint32_t touched;  /* segments whose memory has not been given back; count <= touched <= reserved */
 	uint32_t reserved; /* segments that the address space holds */
+	uint32_t dumped;   /* segments that core files take in; touched <= dumped or all */
 
 	uint8_t **dir;				/* 1 << depth first control words; map->dir points here */
 	uint32_t depth;				/* 1 to NEAP__MAX_DEPTH */
