@@ -61,28 +61,23 @@ struct inspection *inspection_from(struct target *target, const struct inspectio
 	return inspect(go_process_from(target, problem), wish, start, problem);
 }
 
-static bool was_suspect(const struct maps *maps, const struct go_map_header *header)
-{
-	for (size_t i = 0; i < maps->suspect_count; i++)
-		if (memcmp(&maps->suspects[i], header, sizeof *header) == 0)
-			return true;
-	return false;
-}
-
 /* A look may fall into the growth of a map, which then has no array. That is brief: a second look sees it. What it does not
-   see either, and has changed in between, is torn; what has not changed is no map. */
+   see either and goes on changing is torn; what stays as it is is no map. */
 static struct inspection *look_again(struct inspection *first, const char *name,
 				     const struct inspection_wish *wish, double start)
 {
 	struct problem ignored = {0};
-	struct inspection *second =
-		inspect(go_process_open(name, wish->program, wish->mode, &ignored), wish, start, &ignored);
+	struct go_process *process = go_process_open(name, wish->program, wish->mode, &ignored);
+	if (process != NULL) { /* both looks together stop the process no longer than one */
+		process->target->stopped += first->process->target->stopped;
+		process->target->worked += first->process->target->worked;
+		process->target->stops += first->process->target->stops;
+	}
+	struct inspection *second = inspect(process, wish, start, &ignored);
 	if (second == NULL)
 		return first;
 	maps_sift_suspects(second->process, &second->maps);
-	for (size_t i = 0; i < second->maps.suspect_count; i++)
-		second->process->torn += !was_suspect(&first->maps, &second->maps.suspects[i]);
-	second->process->target->stopped += first->process->target->stopped;
+	second->process->torn += second->maps.suspect_count;
 	inspection_free(first);
 	return second;
 }
