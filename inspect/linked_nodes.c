@@ -224,9 +224,9 @@ static void find_handles(struct linked_graph *graph)
 		if (is_map == NULL || *is_map == 0)
 			continue;
 		uint64_t core =
-			linked_word(process, node->start + linked_fact(process, gc, "neap_gc_map.core"));
+			linked_word(process, node->start + linked_fact(process, gc, "neap__map_handle.core"));
 		size_t map = map_number(
-			graph, linked_word(process, core + linked_fact(process, gc, "map_core.map")));
+			graph, linked_word(process, core + linked_fact(process, gc, "neap__map_core.map")));
 		if (map != SIZE_MAX)
 			graph->cores[map] = node->start;
 	}

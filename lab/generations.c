@@ -215,7 +215,9 @@ static int generations_child(void *ctx)
 		/* Every thread's map and log may lie idle at once. */
 		const struct neap_scopes_options options = {
 			.allocator = &work.counting, .object_most = 64 << 20, .byte_cap = (size_t)4 << 30};
+		/* neap-lint: allow leak: when something fails below, the process ends with it */
 		work.scopes = neap_scopes_create(&generations_type, &options);
+		/* neap-lint: allow leak: when something fails below, the process ends with it */
 		work.live = work.scopes != NULL ? neap_live_create(work.scopes) : NULL;
 	}
 	if (work.hold_ups == NULL || (work.run->pooled && work.live == NULL))

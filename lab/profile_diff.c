@@ -54,6 +54,21 @@ static void pass_through(void)
 	}
 }
 
+/* Sums of `after`, and of what it has more than `base`; false when there is no account. */
+static bool diff_of(struct diff_run *run, struct neap_profile *after, const struct neap_profile *base)
+{
+	struct neap_account account;
+	if (neap_account_process(&account) != 0)
+		return false;
+	run->rss = (int64_t)account.rss;
+	for (int type = NEAP_PROFILE_LIVE; type < NEAP_PROFILE_TYPES; type++)
+		run->sum += neap_profile_total(after, (enum neap_profile_type)type);
+	neap_profile_subtract(after, base);
+	run->inuse = neap_profile_total(after, NEAP_PROFILE_INUSE_SPACE);
+	run->alloc = neap_profile_total(after, NEAP_PROFILE_ALLOC_SPACE);
+	return true;
+}
+
 static int diff_child(void *ctx)
 {
 	struct diff_run *run = ctx;
@@ -66,21 +81,16 @@ static int diff_child(void *ctx)
 	struct neap_profile *base = neap_profile_take();
 	leak();
 	pass_through();
-	for (uint64_t key = 0; map != NULL && key < 200000; key++)
-		if (neap_map_put(map, &key, NULL) != 0)
-			return 1;
+	bool failed = map == NULL;
+	for (uint64_t key = 0; !failed && key < 200000; key++)
+		failed = neap_map_put(map, &key, NULL) != 0;
 	struct neap_profile *after = neap_profile_take();
-	struct neap_account account;
-	if (base == NULL || after == NULL || map == NULL || neap_account_process(&account) != 0)
-		return 1;
-	for (int type = NEAP_PROFILE_LIVE; type < NEAP_PROFILE_TYPES; type++)
-		run->sum += neap_profile_total(after, (enum neap_profile_type)type);
-	run->rss = (int64_t)account.rss;
-	neap_profile_subtract(after, base);
+	failed |= base == NULL || after == NULL || !diff_of(run, after, base);
 	run->map_bytes = (int64_t)neap_map_bytes(map);
-	run->inuse = neap_profile_total(after, NEAP_PROFILE_INUSE_SPACE) - run->map_bytes;
-	run->alloc = neap_profile_total(after, NEAP_PROFILE_ALLOC_SPACE);
-	return 0;
+	run->inuse -= run->map_bytes;
+	neap_profile_destroy(after);
+	neap_profile_destroy(base);
+	return failed;
 }
 
 static double off_by(int64_t got, int64_t truth)

@@ -10,7 +10,8 @@
 
 #include "effects.h"
 
-static const char gives[] = "NEAP_GIVES", taken[] = "NEAP_TAKEN", lent[] = "NEAP_LENT";
+static const char gives[] = "NEAP_GIVES", frees[] = "NEAP_FREES", taken[] = "NEAP_TAKEN",
+		  lent[] = "NEAP_LENT";
 
 static bool is_word(int c)
 {
@@ -132,8 +133,8 @@ static void read_params(struct annotation *annotation, const char *text, const c
 /* `from` to `to` is one declaration, or the head of a definition. */
 static void read_declaration(struct program *program, const char *text, const char *from, const char *to)
 {
-	if (!has_word(text, from, to, gives) && !has_word(text, from, to, taken) &&
-	    !has_word(text, from, to, lent))
+	if (!has_word(text, from, to, gives) && !has_word(text, from, to, frees) &&
+	    !has_word(text, from, to, taken) && !has_word(text, from, to, lent))
 		return;
 	struct annotation annotation = {0};
 	for (const char *at = from; at < to; at++) {
@@ -145,6 +146,9 @@ static void read_declaration(struct program *program, const char *text, const ch
 		if (len == strlen(gives) && strncmp(name, gives, len) == 0) {
 			const char *release = word_before(at, close, &len);
 			annotation.gives = lint_region_text(&program->region, release, len);
+		} else if (len == strlen(frees) && strncmp(name, frees, len) == 0) {
+			long param = strtol(at + 1, NULL, 10);
+			annotation.taken |= param >= 1 && param <= 32 ? 1u << (param - 1) : 0;
 		} else if (len > 0 && strncmp(name, "__", 2) != 0) { /* not __attribute__ */
 			annotation.function = lint_region_text(&program->region, name, len);
 			read_params(&annotation, text, at, close);
@@ -172,8 +176,8 @@ void lint_annotations_read(struct program *program, const char *path)
 	struct region region = {0};
 	size_t size = 0;
 	char *text = read_file(&region, path, &size);
-	if (text != NULL &&
-	    (strstr(text, gives) != NULL || strstr(text, taken) != NULL || strstr(text, lent) != NULL)) {
+	if (text != NULL && (strstr(text, gives) != NULL || strstr(text, frees) != NULL ||
+			     strstr(text, taken) != NULL || strstr(text, lent) != NULL)) {
 		blank_out(text);
 		char *from = text;
 		for (char *at = text; *at != '\0'; at++)

@@ -23,7 +23,7 @@ const struct effect_row lint_libc_rows[] = {
 	{"wcsdup", "new:malloc maybe-null reads:0"},
 	{"posix_memalign", "writes:0"},
 	{"mmap", ""}, /* no object: parts of a mapping come and go alone */
-	{"munmap", ""},
+	{"munmap", "may-free:0:mapping"},
 	{"memcpy", "writes:0 reads:1 result:0 into:1:0:1"},
 	{"memmove", "writes:0 reads:1 result:0 into:1:0:1"},
 	{"mempcpy", "writes:0 reads:1 result:0 into:1:0:1"},

@@ -132,7 +132,7 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_pool_stats", "reads:0 writes:1"},
 
 	/* neap/scope.h. A transaction ends with its commit, or with a rollback that succeeds. */
-	{"neap_scopes_create", "new:neap_scopes maybe-null collected keeps:0 reads:0 reads:1 null-ok:1"},
+	{"neap_scopes_create", "new:neap_scopes maybe-null keeps:0 reads:0 reads:1 null-ok:1"},
 	{"neap_scopes_destroy", "free:0:neap_scopes null-ok:0"},
 	{"neap_scopes_late", "reads:0 writes:2 null-ok:2"},
 	{"neap_scopes_stats", "reads:0 writes:2"},
@@ -153,16 +153,16 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_tx_rollback_to", "reads:0"},
 	{"neap_tx_rollback", "reads:0 may-free:0:neap_tx"},
 	{"neap_tx_commit", "free:0:neap_tx"},
-	{"neap_live_create", "new:neap_live collected reads:0"},
+	{"neap_live_create", "new:neap_live maybe-null reads:0"},
 	{"neap_live_destroy", "free:0:neap_live null-ok:0"},
 	{"neap_live_enter", "reads:0 writes:1 borrow:0 never-null"},
 	{"neap_live_leave", "reads:0"},
 	{"neap_live_prepare", "new:neap_live_map maybe-null reads:0"},
-	{"neap_live_discard", "reads:0 keeps:1 null-ok:1"},
+	{"neap_live_discard", "reads:0 free:1:neap_live_map null-ok:1"},
 	{"neap_live_publish", "reads:0 keeps:1"},
 
 	/* neap/guard.h. A reference is a struct result of three words: argument 0. */
-	{"neap_ref_of", "writes:0 into:1:0 null-ok:1 into:2:0 null-ok:2"},
+	{"neap_ref_of", "writes:0 reads:1 into:1:0 into:2:0 null-ok:2"},
 	{"neap_quarantine_create", "new:neap_quarantine maybe-null keeps:0 null-ok:0"},
 	{"neap_quarantine_destroy", "free:0:neap_quarantine null-ok:0"},
 	{"neap_quarantine_allocator", "reads:0 borrow:0 never-null"},
@@ -183,8 +183,8 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_impact_end", "reads:0 writes:0"},
 
 	/* neap/profile.h, neap/debug.h, neap/http.h */
-	{"neap_profile_take", ""},
-	{"neap_profile_destroy", "reads:0 null-ok:0"},
+	{"neap_profile_take", "new:neap_profile maybe-null"},
+	{"neap_profile_destroy", "free:0:neap_profile null-ok:0"},
 	{"neap_profile_subtract", "reads:0 writes:0 reads:1"},
 	{"neap_profile_total", "reads:0"},
 	{"neap_profile_write", "reads:0 writes:2 null-ok:2"},
@@ -230,6 +230,23 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_gc_map_clear", "clear:0"},
 	{"neap_gc_map_len", "reads:0"},
 	{"neap_gc_map_of", "reads:0 result:0:1"},
+
+	/* neap/gc_cmap.h: likewise, with the operations of neap/cmap.h. */
+	{"neap_gc_cmap_create",
+	 "new:neap_gc_cmap maybe-null collected reads:0 null-ok:1 null-ok:2 null-ok:3"},
+	{"neap_gc_cmap_destroy", "free:0:neap_gc_cmap null-ok:0"},
+	{"neap_gc_cmap_load", "reads:0 null-ok:0 reads:1 into:0:2:1 null-ok:2"},
+	{"neap_gc_cmap_store", "reads:0 null-ok:0 reads:1 reads:2 null-ok:2 into:1:0:1 into:2:0:1"},
+	{"neap_gc_cmap_load_or_store",
+	 "reads:0 null-ok:0 reads:1 reads:2 null-ok:2 into:1:0:1 into:2:0:1 into:0:3:1 null-ok:3"},
+	{"neap_gc_cmap_delete", "reads:0 null-ok:0 reads:1"},
+	{"neap_gc_cmap_load_and_delete", "reads:0 null-ok:0 reads:1 into:0:2:1 null-ok:2"},
+	{"neap_gc_cmap_compare_and_swap", "reads:0 null-ok:0 reads:1 reads:2 reads:3 null-ok:3 into:3:0:1"},
+	{"neap_gc_cmap_compare_and_delete", "reads:0 null-ok:0 reads:1 reads:2"},
+	{"neap_gc_cmap_range", "reads:0 null-ok:0 writes:2 null-ok:2"},
+	{"neap_gc_cmap_clear", "reads:0 null-ok:0"},
+	{"neap_gc_cmap_len", "reads:0 null-ok:0"},
+	{"neap_gc_cmap_stats", "reads:0 null-ok:0 writes:1"},
 
 	/* neap/any_gc.h: the same on collected boxes. */
 	{"neap_any_make_collected", "reads:1 reads:2 writes:3"},

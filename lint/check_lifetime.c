@@ -110,7 +110,9 @@ bool lint_check_use(struct engine *engine, struct frame *frame, struct state *st
 		return report_null(engine, frame, state, insn, operand, how);
 	if (trait->life != LIFE_LIVE && trait->life != LIFE_BLURRED)
 		report_dead(engine, frame, trait, insn, operand, how);
-	if (trait->null == NULLNESS_MAYBE && trait->life == LIFE_LIVE) {
+	/* What a callee has made and uses is told where the callee is the root, which has no fewer ways. */
+	bool is_callees = kind == THING_NEW && engine->things[address.id].depth > 0;
+	if (trait->null == NULLNESS_MAYBE && trait->life == LIFE_LIVE && !is_callees) {
 		struct finding *finding =
 			lint_report(engine, frame, CHECK_UNCHECKED_ALLOCATION, insn, "%s may be NULL here",
 				    lint_value_name(engine, frame, operand));

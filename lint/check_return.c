@@ -53,7 +53,7 @@ static void check_locals(struct engine *engine, struct frame *frame, struct stat
 		if (trait != NULL && trait->line != 0) {
 			at.file = trait->file;
 			at.line = trait->line;
-			at.column = 0;
+			at.column = trait->column;
 		}
 		struct finding *finding =
 			lint_report(engine, frame, CHECK_DANGLING_STACK, &at,
@@ -99,7 +99,7 @@ static void check_leaks(struct engine *engine, struct frame *frame, struct state
 			continue;
 		struct insn at = *insn;
 		at.line = trait->made_line;
-		at.column = 0;
+		at.column = trait->made_column;
 		at.file = frame->function->file;
 		const struct insn *made = &thing->function->body->insns[thing->index];
 		struct finding *finding =

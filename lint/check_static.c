@@ -51,8 +51,9 @@ void lint_check_banned(struct program *program, struct findings *findings)
 __attribute__((format(printf, 3, 0))) static void
 tell_broken(struct engine *engine, const struct function *function, const char *what, const char *name)
 {
-	struct finding *finding = lint_finding_add(&engine->found, CHECK_CONTRACT_BROKEN, function->file,
-						   function->line, 0, what, function->name, name);
+	struct finding *finding =
+		lint_finding_add(&engine->found, CHECK_CONTRACT_BROKEN, function->file, function->line,
+				 lint_function_column(engine->program, function), what, function->name, name);
 	if (finding != NULL)
 		finding->function = function->name;
 }

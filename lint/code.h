@@ -109,7 +109,7 @@ struct insn {
 	uint32_t block;
 	uint32_t first_operand, n_operands;
 	int64_t offset;	  /* OP_OFFSET, OP_EXTRACT */
-	uint64_t size;	  /* bytes read, written, or of the local */
+	uint64_t size;	  /* bytes read, written, of the local, or of the struct that `type` names */
 	uint32_t targets; /* first of this body's `targets` for jumps, n_targets of them */
 	uint32_t n_targets;
 	uint32_t variable; /* OP_LOCAL: 1 + index into body->variables */
@@ -172,7 +172,6 @@ struct function {
 	struct param *params; /* of the definition, or of the first declaration */
 	struct body *body;    /* NULL: only declared */
 	uint32_t file, line;
-	uint16_t column;
 	bool returns_pointer, returns_carrier;
 
 	const struct effects *known; /* the row of an API table, or NULL */
@@ -212,6 +211,7 @@ struct global {
 /* A struct type whose pointers are to be stored through the write barrier: see check_barrier.c. */
 struct barriered {
 	const char *name;
+	uint64_t size;
 	uint32_t descriptor; /* the global that says so */
 	struct {
 		int64_t offset;
@@ -280,6 +280,8 @@ int64_t lint_initial_number(const struct global *global, int64_t offset);
 
 /* One line of source without its newline, or NULL when the file cannot be read. */
 const char *lint_source_line(struct program *program, uint32_t file, uint32_t line);
+/* The column at which the function's name stands on its line, from 1, or 0: clang does not tell it. */
+uint16_t lint_function_column(struct program *program, const struct function *function);
 
 static inline const struct operand *operand_of(const struct body *body, const struct insn *insn, uint32_t i)
 {

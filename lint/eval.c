@@ -153,6 +153,7 @@ void lint_store(struct engine *engine, struct frame *frame, struct state *state,
 			at = f->call;
 		trait->file = at->file;
 		trait->line = at->line;
+		trait->column = at->column;
 	}
 	if (value.kind == VALUE_ADDRESS && (blurred || !holds_privately(engine, state, address.id)) &&
 	    (blurred || engine->things[value.id].kind != THING_LOCAL))
@@ -514,7 +515,7 @@ static struct value eval_plain(struct engine *engine, struct frame *frame, struc
 	case OP_OFFSET:
 	case OP_SAME:
 		if (insn->type != NULL && engine->program->n_barriered > 0)
-			lint_barrier_named(engine, state, a, insn->type);
+			lint_barrier_named(engine, state, a, insn);
 		return insn->op == OP_OFFSET ? offset_of(insn, a) : a;
 	case OP_TRUNCATE:
 		if (a.kind == VALUE_NUMBER)

@@ -6,6 +6,7 @@
  * Credit: R. Tarjan, Depth-first search and linear graph algorithms, 1972, made iterative.
  */
 #include <assert.h>
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,6 +203,19 @@ const char *lint_source_line(struct program *program, uint32_t file, uint32_t li
 	if (source->text == NULL && !source->missing)
 		load_source(program, source);
 	return line == 0 || line > source->n_lines || source->lines == NULL ? NULL : source->lines[line - 1];
+}
+
+uint16_t lint_function_column(struct program *program, const struct function *function)
+{
+	const char *line = lint_source_line(program, function->file, function->line);
+	size_t len = strlen(function->name);
+	for (const char *at = line; at != NULL && (at = strstr(at, function->name)) != NULL; at += len) {
+		bool begins = at == line || (!isalnum((unsigned char)at[-1]) && at[-1] != '_');
+		bool ends = !isalnum((unsigned char)at[len]) && at[len] != '_';
+		if (begins && ends)
+			return (uint16_t)(at - line + 1);
+	}
+	return 0;
 }
 
 const struct function *lint_callee(const struct program *program, const struct body *body,

@@ -6,6 +6,12 @@
 
 #include "neap/base.h"
 
+/* A byte of UTF-8 that does not continue a character. */
+static bool starts_character(char c)
+{
+	return ((unsigned char)c & 0xc0) != 0x80;
+}
+
 static void print_source(struct program *program, uint32_t file, uint32_t line, unsigned column, FILE *out)
 {
 	const char *text = lint_source_line(program, file, line);
@@ -16,7 +22,8 @@ static void print_source(struct program *program, uint32_t file, uint32_t line, 
 		return;
 	fprintf(out, "       | ");
 	for (unsigned i = 1; i < column && text[i - 1] != '\0'; i++)
-		fputc(text[i - 1] == '\t' ? '\t' : ' ', out);
+		if (starts_character(text[i - 1]))
+			fputc(text[i - 1] == '\t' ? '\t' : ' ', out);
 	fprintf(out, "^\n");
 }
 
@@ -88,12 +95,23 @@ static const char *uri_text(struct region *region, const char *path)
 	return text;
 }
 
+/* Columns are bytes to clang, and characters here, as the run says: the column of the byte that is `column`, from 1. */
+static unsigned character_column(struct program *program, uint32_t file, uint32_t line, unsigned column)
+{
+	const char *text = lint_source_line(program, file, line);
+	unsigned n = 0;
+	for (unsigned i = 0; text != NULL && text[i] != '\0' && i + 1 < column; i++)
+		n += !starts_character(text[i]);
+	return column - n;
+}
+
 /* Relative paths stand on SOURCES, which the run names, so that an editor on another machine can put its own there. */
 static json_t *sarif_place(struct program *program, uint32_t file, uint32_t line, unsigned column)
 {
 	json_t *region = json_pack("{s:i}", "startLine", (int)(line == 0 ? 1 : line));
 	if (column != 0)
-		json_object_set_new(region, "startColumn", json_integer(column));
+		json_object_set_new(region, "startColumn",
+				    json_integer(character_column(program, file, line, column)));
 	const char *path = program->files[file].path, *uri = uri_text(&program->region, path);
 	json_t *artifact = path[0] == '/' ? json_pack("{s:o}", "uri", json_sprintf("file://%s", uri))
 					  : json_pack("{s:s, s:s}", "uri", uri, "uriBaseId", "SOURCES");
@@ -159,11 +177,11 @@ void lint_print_sarif(struct program *program, const struct findings *findings, 
 			whole = false;
 		}
 	const char *folder = program->folder != NULL ? uri_text(&program->region, program->folder) : "";
-	json_t *run = json_pack("{s:{s:{s:s, s:s, s:o}}, s:{s:{s:o}}, s:o, s:[{s:b, s:o}]}", "tool", "driver",
-				"name", "neap lint", "version", neap_version(), "rules", rules,
-				"originalUriBaseIds", "SOURCES", "uri", json_sprintf("file://%s/", folder),
-				"results", results, "invocations", "executionSuccessful", whole,
-				"toolExecutionNotifications", notes);
+	json_t *run = json_pack("{s:{s:{s:s, s:s, s:o}}, s:s, s:{s:{s:o}}, s:o, s:[{s:b, s:o}]}", "tool",
+				"driver", "name", "neap lint", "version", neap_version(), "rules", rules,
+				"columnKind", "unicodeCodePoints", "originalUriBaseIds", "SOURCES", "uri",
+				json_sprintf("file://%s/", folder), "results", results, "invocations",
+				"executionSuccessful", whole, "toolExecutionNotifications", notes);
 	json_t *root =
 		json_pack("{s:s, s:s, s:[o]}", "$schema", "https://json.schemastore.org/sarif-2.1.0.json",
 			  "version", "2.1.0", "runs", run);

@@ -222,7 +222,9 @@ int endpoint_find(const char *target, struct endpoint *ret, char *error)
 	int reason = list_sockets(ret->pid, &sockets);
 	if (reason != 0) {
 		snprintf(error, ENDPOINT_ERROR, "process %.20s: %s", target,
-			 reason == ENOENT ? "no such process" : strerror(reason));
+			 reason == ENOENT		       ? "no such process"
+			 : reason == EACCES || reason == EPERM ? "may not be read; run as its user or as root"
+							       : strerror(reason));
 		return EXIT_NO_TARGET;
 	}
 	for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)

@@ -66,7 +66,9 @@ static bool save_profile(const char *base, const struct endpoint *endpoint)
 	return written;
 }
 
-/* The maps of a Go program or of one linked with Neap, read from outside. Other programs have none: no failure. */
+/* The maps of a Go program or of one linked with Neap, read from outside. Other programs have none: no failure. One
+ * that may not be read, or whose Go is not known, is.
+ */
 static bool save_snapshot(const char *base, pid_t pid)
 {
 #ifdef NEAP_HAVE_INSPECT
@@ -76,8 +78,11 @@ static bool save_snapshot(const char *base, pid_t pid)
 	struct look look;
 	snprintf(name, sizeof name, "%d", (int)pid);
 	snprintf(path, sizeof path, "%s.snap", base);
-	if (look_make(name, &wish, &look, &problem) != 0)
-		return true;
+	if (look_make(name, &wish, &look, &problem) != 0) {
+		if (problem.kind != PROBLEM_INPUT)
+			fprintf(stderr, "neap watch: no snapshot: %s\n", problem.text);
+		return problem.kind == PROBLEM_INPUT;
+	}
 	const struct snapshot *snapshot = look_snapshot(&look);
 	uint64_t reclaimable = 0;
 	for (uint64_t i = 0; i < snapshot->header->map_count; i++)
@@ -116,22 +121,34 @@ static void drop_least(struct keepsakes *kept)
 	kept->saved[least] = kept->saved[--kept->n];
 }
 
-bool keep_trigger(struct keepsakes *kept, pid_t pid, const struct process_memory *memory,
-		  const struct endpoint *endpoint)
+/* Two triggers never share a name, also when the clock was set back between them. */
+static void name_saved(struct saved *saved, const char *folder, const char *program, pid_t pid)
 {
-	struct saved *saved = &kept->saved[kept->n];
-	char name[16], when[32];
+	char when[32], path[320];
 	struct timespec now;
 	struct tm local;
 	clock_gettime(CLOCK_REALTIME, &now);
 	localtime_r(&now.tv_sec, &local);
 	strftime(when, sizeof when, "%Y%m%d-%H%M%S", &local);
+	for (unsigned n = (unsigned)(now.tv_nsec / 1000000);; n++) {
+		snprintf(saved->base, sizeof saved->base, "%.200s/%s.%d.%s.%03u", folder, program, (int)pid,
+			 when, n);
+		snprintf(path, sizeof path, "%s.txt", saved->base);
+		if (access(path, F_OK) != 0)
+			return;
+	}
+}
+
+bool keep_trigger(struct keepsakes *kept, pid_t pid, const struct process_memory *memory,
+		  const struct endpoint *endpoint)
+{
+	struct saved *saved = &kept->saved[kept->n];
+	char name[16];
 	for (size_t i = 0; i < sizeof name; i++) /* a process may call itself anything */
 		name[i] = memory->name[i] == '/' || (unsigned char)memory->name[i] <= 0x20
 				  ? (memory->name[i] ? '_' : '\0')
 				  : memory->name[i];
-	snprintf(saved->base, sizeof saved->base, "%.200s/%s.%d.%s.%03ld", kept->folder, name, (int)pid, when,
-		 now.tv_nsec / 1000000);
+	name_saved(saved, kept->folder, name, pid);
 	saved->bytes = memory->anonymous + memory->swap;
 	bool whole = save_text(saved->base, pid);
 	if (endpoint->address[0] != '\0')

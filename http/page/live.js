@@ -12,7 +12,14 @@
   ];
   const byId = (id) => document.getElementById(id);
   const megabytes = (bytes) => (bytes / 1e6).toFixed(1) + " MB";
+  // Beside the chart's foot: what happened since the look before. Of both the program counts since its start.
+  const EVENTS = [
+    ["collections", "#b03060"],
+    ["given_back", "#2050a0"],
+  ];
   const times = [];
+  const happened = EVENTS.map(() => []); // how much of it before each look
+  let counted = null; // the counters at the last look
   const history = PARTS.map(() => []);
   const sparks = new Map(); // map's address -> its totals
   let chart = null;
@@ -28,6 +35,32 @@
     return columns;
   }
 
+  // A stroke for each look before which something of the kind happened; both kinds side by side at the foot.
+  function drawEvents(plot) {
+    const foot = plot.bbox.top + plot.bbox.height;
+    const tall = 10 * devicePixelRatio;
+    let strokes = 0;
+    EVENTS.forEach(([, colour], kind) => {
+      plot.ctx.fillStyle = colour;
+      happened[kind].forEach((amount, at) => {
+        if (amount <= 0)
+          return;
+        const x = Math.round(plot.valToPos(times[at], "x", true)) + (2 * kind - 2) * devicePixelRatio;
+        plot.ctx.fillRect(x, foot - tall, 2 * devicePixelRatio, tall);
+        strokes++;
+      });
+    });
+    document.body.dataset.strokes = String(strokes);
+  }
+
+  function noteEvents(account) {
+    EVENTS.forEach(([name], kind) => happened[kind].push(counted ? account[name] - counted[name] : 0));
+    counted = account;
+    const [collections, bytes] = happened.map((column) => column.reduce((sum, amount) => sum + amount, 0));
+    byId("collections").textContent = collections.toLocaleString("en");
+    byId("given-back").textContent = megabytes(bytes);
+  }
+
   function draw() {
     const data = stacked();
     if (chart) {
@@ -38,6 +71,7 @@
       width: byId("chart").clientWidth,
       height: 280,
       cursor: { show: false },
+      hooks: { draw: [drawEvents] },
       legend: { show: false },
       axes: [{ stroke: "#888" }, { stroke: "#888", label: "MB", values: (_, ticks) => ticks.map((tick) => tick + "") }],
       scales: { y: { range: (_, low, high) => [0, high * 1.05] } },
@@ -114,11 +148,12 @@
   async function step() {
     try {
       const [account, maps] = await Promise.all([json("/debug/account"), json("/debug/maps")]);
-      times.push(Date.now() / 1000);
+      times.push((performance.timeOrigin + performance.now()) / 1000); // goes forward when the clock is set back
+      noteEvents(account);
       PARTS.forEach(([name], i) => history[i].push(account[name]));
       if (times.length > SECONDS) {
         times.shift();
-        history.forEach((column) => column.shift());
+        history.concat(happened).forEach((column) => column.shift());
       }
       byId("rss").textContent = megabytes(account.rss);
       byId("state").textContent = "";

@@ -91,6 +91,19 @@ NEAP__INLINE void neap__leave_plain(struct neap__section section)
 /* Somebody ended an epoch during a section of this thread, which may have been in the way: frees what it can. */
 NEAP_API void neap__cmap_epoch_moved(struct neap_cmap *map);
 
+/* ---- For a collector, src/gc/cmap.c ---- */
+
+/* Keys and values lie in the slots of a table or in a node. */
+typedef bool neap__cmap_entry_fn(const void *key, const void *value, void *ctx);
+/* Shows the entries of one table to the thread that marks, of which there is one at a time: without a lock, memory or
+ * a wait. `*at` is 0 at first; false: that was the last table. What was stored meanwhile may be missed.
+ */
+bool neap__cmap_piece(struct neap_cmap *map, uint64_t *at, neap__cmap_entry_fn *each, void *ctx);
+/* neap_cmap_range for one shard: `*at` is 0 at first, and again after the last. */
+int neap__cmap_range_shard(struct neap_cmap *map, uint64_t *at, neap__cmap_entry_fn *each, void *ctx);
+/* From here on maps take part in forks; whoever registers a handler after this is asked before them. */
+void neap__cmap_watch_fork(void);
+
 /* ---- Tables ---- */
 
 /* A table's word: the address of its buckets, a multiple of 64, and in the bits that it leaves free their number,

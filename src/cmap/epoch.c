@@ -7,7 +7,9 @@
 #include "base/os.h"
 
 struct neap__epoch neap__epoch = {.now = 1};
-struct neap__epochs neap__epochs = {.readers = &neap__epochs.shared, .shared = {.taken = true}};
+struct neap__epochs neap__epochs = {.readers = &neap__epochs.shared,
+				    .shared = {.next = &neap__epochs.marker, .taken = true},
+				    .marker = {.taken = true}};
 _Thread_local struct neap__reader *neap__reader_self, *neap__reader_plain;
 
 static pthread_once_t epochs_once = PTHREAD_ONCE_INIT;
@@ -44,7 +46,7 @@ void neap__epochs_forked(void)
 		if (r == neap__reader_self || (r == &neap__epochs.shared && shared_held))
 			continue;
 		atomic_store(&r->epoch, 0);
-		atomic_store(&r->taken, r == &neap__epochs.shared);
+		atomic_store(&r->taken, r == &neap__epochs.shared || r == &neap__epochs.marker);
 	}
 	if (!shared_held)
 		pthread_mutex_init(&shared_lock, NULL);

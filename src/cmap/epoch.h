@@ -41,7 +41,8 @@
 struct neap__epochs {
 	_Atomic bool fences; /* readers fence for themselves */
 	_Alignas(128) _Atomic(struct neap__reader *) readers;
-	struct neap__reader shared; /* of threads that have no record of their own; also in the list */
+	/* Both also in the list: of threads that have no record of their own, and of whoever marks for a collector. */
+	struct neap__reader shared, marker;
 };
 
 extern struct neap__epochs neap__epochs;

@@ -45,9 +45,14 @@ static void watch_fork(void)
 	(void)pthread_atfork(epochs_before_fork, epochs_after_fork, after_in_child);
 }
 
-void neap__cmap_enlist(struct neap_cmap *map)
+void neap__cmap_watch_fork(void)
 {
 	pthread_once(&fork_once, watch_fork);
+}
+
+void neap__cmap_enlist(struct neap_cmap *map)
+{
+	neap__cmap_watch_fork();
 	neap__word_lock_take(&maps_lock);
 	map->next = maps;
 	if (maps != NULL)

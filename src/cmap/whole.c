@@ -88,6 +88,17 @@ int neap_cmap_range(struct neap_cmap *map, bool (*each)(const void *key, const v
 	return result;
 }
 
+int neap__cmap_range_shard(struct neap_cmap *map, uint64_t *at, neap__cmap_entry_fn *each, void *ctx)
+{
+	struct snapshot snapshot = {.map = map, .section = neap__enter()};
+	uint64_t end = 0;
+	int result = snapshot_take(&snapshot, *at, &end);
+	if (result == NEAP_OK && snapshot_show(&snapshot, each, ctx))
+		*at = end;
+	snapshot_drop(&snapshot);
+	return result;
+}
+
 /* ---- Clear, length, statistics ---- */
 
 void neap_cmap_clear(struct neap_cmap *map)

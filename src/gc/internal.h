@@ -180,10 +180,10 @@ struct neap__gc_marker {
 	unsigned in, out;
 	struct neap__gc_large large[256]; /* objects that are read in pieces; a map's offset is 0 or 1 */
 	unsigned larges;
-	uint64_t objects;   /* read in this cycle */
-	uint64_t bytes;	    /* marked by the marker in this cycle */
-	uint64_t credit;    /* bytes still to read in this call */
-	uint64_t overflows; /* in this cycle */
+	uint64_t objects;	/* read in this cycle */
+	_Atomic uint64_t bytes; /* marked by the marker in this cycle; relaxed, for who paces */
+	uint64_t credit;	/* bytes still to read in this call */
+	uint64_t overflows;	/* in this cycle */
 	struct neap__os_pages pages[NEAP__GC_PAGES_AT_ONCE];
 };
 
@@ -482,7 +482,8 @@ bool neap__gc_between_cycles(void (*work)(void *ctx), void *ctx);
 
 /* pacer.c */
 bool neap__gc_due(void);
-void neap__gc_pace(void); /* by a thread that is about to claim, not busy; may collect */
+void neap__gc_pace(size_t size); /* by a thread that is about to claim, not busy; may mark, wait or collect */
+void neap__gc_pace_begin(void);
 void neap__gc_pace_flip(void);
 void neap__gc_pace_anew(void);
 void neap__gc_pace_start(void);
@@ -548,6 +549,8 @@ bool neap__gc_is_black(uintptr_t address, void *unused);
 /* memstats.c */
 void neap__gc_stats_start(void);
 void neap__gc_record_cycle(void);
+/* Of neap_memstats what cycles left: no walk over the heap. NEAP_ENOMEM: this thread could not be attached. */
+int neap__gc_cycles(struct neap_memstats *ret);
 void neap__gc_felt(uint64_t begin); /* the collector held the calling thread up from `begin` until now */
 
 /* check.c; the world is stopped, or the program has one thread and no cycle runs */

@@ -3,7 +3,7 @@
  */
 #include "neap/layout.h"
 
-#include "gc/map_core.h"
+#include "gc/map.h"
 #include "gc/weak_map.h"
 
 #define GC_FIELD(structure, field)                                                       \
@@ -54,8 +54,8 @@ const struct neap_layout neap_gc_layout[] = {
 	GC_FIELD(neap__gc_range, end),
 	{"neap__gc_range", sizeof(struct neap__gc_range)},
 	GC_FIELD(neap__gc_range_table, count),
-	GC_FIELD(neap_gc_map, core),
-	GC_FIELD(map_core, map),
+	GC_FIELD(neap__map_handle, core),
+	GC_FIELD(neap__map_core, map),
 	GC_FIELD(weak_maps, first),
 	GC_FIELD(weak_core, map),
 	GC_FIELD(weak_core, handle),

@@ -230,6 +230,25 @@ static void add_told(struct neap_memstats *ret)
 	neap__lock_give(&neap__gc.tables);
 }
 
+static void add_cycles(struct neap_memstats *ret)
+{
+	add_told(ret);
+	add_delays(ret);
+	ret->NextGC = atomic_load(&neap__gc.goal);
+	ret->EnableGC = ret->NextGC != UINT64_MAX;
+}
+
+int neap__gc_cycles(struct neap_memstats *ret)
+{
+	struct neap__gc_thread *thread = neap__gc_attached();
+	if (thread == NULL)
+		return NEAP_ENOMEM;
+	neap__gc_enter(thread);
+	add_cycles(ret);
+	neap__gc_leave(thread);
+	return NEAP_OK;
+}
+
 /* By a thread that is not busy: who stops the world has this lock while it waits for those that are. */
 static void add_threads(struct neap_memstats *ret)
 {
@@ -259,15 +278,12 @@ int neap_memstats(struct neap_memstats *ret)
 	neap__lock_take(&neap__heap.pages);
 	add_units(ret);
 	neap__lock_give(&neap__heap.pages);
-	add_told(ret);
-	add_delays(ret);
+	add_cycles(ret);
 	neap__gc_leave(thread);
 	ret->Alloc = ret->HeapAlloc;
 	ret->HeapObjects = ret->Mallocs - ret->Frees;
 	ret->GCSys = heap.metadata_bytes;
 	ret->OtherSys = heap.live_bytes - heap.collected_bytes;
 	ret->Sys = heap.live_bytes + heap.free_held_bytes + heap.metadata_bytes;
-	ret->NextGC = atomic_load(&neap__gc.goal);
-	ret->EnableGC = ret->NextGC != UINT64_MAX;
 	return NEAP_OK;
 }

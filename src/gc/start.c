@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/why.h"
+#include "base/collector.h"
 #include "gc/weak_map.h"
+#include "neap/cmap_core.h"
 
 enum { SIGNAL_ABOVE_RTMIN = 6, SHADED_ROOM = 1 << 20, STRESS_HOSTILE = 64 };
 
@@ -166,6 +167,8 @@ static void in_child_of_gc(void)
 	}
 }
 
+static const struct neap__collector_told told = {neap_why_hidden, neap__gc_cycles};
+
 static int start_once(const struct neap_gc_options *options)
 {
 	pthread_mutex_lock(&starting_gc);
@@ -174,14 +177,17 @@ static int start_once(const struct neap_gc_options *options)
 		result = start_gc(options);
 		if (result == NEAP_OK) {
 			atomic_store_explicit(&neap__gc.state, 1, memory_order_release);
-			atomic_store_explicit(&neap__why, neap_why_hidden, memory_order_release);
+			atomic_store_explicit(&neap__collector_told, &told, memory_order_release);
 			atomic_store_explicit(&neap__heap.collector, &neap__gc_collector,
 					      memory_order_release);
 		}
 	}
 	pthread_mutex_unlock(&starting_gc);
-	if (result == NEAP_OK)
+	if (result == NEAP_OK) {
+		/* Before a fork the collector's locks come first: a busy thread may wait for a lock of a map. */
+		neap__cmap_watch_fork();
 		pthread_atfork(before_fork_of_gc, after_fork_of_gc, in_child_of_gc);
+	}
 	return result;
 }
 

@@ -172,13 +172,13 @@ uint32_t neap__span_borrow(unsigned kind)
 	return central->partial;
 }
 
+/* Of a span that misses pages. */
 static void mark_resident(uint32_t head, unsigned kind, uint32_t object)
 {
 	struct neap__span *span = at(head);
 	size_t size = neap__class_of_kind(kind)->size;
-	if (span->missing != 0)
-		span->missing = (uint16_t)(span->missing -
-					   neap__resident_mark(head, object * size, (object + 1) * size));
+	span->missing =
+		(uint16_t)(span->missing - neap__resident_mark(head, object * size, (object + 1) * size));
 }
 
 /* Sets up to `want` bits from free_index on, a word at a time; the blocks go to ret, first one last: magazines pop
@@ -189,6 +189,7 @@ static unsigned take_blocks(uint32_t head, unsigned kind, void **ret, unsigned w
 	struct neap__span *span = at(head);
 	size_t size = neap__class_of_kind(kind)->size;
 	char *base = neap__unit_address(head);
+	const bool missing = span->missing != 0;
 	unsigned left = want, i = span->free_index;
 	while (left > 0 && i < span->objects) {
 		uint64_t free = ~span->alloc[i / 64] & ~UINT64_C(0) << i % 64, taken = 0;
@@ -197,7 +198,8 @@ static unsigned take_blocks(uint32_t head, unsigned kind, void **ret, unsigned w
 			unsigned object = word + (unsigned)__builtin_ctzll(free);
 			taken |= free & -free;
 			ret[--left] = base + object * size;
-			mark_resident(head, kind, object);
+			if (missing)
+				mark_resident(head, kind, object);
 			i = object + 1;
 		}
 		if (free == 0)
@@ -263,15 +265,16 @@ void neap__span_flush(struct neap__cache *cache, unsigned kind, void **items, un
 {
 	struct neap__central *central = &neap__heap.central[kind];
 	const uint32_t own = cache->owned[kind];
+	const char *own_start = neap__unit_address(own);
+	const size_t own_size = own != 0 ? (size_t)neap__class_of_kind(kind)->units << NEAP__UNIT_SHIFT : 0;
 	uint64_t *own_bits = own != 0 ? at(own)->alloc : NULL;
 	unsigned closed = 0, cleared = 0;
 	for (unsigned i = 0; i < count; i++) {
-		uint32_t head = neap__head_of(items[i]);
-		if (head == own) {
-			/* neap-lint: allow null-dereference: no block has the head 0, so `own` is a span here */
-			clear_alone(own_bits, neap__object_at(head, kind, items[i]));
+		if ((size_t)((const char *)items[i] - own_start) < own_size) {
+			/* neap-lint: allow null-dereference: without a span of its own own_size is 0 */
+			clear_alone(own_bits, neap__object_at(own, kind, items[i]));
 			cleared++;
-		} else if (!push_remote(head, items[i])) {
+		} else if (!push_remote(neap__head_of(items[i]), items[i])) {
 			items[closed++] = items[i];
 		}
 	}
@@ -303,7 +306,8 @@ void neap__span_set(uint32_t head, unsigned kind, uint32_t object)
 {
 	at(head)->alloc[object / 64] |= UINT64_C(1) << object % 64;
 	NEAP__ADD(at(head)->used, 1);
-	mark_resident(head, kind, object);
+	if (at(head)->missing != 0)
+		mark_resident(head, kind, object);
 	if (used_of(head) == at(head)->objects) {
 		list_remove(head, kind);
 		become(head, NEAP__SPAN_FULL);

@@ -7,8 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/collector.h"
 #include "base/registry.h"
+#include "base/releases.h"
+#include "neap/gc.h"
 #include "neap/heap.h"
 #include "observe/kernel_book.h"
 #include "observe/largest.h"
@@ -18,6 +22,21 @@
 enum { SECONDS_MOST = 300, MAPS_SHOWN = 1000 };
 
 /* ---- JSON ---- */
+
+/* Counters since the start; who asks twice sees what happened between. */
+static void events_json(struct neap__text *text)
+{
+	const struct neap__collector_told *collector =
+		atomic_load_explicit(&neap__collector_told, memory_order_acquire);
+	struct neap_memstats stats = {.size = sizeof stats};
+	if (collector != NULL)
+		(void)collector->cycles(&stats);
+	uint64_t pages = 0;
+	for (int i = 0; i <= NEAP__DELAYS; i++)
+		pages += atomic_load_explicit(&neap__releases.pages[i], memory_order_relaxed);
+	neap__text_put(text, "\"collections\":%u,\"given_back\":%" PRIu64 "}\n", stats.NumGC,
+		       pages * (uint64_t)sysconf(_SC_PAGESIZE));
+}
 
 void neap__account_json(struct neap__text *text)
 {
@@ -38,10 +57,11 @@ void neap__account_json(struct neap__text *text)
 	neap__text_put(text,
 		       "\"malloc_live\":%zu,\"malloc_held\":%zu,\"heap_live\":%zu,\"heap_held\":%zu,"
 		       "\"metadata\":%zu,\"file\":%zu,\"anonymous\":%zu,\"stacks_and_data\":%zu,"
-		       "\"lazy_free\":%s,\"huge_pages\":%zu,\"maps\":%zu,\"entries\":%zu}\n",
+		       "\"lazy_free\":%s,\"huge_pages\":%zu,\"maps\":%zu,\"entries\":%zu,",
 		       account.malloc_live, account.malloc_held, account.heap_live, account.heap_held,
 		       account.metadata, account.file, account.anonymous, account.other_anonymous, lazy,
 		       account.huge_pages, account.spans, account.objects);
+	events_json(text);
 }
 
 struct shown_map {

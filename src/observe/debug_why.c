@@ -1,6 +1,6 @@
 /* debug_why.c: /debug/why?address=0x7f0012345678, what keeps a collected object.
  *
- * The answer comes from the collector, when one runs (base/why.h): asking starts none.
+ * The answer comes from the collector, when one runs (base/collector.h): asking starts none.
  *
  * The address is kept inverted from its first digit on, so that asking keeps nothing.
  *
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/why.h"
+#include "base/collector.h"
 #include "neap/gc.h"
 #include "observe/profile.h"
 #include "observe/text.h"
@@ -112,8 +112,9 @@ int neap__why_request(const char *query, neap_write_fn *write, void *ctx)
 	if (!parse_inverted(query, &inverted))
 		return neap__answer_line(
 			400, "address must be a hexadecimal number, as in ?address=0x7f00a0\n", write, ctx);
-	int (*ask)(uintptr_t, struct neap_why *) = atomic_load_explicit(&neap__why, memory_order_acquire);
-	if (ask == NULL)
+	const struct neap__collector_told *collector =
+		atomic_load_explicit(&neap__collector_told, memory_order_acquire);
+	if (collector == NULL)
 		return neap__answer_line(
 			404, "no collector runs in this program: what its heap holds was not freed\n", write,
 			ctx);
@@ -122,7 +123,7 @@ int neap__why_request(const char *query, neap_write_fn *write, void *ctx)
 			503, "asked too often: each answer stops the program, at most a tenth of the time\n",
 			write, ctx);
 	uint64_t started = monotonic_ns();
-	int error = ask(inverted, &why);
+	int error = collector->why(inverted, &why);
 	end_asking(started);
 	if (error == NEAP_EINVAL)
 		return neap__answer_line(404, "no collected object is at that address\n", write, ctx);

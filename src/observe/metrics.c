@@ -18,6 +18,7 @@
 #include "neap/heap.h"
 #include "observe/kernel_book.h"
 #include "observe/largest.h"
+#include "observe/metrics.h"
 #include "observe/profile.h"
 #include "observe/sites.h"
 #include "observe/text.h"
@@ -130,20 +131,20 @@ static void sum_map(const struct neap__link *link, const struct neap__glance *gl
 
 /* ---- Families ---- */
 
-static void family(struct neap__text *text, const char *name, const char *type, const char *help)
+void neap__metric_family(struct neap__text *text, const char *name, const char *type, const char *help)
 {
 	neap__text_put(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void value(struct neap__text *text, const char *name, const char *type, const char *help,
+void neap__metric(struct neap__text *text, const char *name, const char *type, const char *help,
 		  double number)
 {
-	family(text, name, type, help);
+	neap__metric_family(text, name, type, help);
 	neap__text_put(text, "%s %.17g\n", name, number);
 }
 
-static void labelled(struct neap__text *text, const char *name, const char *label, const char *is,
-		     double number)
+void neap__metric_labelled(struct neap__text *text, const char *name, const char *label, const char *is,
+			   double number)
 {
 	neap__text_put(text, "%s{%s=\"%s\"} %.17g\n", name, label, is, number);
 }
@@ -163,13 +164,13 @@ static void map_families(const struct metrics *metrics)
 {
 	struct neap__text *text = metrics->text;
 	unsigned count = metrics->shown_count;
-	value(text, "neap_maps", "gauge", "Maps that exist.", (double)metrics->maps);
+	neap__metric(text, "neap_maps", "gauge", "Maps that exist.", (double)metrics->maps);
 	if (count == 0)
 		return;
-	family(text, "neap_map_instances", "gauge", "Maps of this name.");
+	neap__metric_family(text, "neap_map_instances", "gauge", "Maps of this name.");
 	for (unsigned i = 0; i < count; i++)
 		of_map(text, "neap_map_instances", metrics->shown[i], NULL, NULL, metrics->shown[i]->maps);
-	family(text, "neap_map_slots", "gauge", "Slots of the maps of this name by state.");
+	neap__metric_family(text, "neap_map_slots", "gauge", "Slots of the maps of this name by state.");
 	for (unsigned i = 0; i < count; i++) {
 		const struct named_sum *sum = metrics->shown[i];
 		uint64_t used = sum->len + sum->tombstone_slots;
@@ -178,7 +179,7 @@ static void map_families(const struct metrics *metrics)
 		of_map(text, "neap_map_slots", sum, "state", "empty",
 		       sum->slots > used ? sum->slots - used : 0);
 	}
-	family(text, "neap_map_bytes", "gauge", "Bytes of the maps of this name by part.");
+	neap__metric_family(text, "neap_map_bytes", "gauge", "Bytes of the maps of this name by part.");
 	for (unsigned i = 0; i < count; i++) {
 		const struct named_sum *sum = metrics->shown[i];
 		of_map(text, "neap_map_bytes", sum, "part", "live", sum->live);
@@ -194,23 +195,24 @@ static void account_families(const struct metrics *metrics)
 	struct neap__text *text = metrics->text;
 	const struct neap_account *account = &metrics->account;
 	static const char resident[] = "neap_resident_bytes";
-	family(text, resident, "gauge",
-	       "Resident memory by part; the parts add up to process_resident_memory_bytes.");
-	labelled(text, resident, "part", "live", (double)account->live);
-	labelled(text, resident, "part", "tombstone", (double)account->tombstone);
-	labelled(text, resident, "part", "empty", (double)account->empty);
-	labelled(text, resident, "part", "free_held", (double)account->free_held);
-	labelled(text, resident, "part", "other", (double)account->other);
-	labelled(text, resident, "part", "unexplained", (double)account->unexplained);
-	family(text, "neap_malloc_bytes", "gauge",
-	       "Of these, malloc's blocks that belong to no map, by state.");
-	labelled(text, "neap_malloc_bytes", "state", "live", (double)account->malloc_live);
-	labelled(text, "neap_malloc_bytes", "state", "free_held", (double)account->malloc_held);
+	neap__metric_family(text, resident, "gauge",
+			    "Resident memory by part; the parts add up to process_resident_memory_bytes.");
+	neap__metric_labelled(text, resident, "part", "live", (double)account->live);
+	neap__metric_labelled(text, resident, "part", "tombstone", (double)account->tombstone);
+	neap__metric_labelled(text, resident, "part", "empty", (double)account->empty);
+	neap__metric_labelled(text, resident, "part", "free_held", (double)account->free_held);
+	neap__metric_labelled(text, resident, "part", "other", (double)account->other);
+	neap__metric_labelled(text, resident, "part", "unexplained", (double)account->unexplained);
+	neap__metric_family(text, "neap_malloc_bytes", "gauge",
+			    "Of these, malloc's blocks that belong to no map, by state.");
+	neap__metric_labelled(text, "neap_malloc_bytes", "state", "live", (double)account->malloc_live);
+	neap__metric_labelled(text, "neap_malloc_bytes", "state", "free_held", (double)account->malloc_held);
 	if (account->lazy_free != SIZE_MAX)
-		value(text, "neap_lazy_free_bytes", "gauge",
-		      "Freed with MADV_FREE, resident until memory gets short.", (double)account->lazy_free);
-	value(text, "neap_huge_page_bytes", "gauge", "Anonymous memory in huge pages.",
-	      (double)account->huge_pages);
+		neap__metric(text, "neap_lazy_free_bytes", "gauge",
+			     "Freed with MADV_FREE, resident until memory gets short.",
+			     (double)account->lazy_free);
+	neap__metric(text, "neap_huge_page_bytes", "gauge", "Anonymous memory in huge pages.",
+		     (double)account->huge_pages);
 }
 
 static void heap_families(struct neap__text *text, const struct neap_account *account)
@@ -219,33 +221,35 @@ static void heap_families(struct neap__text *text, const struct neap_account *ac
 	if (account->heap_live + account->heap_held > 0) /* else asking would start it */
 		(void)neap_heap_stats(&heap);
 	double in_use = (double)(heap.live_bytes + heap.free_held_bytes);
-	value(text, "neap_memstats_heap_alloc_bytes", "gauge", "Bytes in blocks that were not freed.",
-	      (double)heap.live_bytes);
-	value(text, "neap_memstats_heap_inuse_bytes", "gauge",
-	      "Resident bytes of the heap, its books left out.", in_use);
-	value(text, "neap_memstats_heap_idle_bytes", "gauge", "Resident bytes of the heap in no block.",
-	      (double)heap.free_held_bytes);
-	value(text, "neap_memstats_heap_released_bytes", "gauge",
-	      "Address space that was used and given back.", (double)heap.returned_bytes);
-	value(text, "neap_memstats_heap_sys_bytes", "gauge", "Address space of the heap, used now or once.",
-	      in_use + (double)heap.returned_bytes);
-	value(text, "neap_memstats_heap_objects", "gauge", "Blocks that were not freed.",
-	      (double)heap.live_blocks);
-	value(text, "neap_memstats_mallocs_total", "counter", "Blocks allocated.", (double)heap.mallocs);
-	value(text, "neap_memstats_frees_total", "counter", "Blocks freed.", (double)heap.frees);
-	value(text, "neap_memstats_other_sys_bytes", "gauge", "The heap's books.",
-	      (double)heap.metadata_bytes);
-	value(text, "neap_memstats_sys_bytes", "gauge", "Resident bytes of the heap with its books.",
-	      in_use + (double)heap.metadata_bytes);
-	value(text, "neap_memstats_returned_bytes_total", "counter",
-	      "Bytes given back to the system, each time.", (double)heap.total_returned_bytes);
+	neap__metric(text, "neap_memstats_heap_alloc_bytes", "gauge", "Bytes in blocks that were not freed.",
+		     (double)heap.live_bytes);
+	neap__metric(text, "neap_memstats_heap_inuse_bytes", "gauge",
+		     "Resident bytes of the heap, its books left out.", in_use);
+	neap__metric(text, "neap_memstats_heap_idle_bytes", "gauge",
+		     "Resident bytes of the heap in no block.", (double)heap.free_held_bytes);
+	neap__metric(text, "neap_memstats_heap_released_bytes", "gauge",
+		     "Address space that was used and given back.", (double)heap.returned_bytes);
+	neap__metric(text, "neap_memstats_heap_sys_bytes", "gauge",
+		     "Address space of the heap, used now or once.", in_use + (double)heap.returned_bytes);
+	neap__metric(text, "neap_memstats_heap_objects", "gauge", "Blocks that were not freed.",
+		     (double)heap.live_blocks);
+	neap__metric(text, "neap_memstats_mallocs_total", "counter", "Blocks allocated.",
+		     (double)heap.mallocs);
+	neap__metric(text, "neap_memstats_frees_total", "counter", "Blocks freed.", (double)heap.frees);
+	neap__metric(text, "neap_memstats_other_sys_bytes", "gauge", "The heap's books.",
+		     (double)heap.metadata_bytes);
+	neap__metric(text, "neap_memstats_sys_bytes", "gauge", "Resident bytes of the heap with its books.",
+		     in_use + (double)heap.metadata_bytes);
+	neap__metric(text, "neap_memstats_returned_bytes_total", "counter",
+		     "Bytes given back to the system, each time.", (double)heap.total_returned_bytes);
 }
 
 static void release_family(struct neap__text *text)
 {
 	static const char name[] = "neap_delete_to_release_seconds";
 	uint64_t pages = 0;
-	family(text, name, "histogram", "Pages given back, by the time since the last free on them.");
+	neap__metric_family(text, name, "histogram",
+			    "Pages given back, by the time since the last free on them.");
 	for (int i = 0; i < NEAP__DELAYS; i++) {
 		pages += atomic_load_explicit(&neap__releases.pages[i], memory_order_relaxed);
 		neap__text_put(text, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
@@ -262,13 +266,15 @@ static void profile_families(struct neap__text *text)
 {
 	struct neap__sampling_stats stats;
 	neap__sampling_stats_get(&stats);
-	value(text, "neap_profile_rate_bytes", "gauge", "Mean bytes between two samples; 0 when off.",
-	      (double)neap_profile_rate());
-	value(text, "neap_profile_samples_total", "counter", "Allocations sampled.", (double)stats.samples);
-	value(text, "neap_profile_lost_total", "counter", "Samples that found no room.", (double)stats.lost);
-	value(text, "neap_profile_unwinder_walks_total", "counter",
-	      "Walks of a stack that took the whole unwinder.",
-	      (double)atomic_load_explicit(&neap__unwinder_walks, memory_order_relaxed));
+	neap__metric(text, "neap_profile_rate_bytes", "gauge", "Mean bytes between two samples; 0 when off.",
+		     (double)neap_profile_rate());
+	neap__metric(text, "neap_profile_samples_total", "counter", "Allocations sampled.",
+		     (double)stats.samples);
+	neap__metric(text, "neap_profile_lost_total", "counter", "Samples that found no room.",
+		     (double)stats.lost);
+	neap__metric(text, "neap_profile_unwinder_walks_total", "counter",
+		     "Walks of a stack that took the whole unwinder.",
+		     (double)atomic_load_explicit(&neap__unwinder_walks, memory_order_relaxed));
 }
 
 /* ---- The process ---- */
@@ -317,19 +323,19 @@ static void process_families(struct neap__text *text, const struct neap_account 
 	(void)neap__each_line("/proc/stat", boot_line, &times);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
 	getrlimit(RLIMIT_NOFILE, &files);
-	value(text, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
-	      (double)account->rss);
-	value(text, "process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.",
-	      (double)times.virtual_bytes);
-	value(text, "process_cpu_seconds_total", "counter",
-	      "Total user and system CPU time spent in seconds.",
-	      (double)used.tv_sec + (double)used.tv_nsec / 1e9);
-	value(text, "process_start_time_seconds", "gauge",
-	      "Start time of the process since unix epoch in seconds.",
-	      (double)times.boot_seconds + (double)times.start_ticks / (double)sysconf(_SC_CLK_TCK));
-	value(text, "process_open_fds", "gauge", "Number of open file descriptors.", open_files());
-	value(text, "process_max_fds", "gauge", "Maximum number of open file descriptors.",
-	      (double)files.rlim_cur);
+	neap__metric(text, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
+		     (double)account->rss);
+	neap__metric(text, "process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.",
+		     (double)times.virtual_bytes);
+	neap__metric(text, "process_cpu_seconds_total", "counter",
+		     "Total user and system CPU time spent in seconds.",
+		     (double)used.tv_sec + (double)used.tv_nsec / 1e9);
+	neap__metric(text, "process_start_time_seconds", "gauge",
+		     "Start time of the process since unix epoch in seconds.",
+		     (double)times.boot_seconds + (double)times.start_ticks / (double)sysconf(_SC_CLK_TCK));
+	neap__metric(text, "process_open_fds", "gauge", "Number of open file descriptors.", open_files());
+	neap__metric(text, "process_max_fds", "gauge", "Maximum number of open file descriptors.",
+		     (double)files.rlim_cur);
 }
 
 /* One block for the books of a page: what is not used of it costs nothing. */
@@ -366,6 +372,7 @@ void neap__metrics_text(struct neap__text *text)
 	heap_families(text, &metrics->account);
 	map_families(metrics);
 	release_family(text);
+	neap__collector_metrics(text);
 	profile_families(text);
 	process_families(text, &metrics->account);
 	neap__scratch_free(metrics, size);

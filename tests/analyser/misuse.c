@@ -1,5 +1,6 @@
 /* misuse.c: planted misuse of Neap's headers. A line with "gcc: words" or "clang: words" must be warned of by that
- * compiler's analyser with these words; a line without must not. Compiled by tests/analyser/check, never run.
+ * compiler's analyser with these words, one with "neap: rule" by neap lint; a line without must not.
+ * Compiled by tests/analyser/check, never run.
  */
 #include <neap/cache.h>
 #include <neap/cmap.h>
@@ -20,7 +21,7 @@ void use_map_after_destroy(const struct neap_map_type *type)
 {
 	struct neap_map *map = neap_map_create(type, NULL);
 	neap_map_destroy(map);
-	neap_map_clear(map); /* gcc: used after, clang: Use of memory after it is freed */
+	neap_map_clear(map); /* gcc: used after, clang: Use of memory after, neap: use-after-free */
 }
 
 void destroy_map_twice(const struct neap_map_type *type);
@@ -28,13 +29,13 @@ void destroy_map_twice(const struct neap_map_type *type)
 {
 	struct neap_map *map = neap_map_create(type, NULL);
 	neap_map_destroy(map);
-	neap_map_destroy(map); /* gcc: double-, clang: free released memory */
+	neap_map_destroy(map); /* gcc: double-, clang: free released memory, neap: double-free */
 }
 
 size_t leak_map(const struct neap_map_type *type);
 size_t leak_map(const struct neap_map_type *type)
 {
-	struct neap_map *map = neap_map_create(type, NULL);
+	struct neap_map *map = neap_map_create(type, NULL); /* neap: leak */
 	size_t n = neap_map_bytes(map);
 	map = NULL;
 	return n; /* gcc: leak of */
@@ -44,7 +45,7 @@ void free_map_with_the_wrong_function(const struct neap_map_type *type);
 void free_map_with_the_wrong_function(const struct neap_map_type *type)
 {
 	struct neap_map *map = neap_map_create(type, NULL);
-	__builtin_free(map); /* gcc: should have been deallocated with */
+	__builtin_free(map); /* gcc: deallocated, neap: mismatched-release */
 }
 
 void end_transient_twice(struct neap_scopes *scopes);
@@ -52,7 +53,7 @@ void end_transient_twice(struct neap_scopes *scopes)
 {
 	struct neap_transient *table = neap_transient_begin(scopes);
 	neap_transient_end(table);
-	neap_transient_end(table); /* gcc: double-, clang: free released memory */
+	neap_transient_end(table); /* gcc: double-, clang: free released memory, neap: double-free */
 }
 
 void free_heap_block_twice(void);
@@ -60,7 +61,7 @@ void free_heap_block_twice(void)
 {
 	void *block = neap_heap_alloc(16);
 	neap_heap_free(block);
-	neap_heap_free(block); /* gcc: double-, clang: free released memory */
+	neap_heap_free(block); /* gcc: double-, clang: free released memory, neap: double-free */
 }
 
 void destroy_hmap_twice(const struct neap_hmap_type *type);
@@ -68,7 +69,7 @@ void destroy_hmap_twice(const struct neap_hmap_type *type)
 {
 	struct neap_hmap *map = neap_hmap_create(type, NULL);
 	neap_hmap_destroy(map);
-	neap_hmap_destroy(map); /* gcc: double-, clang: free released memory */
+	neap_hmap_destroy(map); /* gcc: double-, clang: free released memory, neap: double-free */
 }
 
 void destroy_cmap_twice(const struct neap_map_type *type);
@@ -76,7 +77,7 @@ void destroy_cmap_twice(const struct neap_map_type *type)
 {
 	struct neap_cmap *map = neap_cmap_create(type, NULL);
 	neap_cmap_destroy(map);
-	neap_cmap_destroy(map); /* gcc: double-, clang: free released memory */
+	neap_cmap_destroy(map); /* gcc: double-, clang: free released memory, neap: double-free */
 }
 
 size_t use_cmap_after_destroy(const struct neap_map_type *type);
@@ -84,7 +85,7 @@ size_t use_cmap_after_destroy(const struct neap_map_type *type)
 {
 	struct neap_cmap *map = neap_cmap_create(type, NULL);
 	neap_cmap_destroy(map);
-	return neap_cmap_len(map); /* gcc: used after, clang: Use of memory after it is freed */
+	return neap_cmap_len(map); /* gcc: used after, clang: Use of memory after, neap: use-after-free */
 }
 
 void destroy_cache_twice(const struct neap_map_type *type);
@@ -92,20 +93,20 @@ void destroy_cache_twice(const struct neap_map_type *type)
 {
 	struct neap_cache *cache = neap_cache_create(type, NULL);
 	neap_cache_destroy(cache);
-	neap_cache_destroy(cache); /* gcc: double-, clang: free released memory */
+	neap_cache_destroy(cache); /* gcc: double-, clang: free released memory, neap: double-free */
 }
 
 void end_a_cache_as_a_map(const struct neap_map_type *type);
 void end_a_cache_as_a_map(const struct neap_map_type *type)
 {
 	struct neap_cache *cache = neap_cache_create(type, NULL);
-	neap_cmap_destroy((struct neap_cmap *)(void *)cache); /* gcc: should have been deallocated with */
+	neap_cmap_destroy((struct neap_cmap *)(void *)cache); /* gcc: deallocated, neap: mismatched-release */
 }
 
 void delete_without_a_key(struct neap_cache *cache);
 void delete_without_a_key(struct neap_cache *cache)
 {
-	(void)neap_cache_delete(cache, NULL); /* gcc: NULL, clang: Null pointer passed */
+	(void)neap_cache_delete(cache, NULL); /* gcc: NULL, clang: Null pointer, neap: null-dereference */
 }
 
 void destroy_handle_twice(void *object);
@@ -113,31 +114,31 @@ void destroy_handle_twice(void *object)
 {
 	struct neap_gc_handle *handle = neap_gc_handle_create(object);
 	neap_gc_handle_destroy(handle);
-	neap_gc_handle_destroy(handle); /* gcc: double-, clang: free released memory */
+	neap_gc_handle_destroy(handle); /* gcc: double-, clang: free released memory, neap: double-free */
 }
 
 void drop_a_section(void);
 void drop_a_section(void)
 {
-	neap_cmap_enter(); /* gcc: ignoring return value, clang: ignoring return value */
+	neap_cmap_enter(); /* gcc: ignoring, clang: ignoring */
 }
 
 void drop_what_is_given(const struct neap_pool_type *type);
 void drop_what_is_given(const struct neap_pool_type *type)
 {
-	neap_pool_create(type, NULL); /* gcc: ignoring return value, clang: ignoring return value */
+	neap_pool_create(type, NULL); /* gcc: ignoring, clang: ignoring, neap: leak */
 } /* clang: memory leak */
 
 void drop_the_answer_of_the_gate(void);
 void drop_the_answer_of_the_gate(void)
 {
-	neap_init(NULL); /* gcc: ignoring return value, clang: ignoring return value */
+	neap_init(NULL); /* gcc: ignoring, clang: ignoring */
 }
 
 void pass_null_for_a_key(struct neap_map *map);
 void pass_null_for_a_key(struct neap_map *map)
 {
-	(void)neap_map_get(map, NULL); /* gcc: NULL, clang: Null pointer passed */
+	(void)neap_map_get(map, NULL); /* gcc: NULL, clang: Null pointer, neap: null-dereference */
 }
 
 /* What is right is left alone. */

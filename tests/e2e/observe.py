@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """observe.py: a running daemon, seen with the tools that people already use.
 
-usage: observe.py NEAP DAEMON GROWER BUILD_DIR
+usage: observe.py NEAP DAEMON GROWER COLLECTING BUILD_DIR
 
 Each check starts what it needs and prints "ok", or "skipped" with the reason; anything else fails.
 """
@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.request
 
-neap, daemon, grower, build = sys.argv[1:5]
+neap, daemon, grower, collecting, build = sys.argv[1:6]
 here = pathlib.Path(__file__).resolve().parent
 share = here.parent.parent / "share"
 TOKEN = "s3cret"
@@ -57,6 +57,26 @@ class Daemon:
         assert self.process.wait(30) == 0, "the daemon did not end well"
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def browser_modules():
+    need("chromium", "chromium")
+    need("node", "nodejs")
+    need("npm", "npm")
+    modules = pathlib.Path(build) / "playwright"
+    modules.mkdir(exist_ok=True)
+    if not (modules / "node_modules/playwright-core").exists():
+        done = subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", modules,
+                               "playwright-core@1"], capture_output=True, text=True, timeout=180)
+        if done.returncode != 0:
+            raise Skip("npm cannot install playwright-core here")
+    return modules
+
+
 def check_pprof(served, folder):
     need("go", "golang-go")
     before, after = folder / "before.pb.gz", folder / "after.pb.gz"
@@ -88,6 +108,36 @@ def check_pprof(served, folder):
     assert abs(total - rss) < 0.1 * rss, f"the parts of the profile: {total}, resident: {rss}"
 
 
+def check_pprof_web(served, folder):
+    need("go", "golang-go")
+    need("dot", "graphviz")
+    modules = browser_modules()
+    profile, port = folder / "web.pb.gz", free_port()
+    deadline = time.time() + 40
+    while True:
+        run(neap, "profile", served.process.pid, "-o", profile)
+        if "load_sessions" in run("go", "tool", "pprof", "-top", "-sample_index=alloc_space", profile):
+            break
+        assert time.time() < deadline, "the function that allocates is not in the profile"
+    # Its own group: what go starts ends with it.
+    server = subprocess.Popen(["go", "tool", "pprof", f"-http=127.0.0.1:{port}", "-no_browser", profile],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ui/top", timeout=30)
+                break
+            except OSError:
+                assert time.time() < deadline + 20, "pprof serves nothing"
+                time.sleep(0.2)
+        seen = run("node", here / "pprof_page.mjs", modules, f"http://127.0.0.1:{port}",
+                   pathlib.Path(build) / "pprof-page.png", "load_sessions", "alloc_slow")
+        assert "pprof shows it" in seen, seen
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
 def check_promtool(served, folder):
     need("promtool", "prometheus")
     metrics = folder / "metrics"
@@ -103,12 +153,6 @@ def check_promtool(served, folder):
                           (share / "grafana/neap.json").read_text() + (share / "prometheus/neap-alerts.yml").read_text()))
     missing = {name for name in used if name not in names}
     assert not missing, f"rules or dashboard name metrics that are not served: {missing}"
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def check_prometheus(served, folder):
@@ -179,6 +223,67 @@ def check_watch(served, folder):
     assert "has ended" in run(neap, "watch", program.pid, "--for", "60", "-o", folder)
     program.wait()
     assert "no such folder" in run(neap, "watch", os.getpid(), "-o", folder / "none", code=2)
+
+
+def check_watch_clock(served, folder):
+    """The clock of the day is set back by an hour and forward by two while the program grows."""
+    need("faketime", "faketime")
+    shift = folder / "shift"
+    shift.write_text("+0\n")
+    library = next(iter(sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+    if library is None:
+        raise Skip("no libfaketimeMT.so.1")
+    program = subprocess.Popen([grower, "20", "40"])
+    watch = subprocess.Popen([neap, "watch", str(program.pid), "--over", "10M", "--grow", "10M", "--count", "3",
+                              "--cool-down", "2", "--for", "60", "-o", folder], stdout=subprocess.PIPE, text=True,
+                             env={**os.environ, "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(shift),
+                                  "FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1"})
+    try:
+        began, triggers, text = time.monotonic(), [], []
+        for line in watch.stdout:
+            text.append(line)
+            if "TRIGGER" in line:
+                triggers.append(time.monotonic() - began)
+                shift.write_text("-1h\n" if len(triggers) == 1 else "+2h\n")
+        assert watch.wait(60) == 1 and len(triggers) == 3, text
+        gaps = [after - before for before, after in zip(triggers, triggers[1:])]
+        assert all(1.5 < gap < 8 for gap in gaps), f"cool-down of 2 s, {gaps} s between the triggers"
+        hours = [line.split()[0] for line in text if "TRIGGER" in line]
+        assert len({hour[:2] for hour in hours}) == 3, f"the clock was not set: {hours}"
+    finally:
+        program.kill()
+        program.wait()
+        watch.kill()
+        watch.wait()
+    assert len(list(folder.glob("*.txt"))) == 3
+
+
+def check_permission(served, folder):
+    """Another user's process: what the kernel tells everybody is told, what it does not is refused in words."""
+    need("setpriv", "util-linux")
+    stranger = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if os.getuid() != 0:
+        raise Skip("not root: there is no stranger to be")
+    pid = served.process.pid
+    for command in (["profile", pid, "-o", "/dev/null"], ["inspect", pid], ["snapshot", pid, "-o", "/dev/null"],
+                    ["why", pid, "0x1000"], ["reclaim", pid]):
+        assert f"process {pid}" in (seen := run(*stranger, neap, *command, code=3)), f"{command}: {seen}"
+        assert "may not be read; run as its user or as root" in seen, f"{command}: {seen}"
+    assert "rss" in run(*stranger, neap, "top", pid, "-n", "1")
+    theirs = folder / "theirs"
+    theirs.mkdir()
+    theirs.chmod(0o777)
+    folder.chmod(0o755)
+    program = subprocess.Popen([grower, "20", "40"])
+    try:
+        seen = run(*stranger, neap, "watch", program.pid, "--over", "10M", "--grow", "5M", "--count", "1", "--for", "30", "-o",
+                   theirs, code=4)
+    finally:
+        program.kill()
+        program.wait()
+    assert "TRIGGER" in seen and "no snapshot: process" in seen and "may not be read" in seen, seen
+    assert "VmRSS" in next(theirs.glob("*.txt")).read_text()
+    assert served.get("/debug/account"), "the daemon is alive"
 
 
 def check_watch_disk_full(served, folder):
@@ -277,25 +382,63 @@ def check_gdb(served, folder):
 
 
 def check_live_page(served, folder):
-    need("chromium", "chromium")
-    need("node", "nodejs")
-    need("npm", "npm")
-    modules = pathlib.Path(build) / "playwright"
-    modules.mkdir(exist_ok=True)
-    if not (modules / "node_modules/playwright-core").exists():
-        done = subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", modules,
-                               "playwright-core@1"], capture_output=True, text=True, timeout=180)
-        if done.returncode != 0:
-            raise Skip("npm cannot install playwright-core here")
-    seen = run("node", here / "live_page.mjs", modules, served.url, TOKEN, pathlib.Path(build) / "live-page.png")
+    seen = run("node", here / "live_page.mjs", browser_modules(), served.url, pathlib.Path(build) / "live-page.png", 3,
+               "sessions ", TOKEN)
     assert "the page lives" in seen, seen
+
+
+def check_report(served, folder):
+    if "  yes  inspect" not in run(neap, "doctor"):
+        raise Skip("built without the inspector")
+    modules = browser_modules()
+    before, after, page = folder / "before.snap", folder / "after.snap", folder / "report.html"
+    run(neap, "snapshot", served.process.pid, "-o", before, code=(0, 4))
+    time.sleep(1)
+    run(neap, "snapshot", served.process.pid, "-o", after, code=(0, 4))
+    run(neap, "report", before, after, "-o", page)
+    seen = run("node", here / "report_page.mjs", modules, page, pathlib.Path(build) / "report-page.png")
+    for name in ("sessions 0", "sessions 1", "sessions 2"):
+        assert name in seen, f"{name} is not in the report:\n{seen}"
+    assert int(re.search(r"(\d+) rectangles are seen", seen).group(1)) > 20, seen
+
+
+def check_collector(served, folder):
+    """A program with a collector, and a map whose name must be escaped: its metrics and its live page."""
+    program = subprocess.Popen([collecting, "60"], stdout=subprocess.PIPE, text=True)
+    try:
+        url = "http://127.0.0.1:" + re.search(r"port (\d+)", program.stdout.readline()).group(1)
+        deadline = time.time() + 30
+        while True:
+            metrics = urllib.request.urlopen(url + "/metrics", timeout=30).read().decode()
+            cycles = int(re.search(r'^neap_gc_cycles_total{reason="automatic"} (\d+)$', metrics, re.M).group(1))
+            if cycles > 0:
+                break
+            assert time.time() < deadline, "no collection within 30 s"
+            time.sleep(0.2)
+        last = float(re.search(r"^neap_memstats_last_gc_time_seconds (\S+)$", metrics, re.M).group(1))
+        assert abs(time.time() - last) < 60, f"the last collection ended at {last}"
+        stops = int(re.search(r"^neap_gc_stop_seconds_count (\d+)$", metrics, re.M).group(1))
+        assert stops >= cycles, f"{stops} stops in {cycles} cycles"
+        label = r'{map="\"quoted\" \\ and\nbroken <b>",kind="map"}'
+        assert "neap_map_instances" + label in metrics, metrics
+        shown = json.load(urllib.request.urlopen(url + "/debug/maps", timeout=30))["shown"]
+        assert [each["name"] for each in shown] == ['"quoted" \\ and\nbroken <b>'], shown
+        if shutil.which("promtool"):
+            done = subprocess.run(["promtool", "check", "metrics"], input=metrics, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stdout + done.stderr
+        seen = run("node", here / "live_page.mjs", browser_modules(), url, pathlib.Path(build) / "live-page-gc.png", 1,
+                   '"quoted" \\ and')
+        assert "the page lives" in seen, seen
+    finally:
+        program.kill()
+        program.wait()
 
 
 def main():
     failed = 0
     served = Daemon()
-    checks = [check_pprof, check_promtool, check_prometheus, check_commands, check_watch, check_watch_disk_full,
-              check_watch_go, check_watch_ebpf, check_probes, check_gdb, check_live_page]
+    checks = [check_pprof, check_pprof_web, check_promtool, check_prometheus, check_commands, check_watch,
+              check_watch_clock, check_watch_disk_full, check_permission, check_watch_go, check_watch_ebpf, check_probes, check_gdb, check_live_page, check_report, check_collector]
     for check in checks:
         began = time.time()
         with tempfile.TemporaryDirectory() as folder:

@@ -111,7 +111,20 @@ expect 5 'neap lint --gcc' alone/neap lint good.c
 expect 5 'libneap-lint.so' alone/neap escape good.c
 expect 0 'usage: neap lint' alone/neap lint --help
 expect 0 'usage: neap escape' alone/neap escape --help
-command -v gcc >/dev/null && expect 1 'use-after-free' alone/neap lint --gcc bad.c
+# With gcc's: what it would pass over without a word is refused, and what does not compile is no finding.
+if command -v gcc >/dev/null; then
+	expect 1 'use-after-free' alone/neap lint --gcc bad.c
+	expect 0 '' alone/neap lint --gcc good.c
+	printf 'int broken(' >half.c
+	expect 4 'half.c: gcc did not compile it' alone/neap lint --gcc bad.c half.c good.c
+	expect 2 'is a folder' alone/neap lint --gcc .
+	expect 2 'is not named like one' alone/neap lint --gcc "$0"
+	expect 2 '-p does not go with --gcc' alone/neap lint --gcc -p compile_commands.json
+	expect 2 '--sarif does not go with --gcc' alone/neap lint --gcc --sarif bad.c
+	expect 2 'no file for gcc' alone/neap lint --gcc
+	expect 2 'absent.c: No such file' alone/neap lint --gcc absent.c
+	expect 5 'cannot run gcc' env PATH=/nowhere "$PWD/alone/neap" lint --gcc good.c
+fi
 expect 0 '' env NEAP_MODULES="$(dirname "$neap")" alone/neap lint good.c
 echo junk >alone/libneap-lint.so
 expect 5 'cannot be loaded' alone/neap lint good.c

@@ -1,12 +1,18 @@
 /* share_any.c: threads that share boxes and make the same itabs at the same time.
  *
  * Every pair of interface and type must have one itab, whichever thread made it; every box must be dropped once,
- * by whichever thread was last.
+ * by whichever thread was last. The race for a pair is also run with its outcome fixed: the methods of an interface
+ * lie on a page that nobody may read, so the thread that looks at them first is held up by the fault in the middle
+ * of its itab until another one has made the pair's.
  */
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "support/any_types.h"
 
@@ -68,9 +74,65 @@ static void *work(void *of)
 	return NULL;
 }
 
+static struct neap_interface held_up; /* its methods are on the page */
+static struct neap_method *hidden;
+static sem_t slow_is_held, fast_is_through;
+static size_t page;
+
+static void hold_up(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	if (info->si_addr < (void *)hidden || info->si_addr >= (void *)((char *)hidden + page))
+		_exit(70);
+	mprotect(hidden, page, PROT_READ);
+	sem_post(&slow_is_held);
+	while (sem_wait(&fast_is_through) != 0)
+		;
+}
+
+static void *make_held_up(void *ret)
+{
+	const double side = 3;
+	struct neap_any square;
+	if (neap_any_make(NULL, &any_type_square, &side, &square) != NEAP_OK ||
+	    neap_iface_of(&held_up, square, ret) != NEAP_OK)
+		wrong("no square held up");
+	return NULL;
+}
+
+static void the_slower_thread_takes_the_itab_of_the_faster(void)
+{
+	struct neap_iface slow, fast;
+	struct sigaction on_fault = {.sa_sigaction = hold_up, .sa_flags = SA_SIGINFO}, before;
+	pthread_t slower;
+	page = (size_t)sysconf(_SC_PAGESIZE);
+	hidden = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (hidden == MAP_FAILED)
+		wrong("no page");
+	memcpy(hidden, any_shape.methods, any_shape.methods_n * sizeof *hidden);
+	held_up = any_shape;
+	held_up.methods = hidden;
+	sem_init(&slow_is_held, 0, 0);
+	sem_init(&fast_is_through, 0, 0);
+	mprotect(hidden, page, PROT_NONE);
+	sigaction(SIGSEGV, &on_fault, &before);
+	if (pthread_create(&slower, NULL, make_held_up, &slow) != 0)
+		wrong("no thread");
+	while (sem_wait(&slow_is_held) != 0)
+		;
+	(void)make_held_up(&fast);
+	sem_post(&fast_is_through);
+	pthread_join(slower, NULL);
+	sigaction(SIGSEGV, &before, NULL);
+	if (slow.itab != fast.itab)
+		wrong("a pair has two itabs");
+}
+
 int main(void)
 {
 	pthread_t threads[THREADS];
+	the_slower_thread_takes_the_itab_of_the_faster();
 	for (unsigned i = 0; i < INTERFACES; i++)
 		interfaces[i] = any_shape;
 	for (uint64_t i = 0; i < BOXES; i++) {

@@ -7,11 +7,15 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+static __attribute__((noinline, cold)) void *enomem(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
 static void *or_enomem(void *block)
 {
-	if (block == NULL)
-		errno = ENOMEM;
-	return block;
+	return __builtin_expect(block != NULL, 1) ? block : enomem();
 }
 
 EXPORT void *malloc(size_t size)

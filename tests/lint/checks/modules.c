@@ -1,7 +1,9 @@
 /* Neap's other modules: scopes, guards, profiles, interface values. A label stands above each function. */
 #include "neap/any.h"
 #include "neap/guard.h"
+#include "neap/heap.h"
 #include "neap/map.h"
+#include "neap/profile.h"
 #include "neap/scope.h"
 
 struct session {
@@ -153,4 +155,115 @@ int64_t good_assertion(struct neap_any value)
 {
 	const int64_t *number = neap_any_as(&value, &neap_any_type_i64);
 	return number != NULL ? *number : 0;
+}
+
+// bad double-free: a block of the span heap
+void bad_heap_block(void)
+{
+	void *block = neap_heap_alloc(64);
+	neap_heap_free(block);
+	neap_heap_free(block);
+}
+// good double-free: another block
+void good_heap_block(void)
+{
+	void *block = neap_heap_alloc(64);
+	neap_heap_free(block);
+	block = neap_heap_alloc(64);
+	neap_heap_free(block);
+}
+
+// bad leak: a profile belongs to who took it
+int64_t bad_profile(void)
+{
+	struct neap_profile *profile = neap_profile_take();
+	return profile != NULL ? neap_profile_total(profile, NEAP_PROFILE_ALLOC_OBJECTS) : 0;
+}
+// good leak: destroyed
+int64_t good_profile(void)
+{
+	struct neap_profile *profile = neap_profile_take();
+	int64_t total = profile != NULL ? neap_profile_total(profile, NEAP_PROFILE_ALLOC_OBJECTS) : 0;
+	neap_profile_destroy(profile);
+	return total;
+}
+
+// bad leak: the recycler of scopes is lost
+int bad_scopes(const struct neap_map_type *type)
+{
+	struct neap_scopes *scopes = neap_scopes_create(type, NULL);
+	return scopes != NULL;
+}
+// good leak: destroyed
+int good_scopes(const struct neap_map_type *type)
+{
+	struct neap_scopes *scopes = neap_scopes_create(type, NULL);
+	return neap_scopes_destroy(scopes) == 0;
+}
+
+// bad unchecked-result: there may be no memory for the first version
+size_t bad_live(struct neap_scopes *scopes)
+{
+	struct neap_live *live = neap_live_create(scopes);
+	uint32_t ticket;
+	size_t n = neap_map_len(neap_live_enter(live, &ticket));
+	neap_live_leave(live, ticket);
+	neap_live_destroy(live);
+	return n;
+}
+// good unchecked-result: looked at
+size_t good_live(struct neap_scopes *scopes)
+{
+	struct neap_live *live = neap_live_create(scopes);
+	if (live == NULL)
+		return 0;
+	uint32_t ticket;
+	size_t n = neap_map_len(neap_live_enter(live, &ticket));
+	neap_live_leave(live, ticket);
+	neap_live_destroy(live);
+	return n;
+}
+
+// bad use-after-free: a version that was discarded is filled on
+int bad_version(struct neap_live *live, long key)
+{
+	struct neap_map *next = neap_live_prepare(live);
+	if (next == NULL)
+		return -1;
+	neap_live_discard(live, next);
+	return neap_map_put(next, &key, &key);
+}
+// good use-after-free: filled, published, and discarded only when that is refused
+int good_version(struct neap_live *live, long key)
+{
+	struct neap_map *next = neap_live_prepare(live);
+	if (next == NULL)
+		return -1;
+	int error = neap_map_put(next, &key, &key);
+	if (error == 0)
+		error = neap_live_publish(live, next);
+	if (error != 0)
+		neap_live_discard(live, next);
+	return error;
+}
+
+// bad unchecked-result: a reference into a map that may not be there
+int bad_reference(const struct neap_map_type *type, long key)
+{
+	struct neap_map *map = neap_map_create(type, NULL);
+	struct neap_ref ref = neap_ref_of(map, neap_map_get(map, &key));
+	int found = ref.value != NULL;
+	neap_map_destroy(map);
+	return found;
+}
+// good unchecked-result: looked at
+int good_reference(const struct neap_map_type *type, long key)
+{
+	struct neap_map *map = neap_map_create(type, NULL);
+	if (map == NULL)
+		return 0;
+	struct neap_ref ref = neap_ref_of(map, neap_map_get(map, &key));
+	int found = ref.value != NULL;
+	neap_map_destroy(map);
+	return found;
 }

@@ -120,6 +120,34 @@ struct box *good_give(struct box *box)
 		*b = *box;
 	return b;
 }
+// bad contract-broken: said to free its argument, and only empties it
+void bad_free_promise(struct box *box)
+{
+	box->next = NULL;
+}
+// good contract-broken: frees it
+void good_free_promise(struct box *box)
+{
+	free(box);
+}
+// bad use-after-free: after NEAP_FREES
+int bad_drop(const char *name)
+{
+	struct box *b = box_open(name, 0);
+	if (!b)
+		return 0;
+	box_drop(3, b);
+	return b->n;
+}
+// good use-after-free: before
+int good_drop(const char *name)
+{
+	struct box *b = box_open(name, 0);
+	int n = b ? b->n : 0;
+	box_drop(3, b);
+	return n;
+}
+
 // good contract-broken: a part of it is copied out
 void good_lend_and_read(int *to, struct box *box)
 {

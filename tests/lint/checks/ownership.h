@@ -14,6 +14,7 @@ void box_close(NEAP_TAKEN struct box *box);
 NEAP_GIVES(box_close) struct box *box_open(NEAP_LENT const char *name, int flags);
 NEAP_GIVES(free) char *box_label(NEAP_LENT struct box *box);
 void box_queue(int priority, NEAP_TAKEN struct box *box);
+NEAP_FREES(2) void box_drop(int priority, struct box *box);
 int box_look(NEAP_LENT const struct box *box);
 
 /* These have their bodies in ownership.c. */
@@ -26,5 +27,7 @@ void bad_lend_and_drop(NEAP_LENT struct box *box);
 void good_lend_and_read(int *to, NEAP_LENT struct box *box);
 NEAP_GIVES(free) struct box *bad_give(struct box *box);
 NEAP_GIVES(free) struct box *good_give(struct box *box);
+NEAP_FREES(1) void bad_free_promise(struct box *box);
+NEAP_FREES(1) void good_free_promise(struct box *box);
 
 #endif
