@@ -41,6 +41,7 @@ static struct inspection *inspect(struct go_process *process, const struct inspe
 		return NULL;
 	struct inspection *inspection = take(1, sizeof *inspection);
 	inspection->process = process;
+	inspection->keeps_graph = wish->graph;
 	maps_find(process, wish->every_type, &inspection->maps);
 	if (graph_build(process, &inspection->maps, &inspection->graph, problem) != 0) {
 		inspection_free(inspection);
@@ -138,8 +139,7 @@ size_t inspection_by_type(const struct inspection *inspection, struct type_group
 	return count;
 }
 
-/* "[12].next" becomes "[].next". */
-static void drop_indexes(char *text)
+void inspection_drop_indexes(char *text)
 {
 	char *to = text;
 	bool inside = false;
@@ -165,7 +165,7 @@ static void name_step(const struct inspection *inspection, const struct graph_st
 	graph_word_name(inspection->process, &inspection->maps, step->object, next->slot, text + used,
 			size - used);
 	if (!indexes)
-		drop_indexes(text + used);
+		inspection_drop_indexes(text + used);
 }
 
 size_t inspection_steps(const struct inspection *inspection, const struct found_map *map, bool indexes,

@@ -97,6 +97,19 @@ def by_name(neap, sample):
     check(outside.returncode == 2, f"{outside}")
 
 
+def from_snapshot(neap, sample, folder, symbols):
+    """With --graph a snapshot answers as the process does; without, it knows no ways."""
+    whole, plain = os.path.join(folder, "whole.snap"), os.path.join(folder, "plain.snap")
+    check(run(neap, "snapshot", sample.pid, "-o", whole, "--graph").returncode == 0, "snapshot --graph")
+    check(run(neap, "snapshot", sample.pid, "-o", plain).returncode == 0, "snapshot")
+    ask(neap, whole, sample.facts, symbols)
+    text = run(neap, "why", whole, "sessions by number").stdout
+    check("this     sessions by number (map" in text and "root     " in text, text)
+    refused = run(neap, "why", plain, sample.facts[0]["address"])
+    check(refused.returncode == 2 and "--graph" in refused.stderr, f"{refused}")
+    check(run(neap, "inspect", whole).returncode == 0 and run(neap, "diff", whole, plain).returncode == 0, "inspect and diff")
+
+
 def allow_core():
     resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     with open("/proc/self/coredump_filter", "w", encoding="ascii") as file:
@@ -134,6 +147,7 @@ def main():
             for mode in ([], ["--consistent"], ["--snapshot"]):
                 ask(options.neap, sample.pid, sample.facts, not options.stripped, *mode)
             by_name(options.neap, sample)
+            from_snapshot(options.neap, sample, folder, not options.stripped)
             check(sample.answers(), "the program no longer answers")
         finally:
             sample.end()

@@ -292,7 +292,8 @@ static void refuse_all(attempt_fn attempt, const char *name)
 	must(attempt(subject.pid), "nothing is refused, and it fails");
 	for (int later = 0; later < 2; later++)
 		for (kind = 0; kind < KINDS; kind++) {
-			and_all_later = later != 0 && kind != INTERRUPT; /* which a thread that is there heeds */
+			and_all_later =
+				later != 0 && kind != INTERRUPT; /* which a thread that is there heeds */
 			tried += refuse_each(&subject, attempt);
 		}
 	printf("%s: %ld refusals\n", name, tried);
