@@ -279,12 +279,9 @@ static int find_modules(struct linked_process *process, struct problem *problem)
 				       process->target->name);
 }
 
-struct linked_process *linked_open(const char *name, const struct inspection_wish *wish,
+struct linked_process *linked_from(struct target *target, const struct inspection_wish *wish,
 				   struct problem *problem)
 {
-	struct target *target = target_open(name, wish->program, wish->mode, problem);
-	if (target == NULL)
-		return NULL;
 	struct linked_process *process = take(1, sizeof *process);
 	process->target = target;
 	process->residence = residence_take(target);
@@ -295,6 +292,13 @@ struct linked_process *linked_open(const char *name, const struct inspection_wis
 		return process;
 	linked_close(process);
 	return NULL;
+}
+
+struct linked_process *linked_open(const char *name, const struct inspection_wish *wish,
+				   struct problem *problem)
+{
+	struct target *target = target_open(name, wish->program, wish->mode, problem);
+	return target == NULL ? NULL : linked_from(target, wish, problem);
 }
 
 void linked_close(struct linked_process *process)
@@ -318,17 +322,21 @@ int linked_complete(const struct linked_process *process, struct problem *proble
 			   process->target->name, process->missing);
 }
 
+struct snapshot *linked_snapshot_of(struct linked_process *process, const struct inspection_wish *wish,
+				    struct problem *problem)
+{
+	struct snapshot *snapshot = take_all(process, wish, problem);
+	if (linked_complete(process, problem) == 0 && problem->kind == 0)
+		return snapshot;
+	snapshot_close(snapshot);
+	return NULL;
+}
+
 struct snapshot *linked_snapshot(const char *name, const struct inspection_wish *wish,
 				 struct problem *problem)
 {
 	struct linked_process *process = linked_open(name, wish, problem);
-	if (process == NULL)
-		return NULL;
-	struct snapshot *snapshot = take_all(process, wish, problem);
-	if (linked_complete(process, problem) != 0 || problem->kind != 0) {
-		snapshot_close(snapshot);
-		snapshot = NULL;
-	}
+	struct snapshot *snapshot = process == NULL ? NULL : linked_snapshot_of(process, wish, problem);
 	linked_close(process);
 	return snapshot;
 }

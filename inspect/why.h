@@ -36,6 +36,9 @@ int why_linked(const char *target, const struct inspection_wish *wish, const cha
 	       struct problem *problem);
 /* The same for a snapshot. What nothing held is in none of them: the answer is no way. */
 int why_snapshot(const char *path, const char *what, struct why *ret, struct problem *problem);
+/* Of a snapshot with every object; false when `address` lies in none. */
+struct snapshot;
+bool why_object(const struct snapshot *snapshot, uint64_t address, struct why *ret);
 void why_free(struct why *why);
 
 /* For those above: a step more; the steps in the other order. */

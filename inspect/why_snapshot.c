@@ -59,6 +59,14 @@ static void explain_object(const struct snapshot *snapshot, const struct snapsho
 	}
 }
 
+bool why_object(const struct snapshot *snapshot, uint64_t address, struct why *ret)
+{
+	const struct snapshot_object *object = object_at(snapshot, address);
+	if (object != NULL)
+		explain_object(snapshot, object, ret);
+	return object != NULL;
+}
+
 static void explain_map(const struct snapshot *snapshot, const struct snapshot_map *map, struct why *ret)
 {
 	for (uint32_t i = 0; i < map->step_count; i++) {
@@ -102,14 +110,11 @@ int why_snapshot(const char *path, const char *what, struct why *ret, struct pro
 		address = map->address;
 	else if (target_parse_address(what, &address))
 		map = snapshot_map_at(snapshot, address);
-	const struct snapshot_object *object = object_at(snapshot, address);
-	const bool go = snapshot->header->kind == SNAPSHOT_GO;
+	const bool found = why_object(snapshot, address, ret), go = snapshot->header->kind == SNAPSHOT_GO;
 	ret->torn = snapshot->header->torn;
-	if (object != NULL)
-		explain_object(snapshot, object, ret);
-	else if (map != NULL && go)
+	if (!found && map != NULL && go)
 		explain_map(snapshot, map, ret);
-	else if (snapshot->header->object_rows == 0)
+	else if (!found && snapshot->header->object_rows == 0)
 		problem_set(problem, PROBLEM_INPUT,
 			    "%s knows nothing of '%s': a snapshot holds %s, and with --graph every object; "
 			    "neap inspect %s --all lists the maps",
