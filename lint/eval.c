@@ -325,6 +325,17 @@ static struct value compare_addresses(struct engine *engine, struct value a, str
 	return lint_symbol_test(engine, compare, a, b);
 }
 
+/* The value is 0 here. That is all that is made of a symbol's only number: the same question of two symbols, asked where it was
+ * not known yet, has an answer of its own, which a number would not find.
+ */
+static bool is_zero(const struct state *state, struct value value)
+{
+	int64_t number;
+	if (value.kind == VALUE_SYMBOL && lint_fact_single(state, value.id, &number))
+		return number + value.number == 0;
+	return value.kind == VALUE_NUMBER && value.number == 0;
+}
+
 static struct value compare_values(struct engine *engine, struct state *state, struct value a, struct value b,
 				   enum compare compare)
 {
@@ -336,6 +347,8 @@ static struct value compare_values(struct engine *engine, struct state *state, s
 	}
 	if (compare == CMP_FLOAT)
 		return (struct value){0};
+	if ((compare == CMP_ULT || compare == CMP_UGE) && is_zero(state, b))
+		return number_value(compare == CMP_UGE); /* nothing is below 0 */
 	if (a.kind == VALUE_NUMBER && b.kind == VALUE_NUMBER)
 		return number_value(holds(compare, a.number, b.number));
 	if (a.kind == VALUE_ADDRESS && b.kind == VALUE_ADDRESS)

@@ -169,6 +169,8 @@ void lint_kept_set(struct state *state, uint32_t depth, uint32_t insn, struct va
 
 /* Narrows a symbol; false when no number is left. */
 bool lint_fact_narrow(struct state *state, uint32_t symbol, enum compare compare, int64_t number);
+/* The only number that the symbol can be; false when there are others. */
+bool lint_fact_single(const struct state *state, uint32_t symbol, int64_t *ret);
 /* 1 the comparison holds, 0 it does not, -1 not known. */
 int lint_fact_decide(const struct state *state, uint32_t symbol, enum compare compare, int64_t number);
 

@@ -181,3 +181,29 @@ void bad_unlink(struct chain *chain, struct link *link)
 		chain->head = NULL;
 	chain->head->previous = NULL;
 }
+
+struct table {
+	char *bytes;
+	unsigned size;
+};
+// good null-dereference: NULL only of size 0, of which nothing is written
+int good_resize(struct table *table, char *bytes, unsigned size)
+{
+	if (bytes == NULL && size > 0)
+		return -1;
+	table->bytes = bytes;
+	for (unsigned i = table->size; i < size; i++)
+		table->bytes[i] = 0;
+	return 0;
+}
+// bad null-dereference: NULL of another size goes on
+int bad_resize(struct table *table, char *bytes, unsigned size)
+{
+	int failed = bytes == NULL && size > 0;
+	table->bytes = bytes;
+	if (bytes == NULL)
+		table->size = 0;
+	for (unsigned i = table->size; i < size; i++)
+		bytes[i] = 0;
+	return failed;
+}
