@@ -207,3 +207,35 @@ int bad_resize(struct table *table, char *bytes, unsigned size)
 		bytes[i] = 0;
 	return failed;
 }
+
+struct run {
+	int pooled;
+	int number;
+};
+struct work {
+	struct run *run;
+	struct node *live;
+};
+static void work_on(struct work *work)
+{
+	work->live->number++;
+}
+static int child(void *ctx)
+{
+	struct work work = {ctx, 0};
+	if (work.run->pooled)
+		work.live = calloc(1, sizeof *work.live);
+	if (work.run->pooled && work.live == NULL)
+		return 1;
+	if (work.run->pooled)
+		work_on(&work);
+	free(work.live);
+	return 0;
+}
+// good unchecked-result: the callee has looked at it; of which element of the array it was asked is not known
+int good_children(int n)
+{
+	struct run runs[4] = {{0}};
+	runs[n & 3].pooled = 1;
+	return child(&runs[n >> 1 & 3]);
+}
