@@ -178,6 +178,16 @@ int lint_fact_decide(const struct state *state, uint32_t symbol, enum compare co
 void lint_state_rename_thing(struct state *state, uint32_t from, uint32_t to);
 void lint_state_rename_symbol(struct state *state, uint32_t from, uint32_t to);
 
+static inline struct value number_value(int64_t number)
+{
+	return (struct value){.kind = VALUE_NUMBER, .number = number};
+}
+
+static inline struct value address_value(uint32_t thing, int64_t offset)
+{
+	return (struct value){.kind = VALUE_ADDRESS, .id = thing, .number = offset};
+}
+
 static inline bool same_value(const struct value *a, const struct value *b)
 {
 	return memcmp(a, b, sizeof *a) == 0;
