@@ -15,6 +15,20 @@ int bad_late(struct node *p)
 		return 0;
 	return n;
 }
+// good late-null-test: some way comes there without a use
+int good_some_way(struct node *p, int c)
+{
+	int n = 0;
+	char *copy = NULL;
+	if (c) {
+		n = p->number;
+		copy = malloc(8);
+	}
+	if (p == NULL)
+		n = -1;
+	free(copy);
+	return n;
+}
 // good late-null-test: the test comes first
 int good_late(struct node *p)
 {
