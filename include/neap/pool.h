@@ -69,7 +69,7 @@ enum neap_pool_check {
 struct neap_pool_options {
 	const char *name;			/* for faults; copied, at most 63 bytes kept */
 	const struct neap_allocator *allocator; /* NULL: malloc; must serve all threads at once */
-	/* Bytes that may lie in the depot; 0: 16 MB. A thread's two magazines may hold a quarter of it besides, or two
+	/* Bytes that may lie in the depot; 0: 16 MB. A thread's two magazines may hold a quarter of it besides, or four
 	 * objects. What does not fit is destroyed.
 	 */
 	size_t byte_cap;
