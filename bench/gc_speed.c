@@ -2,13 +2,15 @@
  *
  * usage: gc_speed trees|gcbench|live|map SIZE [GO-PROGRAM]
  *
- * A program of gc_work.c with malloc and free, with Neap's collector, with bdwgc, and in Go (peers/go_gc; `ninja
- * gc_bench` runs all four). SIZE is the depth of the trees, MB, or thousands of entries.
+ * A program of gc_work.c with malloc and free (the C library's and those of Debian's that are installed), with Neap's
+ * collector, with bdwgc, and in Go (peers/go_gc; `ninja gc_bench` runs all four). SIZE is the depth of the trees, MB, or
+ * thousands of entries. "malloc" in the place of the Go program: the work alone, with whatever malloc is here.
  *
  * CPU seconds of the process, all threads; each way in a process of its own, so that the peaks are apart. Ratios are to
  * malloc and free. The longest stop is what each collector says of itself: Neap of a single stop, Go of the two of a
  * cycle together, bdwgc of its marking with the world stopped.
  */
+#include <dlfcn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,8 @@
 #ifdef BENCH_HAVE_BDWGC
 #	include "peers/bdwgc.h"
 #endif
+
+enum { NOT_INSTALLED = 3 };
 
 /* What a way tells at its end: a line "answer collections longest-stop-ns". */
 struct told {
@@ -211,14 +215,18 @@ static const struct way {
 	const struct memory *memory;
 	void (*tell)(struct told *ret);
 	const char *only, *not ; /* the question it is for; or not for, which would take minutes */
+	const char *malloc_of;	 /* the library that malloc is of; NULL: as it is */
 } ways[] = {
-	{"malloc and free", begin_malloc, &malloc_memory, tell_nothing, NULL, NULL},
-	{"neap, concurrent", begin_concurrent, &neap_memory, tell_neap, NULL, NULL},
-	{"neap, stopping the world", begin_stopping, &neap_memory, tell_neap, NULL, NULL},
-	{"neap, its own map", begin_concurrent, &neap_map_memory, tell_neap, "map", NULL},
+	{"malloc and free", begin_malloc, &malloc_memory, tell_nothing, NULL, NULL, NULL},
+	{"  of jemalloc", NULL, NULL, NULL, NULL, NULL, "libjemalloc.so.2"},
+	{"  of mimalloc", NULL, NULL, NULL, NULL, NULL, "libmimalloc.so.2"},
+	{"  of tcmalloc", NULL, NULL, NULL, NULL, NULL, "libtcmalloc_minimal.so.4"},
+	{"neap, concurrent", begin_concurrent, &neap_memory, tell_neap, NULL, NULL, NULL},
+	{"neap, stopping the world", begin_stopping, &neap_memory, tell_neap, NULL, NULL, NULL},
+	{"neap, its own map", begin_concurrent, &neap_map_memory, tell_neap, "map", NULL, NULL},
 #ifdef BENCH_HAVE_BDWGC
-	{"bdwgc", begin_bdwgc, &bdwgc_memory, tell_bdwgc, NULL, NULL},
-	{"bdwgc, incremental", begin_bdwgc_incremental, &bdwgc_memory, tell_bdwgc, NULL, "live"},
+	{"bdwgc", begin_bdwgc, &bdwgc_memory, tell_bdwgc, NULL, NULL, NULL},
+	{"bdwgc, incremental", begin_bdwgc_incremental, &bdwgc_memory, tell_bdwgc, NULL, "live", NULL},
 #endif
 };
 
@@ -255,17 +263,32 @@ static double now_seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* The loader goes on without a library that it does not find; main asks whether it did. */
+static void work_with_malloc_of(const char *library, const char *question, const char *size)
+{
+	char self[4096];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (length <= 0)
+		_exit(127);
+	self[length] = 0;
+	setenv("LD_PRELOAD", library, 1);
+	execl(self, self, question, size, "malloc", (char *)NULL);
+	_exit(127);
+}
+
 /* In a process of its own; `way` NULL: the Go program. False: it did not come to its end. */
 static bool run(const struct way *way, const struct question *question, const char *size, const char *go,
-		struct told *ret, struct rusage *ret_usage)
+		struct told *ret, struct rusage *ret_usage, bool *ret_missing)
 {
-	int ends[2], status;
+	int ends[2], status = -1;
 	if (pipe(ends) != 0)
 		abort();
 	fflush(stdout);
 	pid_t pid = fork();
 	if (pid == 0) {
 		dup2(ends[1], STDOUT_FILENO);
+		if (way != NULL && way->malloc_of != NULL)
+			work_with_malloc_of(way->malloc_of, question->name, size);
 		if (way != NULL)
 			work_by(way, question, (unsigned)strtoul(size, NULL, 10));
 		execl(go, go, question->name, size, (char *)NULL);
@@ -277,7 +300,9 @@ static bool run(const struct way *way, const struct question *question, const ch
 		     fscanf(line, "%llu %llu %llu", &ret->answer, &ret->collections, &ret->longest_ns) == 3;
 	if (line != NULL)
 		fclose(line);
-	return pid > 0 && wait4(pid, &status, 0, ret_usage) == pid && status == 0 && whole;
+	*ret_missing = pid > 0 && wait4(pid, &status, 0, ret_usage) == pid && WIFEXITED(status) &&
+		       WEXITSTATUS(status) == NOT_INSTALLED;
+	return pid > 0 && status == 0 && whole;
 }
 
 /* The first one says what the answer is, and is what ratios are of. */
@@ -289,7 +314,12 @@ static void compare(const char *name, const struct way *way, const struct questi
 	struct told told;
 	struct rusage usage;
 	double begin = now_seconds();
-	if (!run(way, question, size, go, &told, &usage) || (first_cpu > 0 && told.answer != answer)) {
+	bool missing, ran = run(way, question, size, go, &told, &usage, &missing);
+	if (missing) {
+		printf("%-31s not installed\n", name);
+		return;
+	}
+	if (!ran || (first_cpu > 0 && told.answer != answer)) {
 		fprintf(stderr, "gc_speed: %s did not do its work\n", name);
 		exit(1);
 	}
@@ -325,6 +355,12 @@ int main(int argc, char **argv)
 {
 	for (size_t i = 0; argc > 2 && i < sizeof questions / sizeof *questions; i++)
 		if (strcmp(argv[1], questions[i].name) == 0) {
+			const char *library = getenv("LD_PRELOAD");
+			if (argc > 3 && strcmp(argv[3], "malloc") == 0 && library != NULL &&
+			    dlopen(library, RTLD_LAZY | RTLD_NOLOAD) == NULL)
+				_exit(NOT_INSTALLED);
+			if (argc > 3 && strcmp(argv[3], "malloc") == 0)
+				work_by(&ways[0], &questions[i], (unsigned)strtoul(argv[2], NULL, 10));
 			compare_all(&questions[i], argv[2], argc > 3 ? argv[3] : NULL);
 			return 0;
 		}

@@ -262,8 +262,9 @@ struct neap_memstats {
 	uint64_t StopsBelow[24];
 	uint64_t Stops, LongestStopNs;
 	/* What the program's threads felt, each for itself, in the same buckets: a thread was stopped, waited in
-	 * neap_unpark for the end of a stop, helped to mark, or ran a cycle because no other thread could. Cycles that
-	 * the program asked for count for the others only. Not in it: faults on watched pages, sweeping, locks of maps.
+	 * neap_unpark for the end of a stop, helped to mark, waited at the goal for the end of a cycle, or ran one
+	 * because no other thread could. Cycles that the program asked for count for the others
+	 * only. Not in it: faults on watched pages, sweeping, locks of maps.
 	 */
 	uint64_t DelaysBelow[24];
 	uint64_t Delays, DelayTotalNs, LongestDelayNs;

@@ -74,7 +74,7 @@ static void *alloc_small(struct neap__gc_thread *thread, unsigned kind, int type
 		neap__gc_leave(thread);
 		if (NEAP__GC_LIKELY(block != NULL))
 			return block;
-		neap__gc_pace();
+		neap__gc_pace(0);
 		if (!refill_slot(thread, kind)) {
 			if (attempt > 0)
 				return NULL;
@@ -123,7 +123,7 @@ static void *alloc_large(struct neap__gc_thread *thread, unsigned kind, size_t s
 	if (size > neap__gc.reach)
 		return NULL;
 	size = (size + 15) & ~(size_t)15;
-	neap__gc_pace();
+	neap__gc_pace(size);
 	bool clear = false;
 	void *block = claim_large(thread, kind, size, type, &clear);
 	if (block == NULL) {

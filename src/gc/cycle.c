@@ -69,6 +69,7 @@ static void begin_marking(void)
 							 slot->free, memory_order_relaxed);
 		}
 	}
+	neap__gc_pace_begin();
 	atomic_store_explicit(&neap__gc.marking, true, memory_order_relaxed);
 	neap__gc_each_stack(neap__gc_mark_range, NULL);
 	neap__gc_last.stops[0] = neap__os_now() - begin;
@@ -175,6 +176,7 @@ static void finish(void)
 		if (!attempt.done)
 			neap__gc_read_beside(neap__os_now() + WINDOW_NS);
 	}
+	neap__os_wake(&neap__gc.epoch, INT_MAX); /* who waits for the end of a cycle */
 }
 
 static void run_cycle(bool forced, bool idle)

@@ -180,10 +180,10 @@ struct neap__gc_marker {
 	unsigned in, out;
 	struct neap__gc_large large[256]; /* objects that are read in pieces; a map's offset is 0 or 1 */
 	unsigned larges;
-	uint64_t objects;   /* read in this cycle */
-	uint64_t bytes;	    /* marked by the marker in this cycle */
-	uint64_t credit;    /* bytes still to read in this call */
-	uint64_t overflows; /* in this cycle */
+	uint64_t objects;	/* read in this cycle */
+	_Atomic uint64_t bytes; /* marked by the marker in this cycle; relaxed, for who paces */
+	uint64_t credit;	/* bytes still to read in this call */
+	uint64_t overflows;	/* in this cycle */
 	struct neap__os_pages pages[NEAP__GC_PAGES_AT_ONCE];
 };
 
@@ -255,8 +255,10 @@ struct neap__gc {
 	_Atomic uint64_t trigger, goal; /* of pace_bytes: begin a cycle; be done */
 	_Atomic int percent;
 	_Atomic size_t limit;
+	const struct neap_beacon *beacon; /* keeps it in every program that has a collector */
 };
 
+extern const struct neap_beacon neap__gc_beacon; /* layout.c */
 extern struct neap__gc neap__gc;
 extern _Thread_local struct neap__gc_thread *neap__gc_self __attribute__((tls_model("initial-exec")));
 
@@ -480,7 +482,8 @@ bool neap__gc_between_cycles(void (*work)(void *ctx), void *ctx);
 
 /* pacer.c */
 bool neap__gc_due(void);
-void neap__gc_pace(void); /* by a thread that is about to claim, not busy; may collect */
+void neap__gc_pace(size_t size); /* by a thread that is about to claim, not busy; may mark, wait or collect */
+void neap__gc_pace_begin(void);
 void neap__gc_pace_flip(void);
 void neap__gc_pace_anew(void);
 void neap__gc_pace_start(void);

@@ -51,7 +51,7 @@ static void mark_packed(struct neap__gc_marker *marker, uint64_t packed)
 	struct neap__gc_span *span = neap__gc_span(head);
 	if (!set_mark(span, object))
 		return;
-	marker->bytes += span->size;
+	NEAP__ADD(marker->bytes, span->size);
 	if (span->types != NULL)
 		push_grey(marker, head, object);
 }
@@ -89,7 +89,7 @@ bool neap__gc_mark_alone(uintptr_t word, uint32_t *ret_head, uint32_t *ret_objec
 	struct neap__gc_span *span = neap__gc_span(*ret_head);
 	if (!set_mark(span, *ret_object))
 		return false;
-	neap__gc.marker->bytes += span->size;
+	NEAP__ADD(neap__gc.marker->bytes, span->size);
 	return true;
 }
 
@@ -262,7 +262,8 @@ void neap__gc_marker_reset(void)
 {
 	struct neap__gc_marker *marker = neap__gc.marker;
 	marker->depth = marker->larges = marker->in = marker->out = 0;
-	marker->objects = marker->bytes = marker->overflows = 0;
+	marker->objects = marker->overflows = 0;
+	atomic_store_explicit(&marker->bytes, 0, memory_order_relaxed);
 	neap__gc.shaded_count = 0;
 	atomic_store(&neap__gc.overflowed, false);
 }

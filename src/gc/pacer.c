@@ -1,15 +1,34 @@
 /* pacer.c: when to collect.
  *
  *     goal    = live * (1 + percent / 100), at least 4 MB * percent / 100; at most what the limit leaves
- *     trigger = goal - what the program allocates while a cycle runs, as measured in the last ones
+ *     trigger = goal - what the program allocates while a cycle runs, as measured in the last ones; at most 3 tenths
+ *               of the room between live and goal, as in Go, and of live
  *
- * live is what the last cycle found, exactly, when everything is swept. A thread that allocates past the goal while
- * marking runs helps to mark; so the heap can't run away from its collector.
+ * live is what the last cycle found, exactly, when everything is swept. What is allocated while a cycle runs is part of
+ * it, dead or not, and so of the next goal: with the 3 tenths the heap stays below 1.43 * goal of what really lives.
+ *
+ * The heap can't run away from its collector, whoever gets the processors:
+ *
+ *     heap      trigger                                            goal
+ *               | a thread that claims marks until                 | a thread that claims marks while there is anything
+ *               |   marked / all >= (heap - begun) / (goal - begun)|   to mark, then waits for the end of the cycle,
+ *               |                                                  |   a millisecond for each claim of some KB
+ *
+ * What the collector's thread marks counts as well: a program that leaves it a processor helps with nothing.
  */
 #include "gc/internal.h"
 
-enum { LEAST_GOAL = 4 << 20, ASSIST_BYTES = 256 << 10, ASSIST_PORTION = 16 << 10 };
+enum {
+	LEAST_GOAL = 4 << 20,
+	LEAST_AHEAD =
+		1 << 20, /* what a program allocates while the collector's thread wakes up: a millisecond */
+	ASSIST_BYTES = 256 << 10, /* of marking at most for one claim, and as much again as it is large */
+	ASSIST_PORTION = 16 << 10,
+	WAIT_NS = 1000 * 1000
+};
 
+static _Atomic uint64_t alive; /* what the last cycle found, bytes; from its flip on an estimate */
+static _Atomic uint64_t begun_at, all_there; /* pace_bytes when marking began; what there is to mark, about */
 static _Atomic uint64_t ended_at, claimed_then,
 	dropped_then; /* of the last cycle; the others: of claimed_bytes and dropped, when it began */
 /* The last cycle began when the program was idle, or was asked for. After any other the program may have dropped
@@ -17,6 +36,7 @@ static _Atomic uint64_t ended_at, claimed_then,
  */
 static _Atomic bool settled;
 static _Atomic uint64_t runway; /* bytes claimed during a cycle: a decaying maximum */
+static _Atomic bool held;	/* somebody waited at the goal: the cycle began too late */
 
 bool neap__gc_due(void)
 {
@@ -45,22 +65,33 @@ static void set_goal(uint64_t live)
 {
 	uint64_t goal = goal_for(live), room = goal > live ? goal - live : 0;
 	uint64_t ahead = atomic_load_explicit(&runway, memory_order_relaxed);
-	ahead = !neap__gc_tracks() ? 0 : ahead > room / 10 * 7 ? room / 10 * 7 : ahead;
+	uint64_t most = (room < live ? room : live) / 10 * 3 + LEAST_AHEAD;
+	most = most < room / 10 * 3 ? most : room / 10 * 3;
+	ahead = !neap__gc_tracks() ? 0 : ahead > most ? most : ahead;
 	atomic_store_explicit(&neap__gc.goal, goal, memory_order_relaxed);
 	atomic_store_explicit(&neap__gc.trigger, goal == UINT64_MAX ? goal : goal - ahead,
 			      memory_order_relaxed);
+}
+
+/* Marking begins. World stopped. */
+void neap__gc_pace_begin(void)
+{
+	uint64_t there = atomic_load(&neap__gc.pace_bytes), before = atomic_load(&alive);
+	atomic_store(&begun_at, there);
+	atomic_store(&all_there, before != 0 && before < there ? before : there);
 }
 
 /* World stopped, marking over: what was marked, and what was claimed meanwhile. */
 void neap__gc_pace_flip(void)
 {
 	uint64_t claimed = atomic_load(&neap__gc.claimed_bytes) - neap__gc_last.claimed_before;
-	uint64_t before = atomic_load(&runway) / 4 * 3;
+	uint64_t before = atomic_exchange(&held, false) ? neap__gc_last.goal : atomic_load(&runway) / 4 * 3;
 	atomic_store(&runway, claimed > before ? claimed : before);
 	neap__gc_last.heap_after = atomic_load(&neap__gc.live_bytes);
 	neap__gc_last.claimed_at_flip = atomic_load(&neap__gc.claimed_bytes);
-	uint64_t estimate = neap__gc.marker->bytes + (neap__gc_last.concurrent ? claimed : 0);
+	uint64_t estimate = atomic_load(&neap__gc.marker->bytes) + (neap__gc_last.concurrent ? claimed : 0);
 	atomic_store(&neap__gc.pace_bytes, estimate);
+	atomic_store(&alive, estimate);
 	set_goal(estimate);
 }
 
@@ -70,6 +101,7 @@ void neap__gc_pace_anew(void)
 	uint64_t since = atomic_load(&neap__gc.claimed_bytes) - neap__gc_last.claimed_at_flip;
 	uint64_t live = atomic_load(&neap__gc.live_bytes);
 	neap__gc_last.marked = live > since ? live - since : 0;
+	atomic_store(&alive, neap__gc_last.marked);
 	set_goal(neap__gc_last.marked);
 	atomic_store(&neap__gc.pace_bytes, live);
 	/* What was claimed while it ran was not looked at. */
@@ -84,14 +116,36 @@ void neap__gc_pace_start(void)
 	set_goal(0);
 }
 
-/* Marks a little, when the marker is free; or waits for it, which slows the program down all the same. In portions:
- * who stops the world waits for the end of one, 20 us.
+static bool past_goal(void)
+{
+	return atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed) >=
+	       atomic_load_explicit(&neap__gc.goal, memory_order_relaxed);
+}
+
+/* Has the marker done less than its share of the way to the goal? Once it has marked all that was expected, all that was
+ * there when it began counts.
  */
-static void assist(struct neap__gc_thread *thread)
+static bool behind(void)
+{
+	uint64_t now = atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed);
+	uint64_t goal = atomic_load_explicit(&neap__gc.goal, memory_order_relaxed);
+	uint64_t begun = atomic_load_explicit(&begun_at, memory_order_relaxed);
+	uint64_t all = atomic_load_explicit(&all_there, memory_order_relaxed);
+	uint64_t marked = atomic_load_explicit(&neap__gc.marker->bytes, memory_order_relaxed);
+	if (now >= goal || now <= begun)
+		return now >= goal;
+	double share = (double)(now - begun) / (double)(goal - begun);
+	return (double)marked < share * (double)(marked < all ? all : begun);
+}
+
+/* Marks a little, when the marker is free; or waits for it, which slows the program down all the same. In portions:
+ * who stops the world waits for the end of one, 20 us. False: nothing is left to mark.
+ */
+static bool assist(struct neap__gc_thread *thread, size_t most)
 {
 	uint64_t begin = neap__os_thread_time();
 	bool left = true;
-	for (unsigned done = 0; left && done < ASSIST_BYTES; done += ASSIST_PORTION) {
+	for (size_t done = 0; left && done < most && behind(); done += ASSIST_PORTION) {
 		neap__gc_enter(thread);
 		neap__lock_take(&neap__gc.mark_lock);
 		left = neap__gc_is_marking() && !neap__gc_drain(ASSIST_PORTION);
@@ -99,6 +153,20 @@ static void assist(struct neap__gc_thread *thread)
 		neap__gc_leave(thread);
 	}
 	atomic_fetch_add(&neap__gc_last.assisted, neap__os_thread_time() - begin);
+	return left;
+}
+
+static void wait_for_epoch(void *epoch)
+{
+	neap__os_wait(&neap__gc.epoch, *(uint32_t *)epoch, WAIT_NS);
+}
+
+/* Leaves the processor to who runs the cycle, for a millisecond or until the cycle is over. */
+static void wait_for_cycle(void)
+{
+	uint32_t epoch = atomic_load_explicit(&neap__gc.epoch, memory_order_relaxed);
+	atomic_store_explicit(&held, true, memory_order_relaxed);
+	neap__gc_aside(wait_for_epoch, &epoch);
 }
 
 enum { IDLE_WORTH = 256 << 10, DROPPED_WORTH = 4096 /* entries, so much with objects of 64 bytes */ };
@@ -147,7 +215,7 @@ static bool past_limit(void)
 		       goal + goal / 16 + (1 << 20);
 }
 
-void neap__gc_pace(void)
+void neap__gc_pace(size_t size)
 {
 	static _Atomic unsigned claims;
 	if (neap__gc_self->busy > 0)
@@ -160,16 +228,16 @@ void neap__gc_pace(void)
 		neap__gc_cycle_stir();
 		return;
 	}
+	bool marking = neap__gc_is_marking();
+	if (marking && !behind() && !past_limit())
+		return;
 	uint64_t begin = neap__os_now();
 	if (past_limit())
 		neap__gc_cycle_due();
-	else if (!neap__gc_is_marking())
+	else if (!marking)
 		neap__gc_cycle_nudge();
-	else if (atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed) >=
-		 atomic_load_explicit(&neap__gc.goal, memory_order_relaxed))
-		assist(neap__gc_self);
-	else
-		return;
+	if ((!marking || !assist(neap__gc_self, ASSIST_BYTES + size)) && past_goal())
+		wait_for_cycle();
 	neap__gc_felt(begin);
 }
 
@@ -178,7 +246,7 @@ int neap_gc_set_percent(int percent)
 	if (!neap__gc_begin())
 		return 0;
 	int before = atomic_exchange(&neap__gc.percent, percent);
-	set_goal(neap__gc_last.marked);
+	set_goal(atomic_load(&alive));
 	return before;
 }
 
@@ -187,6 +255,6 @@ size_t neap_gc_set_memory_limit(size_t bytes)
 	if (!neap__gc_begin())
 		return 0;
 	size_t before = atomic_exchange(&neap__gc.limit, bytes);
-	set_goal(neap__gc_last.marked);
+	set_goal(atomic_load(&alive));
 	return before;
 }

@@ -98,6 +98,7 @@ static int start_gc(const struct neap_gc_options *options)
 	if (!neap__gc_final_start() || !neap__gc_threads_start(number))
 		return NEAP_ENOMEM;
 	gc->type_count = NEAP__GC_TYPES_OURS;
+	gc->beacon = &neap__gc_beacon;
 	read_settings(options);
 	open_tracking();
 	neap__gc_pace_start();

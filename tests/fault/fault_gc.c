@@ -232,8 +232,9 @@ static bool run_with(const char *call, int at, bool on)
 int main(void)
 {
 	static const char *const calls[] = {
-		"mmap", "mprotect",	"madvise",	  "process_madvise", "userfaultfd",
-		"open", "pagemap_scan", "pthread_create", "sigaction",	     "pthread_getattr_np"};
+		"mmap",		"mprotect",	  "madvise",	     "process_madvise",
+		"userfaultfd",	"uffdio_api",	  "uffdio_register", "open",
+		"pagemap_scan", "pthread_create", "sigaction",	     "pthread_getattr_np"};
 	for (size_t c = 0; c < sizeof calls / sizeof *calls; c++) {
 		int runs = 0;
 		for (int on = 0; on < 2; on++) {

@@ -337,6 +337,35 @@ static void loops_are_stopped(void **state)
 	assert_int_equal((uintptr_t)seen, 1000);
 }
 
+static void *collect_beside(void *unused)
+{
+	(void)unused;
+	neap_gc_collect();
+	return NULL;
+}
+
+/* Inside the collector a thread may hold a lock, and has half done what the stopped world must find whole. */
+static void a_busy_thread_stops_when_it_leaves(void **state)
+{
+	(void)state;
+	assert_non_null(neap_gc_alloc(&node_type));
+	pthread_t other;
+	struct neap__gc_thread *self = neap__gc_self;
+	uint32_t before = atomic_load(&neap__gc.resumed);
+	neap__gc_enter(self);
+	bool made = pthread_create(&other, NULL, collect_beside, NULL) == 0;
+	while (made && !self->late && atomic_load(&neap__gc.resumed) == before)
+		usleep(1000);
+	bool late = self->late;
+	uint32_t meanwhile = atomic_load(&neap__gc.resumed);
+	neap__gc_leave(self);
+	assert_true(made);
+	pthread_join(other, NULL);
+	assert_true(late);
+	assert_int_equal(meanwhile, before);
+	assert_false(self->late);
+}
+
 static void a_child_collects(void **state)
 {
 	(void)state;
@@ -427,6 +456,7 @@ int main(void)
 		cmocka_unit_test(bad_requests_are_refused),
 		cmocka_unit_test(stacks_of_threads_are_roots),
 		cmocka_unit_test(loops_are_stopped),
+		cmocka_unit_test(a_busy_thread_stops_when_it_leaves),
 		cmocka_unit_test(a_child_collects),
 		cmocka_unit_test(mistakes_of_users_are_named),
 	};

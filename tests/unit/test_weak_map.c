@@ -207,6 +207,36 @@ static void long_chains_are_kept_and_go(void **state)
 	assert_in_range(neap_weak_map_len(notes) + neap_weak_map_len(more_notes), 0, LINKS / 100);
 }
 
+/* Of a large map whose keys live a few do so only through the value of another: they are white when the entries are
+ * read, and black when the list of these is.
+ */
+__attribute__((noinline)) static void hang_on_a_value(unsigned count)
+{
+	struct node *value = neap_weak_map_get(notes, kept[0]);
+	for (unsigned i = 0; i < count; i++) {
+		struct node *key = make_node(i), *of_key = make_node(i);
+		assert_int_equal(neap_weak_map_put(notes, key, of_key), NEAP_OK);
+		key->other = value->other;
+		value->other = key;
+	}
+}
+
+static void a_few_keys_hang_on_a_value(void **state)
+{
+	(void)state;
+	enum { FEW = 300 };
+	fill(1);
+	hang_on_a_value(FEW);
+	collect();
+	collect();
+	const struct node *key = ((struct node *)neap_weak_map_get(notes, kept[0]))->other;
+	for (unsigned i = FEW; i-- > 0; key = key->other) {
+		const struct node *of_key = neap_weak_map_get(notes, key);
+		assert_true(of_key != NULL && of_key->number == i && key->number == i);
+	}
+	assert_int_equal(neap_weak_map_len(notes), NODES + FEW);
+}
+
 /* The key of the outer map keeps an inner one, whose keys are kept by values of the outer one. */
 __attribute__((noinline)) static void nest_maps(void)
 {
@@ -659,6 +689,7 @@ int main(void)
 		WEAK_MAP_TEST(a_map_that_dies_lets_its_values_go),
 		WEAK_MAP_TEST(values_do_not_keep_keys),
 		WEAK_MAP_TEST(long_chains_are_kept_and_go),
+		WEAK_MAP_TEST(a_few_keys_hang_on_a_value),
 		WEAK_MAP_TEST(maps_may_be_values),
 		WEAK_MAP_TEST(maps_may_form_chains),
 		WEAK_MAP_TEST(entries_go_before_finalizers_run),
