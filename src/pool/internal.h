@@ -125,7 +125,9 @@ struct neap__pool_cache *neap__pool_cache_join(struct neap_pool *pool);
  */
 void neap__pool_caches_visit(struct neap_pool *pool, void (*each)(struct neap__pool_cache *cache, void *ctx),
 			     void *ctx);
-/* Puts what is in hand into the loaded magazine and makes its own count right, or loads another one. By the owner or a claimer, with the lock held. */
+/* Puts what is in hand into the loaded magazine and makes its own count right; loads another one. By the owner or a
+ * claimer, with the lock held.
+ */
 void neap__pool_cache_settle(struct neap__pool_cache *cache);
 void neap__pool_cache_load(struct neap__pool_cache *cache, struct neap__pool_magazine *magazine);
 /* Moves the objects of a cache that its owner is not in to the depot. With the lock held. */
