@@ -9,6 +9,9 @@
  * The marker shows every entry that was there and stays (src/cmap/collect.c), and what else the map has was stored
  * since: so when marking ends, everything in the map is marked.
  *
+ * A thread without a reader's record of its own is turned away. It would share one under a lock, wait for that while it is
+ * busy, and a stop would wait for it, while the lock's holder is stopped.
+ *
  * Tables and nodes are the map's own memory, not the collector's: a table may hold words that no longer belong to an
  * entry, and a conservative reader would keep what these point to. So reads have sections here too.
  */
@@ -18,10 +21,11 @@
 
 #include "gc/map.h"
 
-/* NULL: no map, or the thread cannot be attached. Otherwise the thread is busy until cmap_end. */
+/* NULL: no map, or no memory to attach the thread. Otherwise the thread is busy until cmap_end. */
 static struct neap__map_core *cmap_begin(const struct neap_gc_cmap *map)
 {
-	if (map == NULL || neap__gc_attached() == NULL)
+	if (map == NULL || neap__gc_attached() == NULL ||
+	    (NEAP__GC_UNLIKELY(neap__reader_plain == NULL) && !neap__cmap_join()))
 		return NULL;
 	neap__gc_enter(neap__gc_self);
 	return neap__map_core(map);
