@@ -16,6 +16,7 @@
 
 #include <string.h>
 
+#include "gc/cycle.h"
 #include "gc/map.h"
 
 /* NULL: no map, or the thread cannot be attached. Otherwise the thread is busy until cmap_end. */

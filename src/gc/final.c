@@ -12,7 +12,9 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "gc/internal.h"
+#include "gc/cycle.h"
+#include "gc/mark.h"
+#include "gc/tables.h"
 
 enum { DUE_MOST = 1 << 20 };
 

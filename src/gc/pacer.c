@@ -16,7 +16,9 @@
  *
  * What the collector's thread marks counts as well: a program that leaves it a processor helps with nothing.
  */
-#include "gc/internal.h"
+
+#include "gc/cycle.h"
+#include "gc/mark.h"
 
 enum {
 	LEAST_GOAL = 4 << 20,
