@@ -49,8 +49,11 @@ static uint64_t now_ns(clockid_t clock)
 static struct unit *make_unit(uint64_t number)
 {
 	struct unit *unit = neap_gc_alloc(&unit_type);
-	unit->leaf = neap_gc_alloc(&leaf_type);
-	unit->leaf->up = unit;
+	struct leaf *leaf = neap_gc_alloc(&leaf_type);
+	if (unit == NULL || leaf == NULL)
+		abort();
+	unit->leaf = leaf;
+	leaf->up = unit;
 	unit->bytes = neap_gc_alloc_data(96);
 	unit->number[0] = unit->leaf->number[0] = number;
 	return unit;
@@ -157,6 +160,8 @@ int main(int argc, char **argv)
 	if (trace == NULL || dup2(fileno(trace), STDERR_FILENO) < 0 || setenv("NEAP_DEBUG", settings, 1) != 0)
 		return 1;
 	table = neap_gc_alloc_array(barrier ? &entry_type : &neap_gc_pointer, count);
+	if (table == NULL)
+		return 1;
 	for (size_t i = 0; i < count; i++)
 		neap_store(&table[i], make_unit(i));
 	neap_gc_collect();

@@ -49,6 +49,8 @@ static int compare_doubles(const void *a, const void *b)
 
 static void laps_report(struct laps *laps, const char *cell, FILE *out)
 {
+	if (laps->count == 0)
+		return;
 	qsort(laps->ns, laps->count, sizeof *laps->ns, compare_doubles);
 	fprintf(out, "%s %.4f\n", cell, laps->ns[laps->count / 2]);
 	free(laps->ns);

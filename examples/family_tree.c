@@ -68,6 +68,8 @@ static __attribute__((noinline)) int report(const struct neap_weak *founder)
 int main(void)
 {
 	struct neap_weak *founder = begin();
+	if (founder == NULL)
+		return 1;
 	live();
 	neap_gc_collect();
 	int failed = report(founder);

@@ -1,50 +1,54 @@
-/* session_service.c: a service that keeps sessions, with a pool, scopes and a hook.
+/* session_service.c: a service for users who pay each other, with everything that keeps deleted memory from piling up.
  *
- *   the sessions are one map; a hook counts its changes and refuses to delete a session that is in use
- *   a request takes a buffer from a pool and a transient table from the scopes, and gives both back
- *   a transfer between two sessions is a transaction: both change, or neither
- *   the configuration is a long-lived map: it is replaced as a whole, and requests finish with the one they began with
+ *   accounts   a map under a lock; a hook counts its changes and keeps accounts that are frozen; its values are
+ *              referred to by neap_ref; its blocks are sampled by guard pages
+ *   online     who is there now: a concurrent map, written by every request, empty when all have left
+ *   names      a cache of what a slow directory says, each name loaded once however many want it
+ *   answers    buffers from a pool
+ *   requests   a transient table each; a payment is a transaction: both accounts change, or neither
+ *   limits     a long-lived map, replaced as a whole; requests finish with the one they began with
  */
+#include <neap/cache.h>
+#include <neap/cmap.h>
 #include <neap/gate.h>
+#include <neap/guard.h>
 #include <neap/pool.h>
 #include <neap/scope.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SESSIONS = 1000, REQUESTS = 20000, LIMIT_KEY = 1 };
+enum { THREADS = 4, USERS = 1000, REQUESTS = 20000, PAYMENTS = 5, NAME_ROOM = 32, ANSWER_ROOM = 512 };
+enum { CREDIT = 100, FROZEN_EVERY = 100, LIMIT_KEY = 1 };
 
-struct session {
+struct account {
 	int64_t credit;
-	bool in_use;
+	bool frozen;
 };
 
-#define NEAP_MAP_NAME  sessions
+#define NEAP_MAP_NAME  accounts
 #define NEAP_MAP_KEY   uint64_t
-#define NEAP_MAP_VALUE struct session
+#define NEAP_MAP_VALUE struct account
 #include <neap/map_typed.h>
 
-/* ---- The hook ---- */
+#define NEAP_CMAP_NAME	online
+#define NEAP_CMAP_KEY	uint64_t
+#define NEAP_CMAP_VALUE uint64_t
+#include <neap/cmap_typed.h>
 
-struct audit {
-	uint64_t changes, held_back;
+struct name {
+	char text[NAME_ROOM];
 };
 
-static bool watch(const struct neap_map_event *event, void *ctx)
-{
-	struct audit *audit = ctx;
-	const struct session *session = event->old_value;
-	bool refused = event->change == NEAP_MAP_DELETE && !event->final && session->in_use;
-	audit->changes++;
-	audit->held_back += refused;
-	return !refused;
-}
-
-/* ---- The pool of answers ---- */
+#define NEAP_CACHE_NAME	 names
+#define NEAP_CACHE_KEY	 uint64_t
+#define NEAP_CACHE_VALUE struct name
+#include <neap/cache_typed.h>
 
 struct answer {
 	size_t len;
-	char text[1000];
+	char text[ANSWER_ROOM];
 };
 
 static void answer_reset(void *object, void *ctx)
@@ -53,162 +57,275 @@ static void answer_reset(void *object, void *ctx)
 	((struct answer *)object)->len = 0;
 }
 
-static bool answer_clean(const void *object, void *ctx)
-{
-	(void)ctx;
-	return ((const struct answer *)object)->len == 0;
-}
+#define NEAP_POOL_NAME	 answers
+#define NEAP_POOL_OBJECT struct answer
+#define NEAP_POOL_RESET	 answer_reset
+#include <neap/pool_typed.h>
 
-/* ---- A request ---- */
-
-struct service {
-	struct neap_map *sessions;
-	struct neap_pool *answers;
-	struct neap_scopes *scopes; /* of maps from number to number */
-	struct neap_scopes *ledger; /* of maps like sessions */
-	struct neap_live *config;
+struct audit {
+	uint64_t changes, held_back;
 };
 
-/* Moves credit; NEAP_EINVAL, with nothing changed, when there is not enough of it. */
-static int transfer(struct service *service, uint64_t from, uint64_t to, int64_t amount)
+static struct service {
+	pthread_mutex_t lock; /* accounts, audit, ledger */
+	struct neap_map *accounts;
+	struct audit audit;
+	struct neap_scopes *ledger; /* of maps like accounts: transactions */
+	struct neap_scopes *scopes; /* of maps from number to number: tables of requests, limits */
+	struct neap_live *limits;
+	struct neap_cmap *online;
+	struct neap_cache *names;
+	struct neap_pool *answers;
+	struct neap_sampler *sampler;
+	_Atomic uint64_t asked_directory, paid, refused;
+} service = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* What cannot go on ends here; a real service would answer with an error. */
+static void must(bool right)
 {
-	struct neap_tx *tx = neap_tx_begin(service->ledger, service->sessions);
+	if (!right) {
+		fputs("session_service: cannot go on\n", stderr);
+		exit(EXIT_FAILURE);
+	}
+}
+
+/* ---- Accounts ---- */
+
+static bool watch(const struct neap_map_event *event, void *ctx)
+{
+	struct audit *audit = ctx;
+	const struct account *account = event->old_value;
+	bool refused = event->change == NEAP_MAP_DELETE && !event->final && account->frozen;
+	audit->changes++;
+	audit->held_back += refused;
+	return !refused;
+}
+
+/* Under the lock. NEAP_EINVAL, with nothing changed, when there is not enough credit. */
+static int pay(uint64_t from, uint64_t to, int64_t amount)
+{
+	struct neap_tx *tx = neap_tx_begin(service.ledger, service.accounts);
 	if (tx == NULL)
 		return NEAP_ENOMEM;
-	struct session payer = *sessions_get(service->sessions, from);
-	payer.credit -= amount;
-	int error = neap_tx_put(tx, &from, &payer);
-	struct session payee = *sessions_get(service->sessions, to);
+	/* A reference, not a pointer: should a change between here and its use move the account, the program stops. */
+	struct neap_ref ref = neap_ref_of(service.accounts, accounts_get(service.accounts, from));
+	struct account payee = *accounts_get(service.accounts, to);
 	payee.credit += amount;
+	int error = neap_tx_put(tx, &to, &payee);
+	struct account payer = *(const struct account *)neap_ref_get(&ref);
+	payer.credit -= amount;
 	if (error == NEAP_OK)
-		error = neap_tx_put(tx, &to, &payee);
+		error = neap_tx_put(tx, &from, &payer);
 	if (error == NEAP_OK && payer.credit < 0)
 		error = NEAP_EINVAL;
 	if (error == NEAP_OK)
 		neap_tx_commit(tx);
-	else if (neap_tx_rollback(tx) != NEAP_OK)
-		abort(); /* no memory to undo an insert: nothing here inserts */
+	else
+		must(neap_tx_rollback(tx) == NEAP_OK); /* nothing was deleted: needs no memory */
 	return error;
 }
 
-static int64_t limit_of(struct service *service)
+/* ---- Names ---- */
+
+static int ask_directory(const void *key, void *ret_value, void *ctx)
+{
+	(void)ctx;
+	char text[64];
+	snprintf(text, sizeof text, "user %llu", (unsigned long long)*(const uint64_t *)key);
+	service.asked_directory++;
+	return neap_copy_string(((struct name *)ret_value)->text, NAME_ROOM, text); /* whole, or an error */
+}
+
+/* ---- Limits ---- */
+
+static int64_t present_limit(void)
 {
 	uint32_t ticket;
 	const uint64_t key = LIMIT_KEY;
-	const struct neap_map *config = neap_live_enter(service->config, &ticket);
-	const int64_t *limit = neap_map_get(config, &key);
+	const struct neap_map *limits = neap_live_enter(service.limits, &ticket);
+	const int64_t *limit = neap_map_get(limits, &key);
 	int64_t ret = limit != NULL ? *limit : 0;
-	neap_live_leave(service->config, ticket);
+	neap_live_leave(service.limits, ticket);
 	return ret;
 }
 
-static int serve(struct service *service, uint64_t request)
-{
-	struct answer *answer = neap_pool_get(service->answers);
-	struct neap_transient *seen = neap_transient_begin(service->scopes);
-	if (answer == NULL || seen == NULL)
-		return NEAP_ENOMEM;
-	int error = NEAP_OK;
-	for (uint64_t i = 0; i < 5 && error == NEAP_OK; i++) {
-		uint64_t from = (request * 7 + i) % SESSIONS, to = (request * 13 + 3 * i) % SESSIONS;
-		bool first;
-		uint64_t *count = neap_transient_slot(seen, &from, &first);
-		if (count == NULL)
-			error = NEAP_ENOMEM;
-		else if (++*count <= (uint64_t)limit_of(service) && from != to)
-			error = transfer(service, from, to, (int64_t)(request % 40));
-		answer->len += (size_t)snprintf(answer->text + answer->len, sizeof answer->text - answer->len,
-						"%llu to %llu: %s\n", (unsigned long long)from,
-						(unsigned long long)to, neap_strerror(error));
-		if (error == NEAP_EINVAL) /* not enough credit: an answer, no failure */
-			error = NEAP_OK;
-	}
-	neap_transient_end(seen);
-	neap_pool_put(service->answers, answer);
-	return error;
-}
-
-static int configure(struct service *service, int64_t limit)
+static void set_limit(int64_t limit)
 {
 	const uint64_t key = LIMIT_KEY;
-	struct neap_map *next = neap_live_prepare(service->config);
-	if (next == NULL)
-		return NEAP_ENOMEM;
-	int error = neap_map_put(next, &key, &limit);
-	if (error == NEAP_OK)
-		error = neap_live_publish(service->config, next);
-	if (error != NEAP_OK)
-		neap_live_discard(service->config, next);
-	return error;
+	struct neap_map *next = neap_live_prepare(service.limits);
+	must(next != NULL);
+	if (neap_map_put(next, &key, &limit) != NEAP_OK || neap_live_publish(service.limits, next) != NEAP_OK)
+		neap_live_discard(service.limits, next); /* the old one stays */
 }
 
-static int64_t total_credit(struct neap_map *map)
+/* ---- Requests ---- */
+
+static void give_answer_back(struct answer *answer)
 {
-	int64_t sum = 0;
-	neap_map_each (it, map)
-		sum += ((const struct session *)it.value)->credit;
-	return sum;
+	if (answer != NULL)
+		answers_put(service.answers, answer);
+}
+NEAP_SCOPED_DEFINE(struct answer, give_answer_back)
+NEAP_SCOPED_DEFINE(struct neap_transient, neap_transient_end)
+
+/* Both objects go back on every way out. */
+static int serve(uint64_t request)
+{
+	NEAP_SCOPED(give_answer_back) struct answer *answer = answers_get(service.answers);
+	NEAP_SCOPED(neap_transient_end) struct neap_transient *seen = neap_transient_begin(service.scopes);
+	if (answer == NULL || seen == NULL)
+		return NEAP_ENOMEM;
+	for (uint64_t i = 0; i < PAYMENTS; i++) {
+		uint64_t from = (request * 7 + i) % USERS, to = (request * 13 + 3 * i) % USERS;
+		struct name name;
+		bool first, kept;
+		uint64_t *times = neap_transient_slot(seen, &from, &first);
+		if (times == NULL || online_store(service.online, from, request) != NEAP_OK)
+			return NEAP_ENOMEM;
+		int error = names_load(service.names, from, ask_directory, NULL, &name, &kept);
+		if (error != NEAP_OK)
+			return error;
+		if (++*times <= (uint64_t)present_limit() && from != to) {
+			pthread_mutex_lock(&service.lock);
+			error = pay(from, to, (int64_t)(request % 40));
+			pthread_mutex_unlock(&service.lock);
+		}
+		service.paid += error == NEAP_OK;
+		service.refused += error != NEAP_OK;
+		if (neap_copy_at(answer->text, ANSWER_ROOM, answer->len, name.text, strlen(name.text)) ==
+		    NEAP_OK)
+			answer->len += strlen(name.text);
+	}
+	return NEAP_OK;
 }
 
-static void report(const char *name, struct neap_scopes *scopes, enum neap_scope_class scope_class)
+static void *serve_a_part(void *ctx)
+{
+	uint64_t first = *(const uint64_t *)ctx;
+	for (uint64_t request = first; request < REQUESTS; request += THREADS) {
+		must(serve(request) == NEAP_OK);
+		if (request % 1000 == 0)
+			set_limit(1 + (int64_t)(request / 1000) % 5);
+	}
+	return NULL;
+}
+
+/* ---- Opening, closing ---- */
+
+static void refused_by_gate(const struct neap_gate_refusal *refusal, void *ctx)
+{
+	(void)ctx;
+	fprintf(stderr, "session_service: %s is %s, needs %s\n", refusal->name, refusal->found,
+		refusal->needed);
+}
+
+static void open_service(void)
+{
+	static const struct neap_map_type numbers = {
+		.size = sizeof numbers, .key_size = 8, .key_align = 8, .value_size = 8, .value_align = 8};
+	/* A sandbox without membarrier is slower, not wrong. */
+	must(neap_init(&(struct neap_gate_options){.override = NEAP_GATE_MEMBARRIER,
+						   .refused = refused_by_gate}) == NEAP_OK);
+	service.sampler = neap_sampler_create(&(struct neap_sampler_options){.catch_faults = true});
+	must(service.sampler != NULL);
+	service.accounts = accounts_create(&(struct neap_map_options){
+		.name = "accounts", .allocator = neap_sampler_allocator(service.sampler)});
+	service.ledger = neap_scopes_create(&accounts_type, NULL);
+	service.scopes = neap_scopes_create(&numbers, NULL);
+	service.online = online_create(&(struct neap_cmap_options){.name = "online"});
+	service.names = names_create(&(struct neap_cache_options){
+		.name = "names", .max_entries = USERS / 2, .ttl = UINT64_C(60000000000)});
+	service.answers = answers_create(&(struct neap_pool_options){.name = "answers"});
+	must(service.accounts != NULL && service.ledger != NULL && service.scopes != NULL &&
+	     service.online != NULL && service.names != NULL && service.answers != NULL);
+	service.limits = neap_live_create(service.scopes);
+	must(service.limits != NULL);
+	set_limit(3);
+	for (uint64_t id = 0; id < USERS; id++)
+		must(accounts_put(service.accounts, id, (struct account){CREDIT, id % FROZEN_EVERY == 0}) ==
+		     NEAP_OK);
+	must(neap_map_set_hook(service.accounts, watch, &service.audit) == NEAP_OK);
+}
+
+static bool close_service(void)
+{
+	neap_live_destroy(service.limits);
+	neap_map_destroy(service.accounts);
+	neap_cmap_destroy(service.online);
+	neap_cache_destroy(service.names);
+	size_t out = neap_scopes_destroy(service.scopes) + neap_scopes_destroy(service.ledger) +
+		     neap_pool_destroy(service.answers);
+	neap_sampler_destroy(service.sampler);
+	return out == 0;
+}
+
+/* ---- What there is to see ---- */
+
+static void show_class(const char *name, struct neap_scopes *scopes, enum neap_scope_class scope_class)
 {
 	struct neap_scopes_stats stats = {.size = sizeof stats};
 	neap_scopes_stats(scopes, scope_class, &stats);
-	printf("%-14s %8llu taken, %llu made\n", name, (unsigned long long)stats.begun,
+	printf("%-12s %llu taken, %llu made\n", name, (unsigned long long)stats.begun,
 	       (unsigned long long)stats.made);
+}
+
+static bool show_accounts(void)
+{
+	int64_t sum = 0;
+	neap_map_each (it, service.accounts)
+		sum += ((const struct account *)it.value)->credit;
+	neap_map_clear(service.accounts); /* the hook keeps what is frozen */
+	printf("payments     %llu made, %llu refused; credit of all: %lld\n",
+	       (unsigned long long)service.paid, (unsigned long long)service.refused, (long long)sum);
+	printf("accounts     %zu frozen ones stay, %llu deletes held back by the hook\n",
+	       neap_map_len(service.accounts), (unsigned long long)service.audit.held_back);
+	return sum == USERS * CREDIT && neap_map_len(service.accounts) == USERS / FROZEN_EVERY &&
+	       service.audit.changes >= service.audit.held_back + USERS;
+}
+
+static bool show_online(void)
+{
+	struct neap_cmap_stats full = {.size = sizeof full}, empty = full;
+	neap_cmap_stats(service.online, &full);
+	for (uint64_t id = 0; id < USERS; id++)
+		must(online_delete(service.online, id));
+	neap_cmap_stats(service.online, &empty);
+	printf("online       %zu users in %zu bytes; when all have left %zu in %zu\n", full.len, full.total,
+	       empty.len, empty.total);
+	return full.len == USERS && empty.len == 0 && empty.total < full.total;
+}
+
+static bool show_reuse(void)
+{
+	struct neap_cache_stats names = {.size = sizeof names};
+	struct neap_pool_stats answers = {.size = sizeof answers};
+	neap_cache_stats(service.names, &names);
+	neap_pool_stats(service.answers, &answers);
+	printf("names        %zu kept, asked %llu times for %d\n", neap_cache_len(service.names),
+	       (unsigned long long)service.asked_directory, REQUESTS * PAYMENTS);
+	printf("answers      %llu used again, %llu made\n", (unsigned long long)answers.hits,
+	       (unsigned long long)answers.created);
+	show_class("requests", service.scopes, NEAP_SCOPE_TRANSIENT);
+	show_class("transactions", service.ledger, NEAP_SCOPE_TRANSACTION);
+	show_class("limits", service.scopes, NEAP_SCOPE_LIVE);
+	return neap_cache_len(service.names) <= USERS / 2 && answers.hits + answers.misses == REQUESTS &&
+	       answers.created <= THREADS;
 }
 
 int main(void)
 {
-	static const struct neap_map_type numbers = {.size = sizeof numbers,
-						     .kind = NEAP_KEY_BYTES,
-						     .key_size = 8,
-						     .key_align = 8,
-						     .value_size = 8,
-						     .value_align = 8};
-	struct audit audit = {0};
-	struct service service = {
-		.sessions = sessions_create(&(struct neap_map_options){.name = "sessions"}),
-		.answers = neap_pool_create(&(struct neap_pool_type){.size = sizeof(struct neap_pool_type),
-								     .reset = answer_reset,
-								     .clean = answer_clean,
-								     .object_size = sizeof(struct answer)},
-					    NULL),
-		.scopes = neap_scopes_create(&numbers, NULL),
-		.ledger = neap_scopes_create(&sessions_type, NULL),
-	};
-	if (neap_init(&(struct neap_gate_options){.override = NEAP_GATE_MEMBARRIER}) != NEAP_OK ||
-	    service.sessions == NULL || service.answers == NULL || service.scopes == NULL ||
-	    service.ledger == NULL)
-		return EXIT_FAILURE;
-	service.config = neap_live_create(service.scopes);
-	if (service.config == NULL || configure(&service, 3) != NEAP_OK)
-		return EXIT_FAILURE;
-	for (uint64_t id = 0; id < SESSIONS; id++)
-		if (sessions_put(service.sessions, id, (struct session){100, id % 100 == 0}) != NEAP_OK)
-			return EXIT_FAILURE;
-	(void)neap_map_set_hook(service.sessions, watch, &audit);
-
-	for (uint64_t request = 0; request < REQUESTS; request++) {
-		if (serve(&service, request) != NEAP_OK)
-			return EXIT_FAILURE;
-		if (request % 1000 == 0 && configure(&service, 1 + (int64_t)(request / 1000) % 5) != NEAP_OK)
-			return EXIT_FAILURE;
+	pthread_t threads[THREADS];
+	uint64_t parts[THREADS];
+	open_service();
+	for (uint64_t i = 0; i < THREADS; i++) {
+		parts[i] = i;
+		must(pthread_create(&threads[i], NULL, serve_a_part, &parts[i]) == 0);
 	}
-	int64_t credit = total_credit(service.sessions);
-	neap_map_clear(service.sessions); /* the hook keeps those in use */
-	printf("credit of all sessions: %lld\n", (long long)credit);
-	printf("changes heard: %s, sessions in use that stay: %zu\n",
-	       audit.changes > REQUESTS ? "all" : "too few", neap_map_len(service.sessions));
-	report("transient", service.scopes, NEAP_SCOPE_TRANSIENT);
-	report("transactions", service.ledger, NEAP_SCOPE_TRANSACTION);
-	report("versions", service.scopes, NEAP_SCOPE_LIVE);
-	bool right = credit == SESSIONS * 100 && neap_map_len(service.sessions) == SESSIONS / 100 &&
-		     audit.held_back == SESSIONS / 100;
-
-	neap_live_destroy(service.config);
-	neap_map_destroy(service.sessions);
-	right &= neap_scopes_destroy(service.scopes) + neap_scopes_destroy(service.ledger) == 0;
-	right &= neap_pool_destroy(service.answers) == 0;
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	bool right = show_accounts();
+	right &= show_online();
+	right &= show_reuse();
+	right &= close_service();
 	return right ? EXIT_SUCCESS : EXIT_FAILURE;
 }

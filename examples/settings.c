@@ -102,7 +102,9 @@ int main(void)
 	neap_any_map_delete(map, key);
 	neap_any_drop(key);
 	const struct neap_str *kept = neap_any_as(&path, &neap_any_type_str);
-	printf("deleted, still here: %.*s, %u owner\n", (int)kept->len, kept->ptr, neap_any_owners(path));
+	if (kept != NULL) /* NULL: another type */
+		printf("deleted, still here: %.*s, %u owner\n", (int)kept->len, kept->ptr,
+		       neap_any_owners(path));
 	neap_any_drop(path);
 	neap_map_destroy(map);
 	return 0;

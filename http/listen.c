@@ -39,8 +39,8 @@ static int listen_unix(const char *address, const char *path, struct listener *r
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof name.sun_path || *path == '\0')
 		return listen_fail(error, address, "a path of 1 to 107 bytes is needed", -1);
-	strcpy(name.sun_path, path);
-	strcpy(ret->path, path);
+	memcpy(name.sun_path, path, strlen(path) + 1);
+	memcpy(ret->path, path, strlen(path) + 1);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return listen_fail(error, address, strerror(errno), -1);

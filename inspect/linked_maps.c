@@ -14,12 +14,9 @@
 enum {
 	NAME_BYTES = 64,
 	KEY_LIMIT = 1 << 20,
-	SEGMENTS_LIMIT = 1 << 24,
-	GROUPS_LIMIT = 1 << 16, /* of a segment */
 	LOG_BUCKETS_LIMIT = 40,
 	CHAIN_LIMIT = 10000,
 	BUCKET_SLOTS = 8,
-	FLAG_SAME_SIZE = 8,
 	HEAD_OLD = 24, /* of Go's header: B at 9, buckets at 16, oldbuckets at 24 */
 	TOP_TOMBSTONE = 1,
 	TOP_LIVE = 5,
@@ -70,40 +67,61 @@ static uint64_t key_fingerprint(const struct map_read *map, const uint8_t *slot)
 	return bytes != NULL ? snapshot_fingerprint(bytes, length) : snapshot_fingerprint(slot, held);
 }
 
-static void read_type(struct map_read *map)
+struct key_shape {
+	uint32_t kind, key_size, value_size;
+};
+
+static struct key_shape read_shape(struct linked_process *process, enum linked_module module, uint64_t type)
 {
-	const bool classic = map->module == LINKED_HMAP;
-	struct linked_process *process = map->process;
-	const char *noun = classic ? "neap_hmap_type" : "neap_map_type";
-	char field[NAME_BYTES], text[NAME_BYTES * 2];
-	uint32_t sizes[3] = {0};
 	static const char *const fields[] = {"kind", "key_size", "value_size"};
+	const char *noun = module == LINKED_HMAP ? "neap_hmap_type" : "neap_map_type";
+	char field[NAME_BYTES];
+	uint32_t sizes[3] = {0};
 	for (size_t i = 0; i < 3; i++) {
 		snprintf(field, sizeof field, "%s.%s", noun, fields[i]);
-		const void *at =
-			image_at(process->image, map->type + linked_fact(process, map->module, field), 4);
+		const void *at = image_at(process->image, type + linked_fact(process, module, field), 4);
 		if (at != NULL)
 			memcpy(&sizes[i], at, sizeof sizes[i]);
 	}
-	map->key_kind = sizes[0];
-	map->key_size = sizes[1];
-	if (is_string(map))
-		snprintf(text, sizeof text, "%s, strings, values of %u B", classic ? "hmap" : "map",
-			 sizes[2]);
-	else
-		snprintf(text, sizeof text, "%s, keys of %u B, values of %u B", classic ? "hmap" : "map",
-			 sizes[1], sizes[2]);
-	map->record.type = snapshot_add_string(map->builder, text);
+	return (struct key_shape){sizes[0], sizes[1], sizes[2]};
 }
 
-static void name_map(struct map_read *map, const char *name)
+static uint64_t map_word(struct linked_process *process, const struct linked_listed *map, const char *field)
 {
-	char text[NAME_BYTES];
-	size_t length = 0;
-	for (; name != NULL && length + 1 < sizeof text && name[length] != '\0'; length++)
-		text[length] = (unsigned char)name[length] < ' ' || name[length] == 0x7f ? '?' : name[length];
-	text[length] = '\0';
-	map->record.holder = snapshot_add_string(map->builder, length == 0 ? "(no name)" : text);
+	uint64_t value = 0;
+	(void)image_word(process->image, map->object + linked_fact(process, map->module, field), &value);
+	return value;
+}
+
+void linked_map_type(struct linked_process *process, const struct linked_listed *map, char *text, size_t size)
+{
+	const bool classic = map->module == LINKED_HMAP;
+	uint64_t type = map_word(process, map, classic ? "neap_hmap.type" : "neap_map.type");
+	const struct key_shape shape = read_shape(process, map->module, type);
+	const char *noun = classic ? "hmap" : "map";
+	if (shape.kind == linked_fact(process, map->module, "key_string"))
+		snprintf(text, size, "%s, strings, values of %u B", noun, shape.value_size);
+	else
+		snprintf(text, size, "%s, keys of %u B, values of %u B", noun, shape.key_size,
+			 shape.value_size);
+}
+
+void linked_map_name(struct linked_process *process, const struct linked_listed *map, char *text, size_t size)
+{
+	const bool classic = map->module == LINKED_HMAP;
+	uint64_t at = classic ? map->object + linked_fact(process, map->module, "neap_hmap.name")
+			      : map_word(process, map, "neap_map.name");
+	uint64_t length =
+		classic ? NAME_BYTES : (map_word(process, map, "neap_map.name_len") & UINT32_MAX) + 1;
+	length = length < NAME_BYTES ? length : NAME_BYTES;
+	length = length < size ? length : size;
+	const char *name = at == 0 ? NULL : image_at(process->image, at, length);
+	size_t used = 0;
+	for (; name != NULL && used + 1 < length && name[used] != '\0'; used++)
+		text[used] = (unsigned char)name[used] < ' ' || name[used] == 0x7f ? '?' : name[used];
+	text[used] = '\0';
+	if (used == 0)
+		snprintf(text, size, "(no name)");
 }
 
 /* ---- Neap's map ---- */
@@ -155,42 +173,27 @@ static void take_neap(struct map_read *map)
 {
 	struct linked_process *process = map->process;
 	const enum linked_module module = LINKED_MAP;
-	uint64_t pool = number(map, "neap_map.pool", 8), segments = 1, word = 0;
-	uint64_t groups = number(map, "neap_map.home_mask", 4) /
-				  linked_fact(process, module, "control_bytes") +
-			  1,
-		 slots = number(map, "neap_map.slots", 8);
-	uint64_t small = number(map, "neap_map.small_slots", 1),
-		 per_group = linked_fact(process, module, "group_slots");
-	if (pool != 0 &&
-	    image_word(process->image, pool + linked_fact(process, module, "neap__pool.count"), &word))
-		segments = word & UINT32_MAX;
+	struct linked_shape shape;
+	bool fits = linked_shape(process, map->record.address, &shape);
 	struct snapshot_map *record = &map->record;
-	record->group_slots = (uint32_t)(small != 0 ? small : per_group);
-	record->group_size = (uint32_t)number(map, "neap_map.group_bytes", 4);
-	record->slot_stride = (uint32_t)number(map, "neap_map.slot_size", 4);
-	if (small != 0)
-		record->group_size = record->group_slots * record->slot_stride;
-	if (record->group_slots == 0 || record->group_slots > SNAPSHOT_SLOTS_MAX || groups > GROUPS_LIMIT ||
-	    segments > SEGMENTS_LIMIT || record->slot_stride > record->group_size ||
-	    record->group_slots * record->slot_stride > record->group_size || map->key_size > KEY_LIMIT) {
+	record->group_slots = (uint32_t)shape.group_slots;
+	record->group_size = (uint32_t)shape.group_size;
+	record->slot_stride = (uint32_t)shape.slot_size;
+	if (!fits || map->key_size > KEY_LIMIT) {
 		map->torn = true;
 		return;
 	}
-	/* a map that never had an entry has the library's constant for a table */
-	const struct target_range *table = target_range_at(process->target, number(map, "neap_map.ctrl", 8));
-	if (table != NULL && !table->writable)
-		segments = 0;
-	for (uint64_t i = 0; i < segments && slots != 0 && !map->torn; i++)
-		take_segment(map, i, groups);
+	for (uint64_t i = 0; i < shape.segments && !map->torn; i++)
+		take_segment(map, i, shape.groups);
 	record->live += number(map, "neap_map.spilled", 4);
-	map->resident = linked_resident(process, slots, segments * groups * record->group_size) +
-			linked_resident(process, number(map, "neap_map.ctrl", 8),
-					segments * groups * linked_fact(process, module, "control_bytes"));
+	map->resident =
+		linked_resident(process, shape.slots, shape.segments * shape.groups * shape.group_size) +
+		linked_resident(process, shape.control, shape.segments * shape.groups * shape.control_bytes);
 	/* packed as full as a segment may be, with its control words */
+	uint64_t per_group = linked_fact(process, module, "group_slots");
 	uint64_t packed = (record->count * 8 + 7 * per_group - 1) / (7 * per_group);
 	record->rebuilt = linked_fact(process, module, "neap_map") +
-			  packed * (record->group_size + linked_fact(process, module, "control_bytes"));
+			  packed * (record->group_size + shape.control_bytes);
 }
 
 /* ---- The classic map ---- */
@@ -255,7 +258,7 @@ static void take_classic(struct map_read *map)
 	}
 	if (arrays[0] != 0)
 		take_buckets(map, arrays[0], log_buckets, link);
-	bool same = (flags & FLAG_SAME_SIZE) != 0;
+	bool same = (flags & LINKED_SAME_SIZE) != 0;
 	if (arrays[1] != 0 && (same || log_buckets > 0))
 		take_buckets(map, arrays[1], same ? log_buckets : log_buckets - 1, link);
 	if (arrays[1] != 0)
@@ -299,12 +302,15 @@ uint64_t linked_map_take(struct linked_process *process, enum linked_module modu
 		return 0;
 	}
 	map.type = number(&map, classic ? "neap_hmap.type" : "neap_map.type", 8);
-	read_type(&map);
-	uint64_t name = classic ? object + linked_fact(process, module, "neap_hmap.name")
-				: number(&map, "neap_map.name", 8);
-	uint64_t length = classic ? NAME_BYTES : number(&map, "neap_map.name_len", 4) + 1;
-	name_map(&map, name == 0 ? NULL
-				 : image_at(process->image, name, length < NAME_BYTES ? length : NAME_BYTES));
+	const struct key_shape shape = read_shape(process, module, map.type);
+	const struct linked_listed listed = {object, module};
+	char text[NAME_BYTES * 2];
+	map.key_kind = shape.kind;
+	map.key_size = shape.key_size;
+	linked_map_type(process, &listed, text, sizeof text);
+	map.record.type = snapshot_add_string(builder, text);
+	linked_map_name(process, &listed, text, NAME_BYTES);
+	map.record.holder = snapshot_add_string(builder, text);
 	map.record.address = object;
 	map.record.bytes = number(&map, classic ? "neap_hmap.bytes" : "neap_map.bytes", 8);
 	map.record.count = classic ? number(&map, "neap_hmap.head", 8) : number(&map, "neap_map.len", 8);

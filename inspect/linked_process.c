@@ -14,13 +14,12 @@ enum {
 	SHARDS_LIMIT = 4096,
 	BOOKMARKS = 64,
 	MAPS_LIMIT = 1 << 24,
-	UNITS_LIMIT = 1 << 26,
 };
 
 #define SCAN_LIMIT (1ull << 30) /* of one mapping of a file */
 
 static const char magic[MAGIC_BYTES] = "\x7fneap beacon\r\n\x1a";
-static const char *const module_names[LINKED_MODULES] = {"map", "hmap", "heap"};
+static const char *const module_names[LINKED_MODULES] = {"map", "hmap", "heap", "gc"};
 
 uint64_t linked_fact(struct linked_process *process, enum linked_module module, const char *name)
 {
@@ -33,7 +32,7 @@ uint64_t linked_fact(struct linked_process *process, enum linked_module module, 
 	return 0;
 }
 
-static bool read_text(struct linked_process *process, uint64_t address, char *text, size_t size)
+bool linked_text(struct linked_process *process, uint64_t address, char *text, size_t size)
 {
 	for (size_t i = 0; i + 1 < size; i++) {
 		const char *byte = image_at(process->image, address + i, 1);
@@ -53,7 +52,7 @@ static void read_facts(struct linked_process *process, struct linked_facts *fact
 		uint64_t name;
 		if (!image_word(process->image, table + i * 16, &name) || name == 0 ||
 		    !image_word(process->image, table + i * 16 + 8, &fact.value) ||
-		    !read_text(process, name, fact.name, sizeof fact.name))
+		    !linked_text(process, name, fact.name, sizeof fact.name))
 			return;
 		facts->list = make_room(facts->list, facts->count, &facts->capacity, sizeof *facts->list);
 		facts->list[facts->count++] = fact;
@@ -65,7 +64,7 @@ static void take_beacon(struct linked_process *process, uint64_t address, const 
 	uint64_t words[4]; /* self, module, layout, object */
 	char module[16];
 	memcpy(words, bytes + MAGIC_BYTES, sizeof words);
-	if (words[0] != address || !read_text(process, words[1], module, sizeof module))
+	if (words[0] != address || !linked_text(process, words[1], module, sizeof module))
 		return;
 	for (unsigned i = 0; i < LINKED_MODULES; i++) {
 		if (strcmp(module, module_names[i]) != 0 || process->facts[i].count > 0)
@@ -108,109 +107,42 @@ uint64_t linked_resident(const struct linked_process *process, uint64_t start, u
 	return total;
 }
 
-/* The heap of libneap: what lies in it, and what of that is in use. */
-struct linked_heap {
-	uint64_t start, end, used, resident;
+uint64_t linked_next_resident(const struct linked_process *process, uint64_t address, uint64_t limit)
+{
+	for (size_t i = 0; i < process->residence->count; i++) {
+		const struct resident_range *range = &process->residence->ranges[i];
+		uint64_t from = address > range->start ? address : range->start,
+			 to = limit < range->end ? limit : range->end;
+		for (uint64_t at = from; at < to; at += TARGET_PAGE)
+			if (range->pages[(at - range->start) / TARGET_PAGE] != 0)
+				return at;
+	}
+	return limit;
+}
+
+/* What of the heap is in use, and what of it is resident. */
+struct heap_use {
+	struct linked_process *process;
+	struct linked_heap heap;
+	uint64_t used, resident;
 };
 
-static uint64_t unit_bytes(struct linked_process *process, uint64_t spans, uint64_t unit, uint64_t *used)
+static void use_run(void *context, const struct linked_run *run)
 {
-	const enum linked_module heap = LINKED_HEAP;
-	uint64_t size = linked_fact(process, heap, "neap__span"), tags = 0, tag = 0, class_table = 0,
-		 class_size = 0;
-	const uint8_t *span = image_at(process->image, spans + unit * size, size);
-	uint32_t units = 0, taken = 0;
-	if (span == NULL || size == 0)
-		return 0;
-	uint8_t state = span[linked_fact(process, heap, "neap__span.state")];
-	memcpy(&units, span + linked_fact(process, heap, "neap__span.units"), sizeof units);
-	memcpy(&taken, span + linked_fact(process, heap, "neap__span.used"), sizeof taken);
-	if (state == linked_fact(process, heap, "state_large")) {
-		memcpy(used, span + linked_fact(process, heap, "neap__span.size"), sizeof *used);
-	} else if (state > linked_fact(process, heap, "state_large")) {
-		uint64_t object = process->facts[heap].object,
-			 classes = linked_fact(process, heap, "classes");
-		(void)image_word(process->image, object + linked_fact(process, heap, "neap__heap.tags"),
-				 &tags);
-		(void)image_word(process->image,
-				 object + linked_fact(process, heap, "neap__heap.class_table"), &class_table);
-		const uint8_t *byte = image_at(process->image, tags + unit, 1);
-		tag = byte == NULL ? 0 : *byte;
-		if (tag != 0 && classes != 0 &&
-		    image_word(process->image,
-			       class_table + (tag - 1) % classes * linked_fact(process, heap, "neap__class") +
-				       linked_fact(process, heap, "neap__class.size"),
-			       &class_size))
-			*used = (class_size & UINT32_MAX) * taken;
-	}
-	return units;
+	struct heap_use *use = context;
+	use->used += run->used;
+	use->resident += linked_resident(use->process, run->address, run->units * use->heap.unit);
 }
-
-static void take_region(struct linked_process *process, struct linked_heap *heap, uint64_t region)
-{
-	const enum linked_module module = LINKED_HEAP;
-	uint64_t object = process->facts[module].object, unit = linked_fact(process, module, "unit"),
-		 spans = 0;
-	const uint8_t *bytes = image_at(process->image, region, linked_fact(process, module, "neap__region"));
-	uint32_t first, frontier;
-	if (bytes == NULL ||
-	    !image_word(process->image, object + linked_fact(process, module, "neap__heap.spans"), &spans))
-		return;
-	memcpy(&first, bytes + linked_fact(process, module, "neap__region.first"), sizeof first);
-	memcpy(&frontier, bytes + linked_fact(process, module, "neap__region.frontier"), sizeof frontier);
-	if (frontier > UNITS_LIMIT || first > frontier)
-		return;
-	heap->resident += linked_resident(process, heap->start + first * unit, (frontier - first) * unit);
-	for (uint64_t at = first; at < frontier;) {
-		uint64_t used = 0, units = unit_bytes(process, spans, at, &used);
-		if (units == 0 || units > frontier - at || used > units * unit) {
-			process->torn++;
-			return;
-		}
-		heap->used += used;
-		at += units;
-	}
-}
-
-static struct linked_heap take_heap(struct linked_process *process)
-{
-	const enum linked_module module = LINKED_HEAP;
-	struct linked_heap heap = {0};
-	uint64_t object = process->facts[module].object, units = 0;
-	if (process->facts[module].count == 0 ||
-	    !image_word(process->image, object + linked_fact(process, module, "neap__heap.base"),
-			&heap.start) ||
-	    heap.start == 0 ||
-	    !image_word(process->image, object + linked_fact(process, module, "neap__heap.units"), &units))
-		return heap;
-	heap.end = heap.start + (units & UINT32_MAX) * linked_fact(process, module, "unit");
-	uint64_t regions = linked_fact(process, module, "regions"),
-		 size = linked_fact(process, module, "neap__region");
-	for (uint64_t i = 0; i < regions && i < 16; i++)
-		take_region(process, &heap,
-			    object + linked_fact(process, module, "neap__heap.regions") + i * size);
-	return heap;
-}
-
-struct listed {
-	uint64_t object;
-	enum linked_module module;
-};
 
 static int compare_listed(const void *left, const void *right)
 {
-	const struct listed *a = left, *b = right;
+	const struct linked_listed *a = left, *b = right;
 	return a->object < b->object ? -1 : a->object > b->object;
 }
 
-struct list {
-	struct listed *maps;
-	size_t count, capacity;
-};
-
 /* A link is believed when the map that it names holds it. */
 static void take_link(struct linked_process *process, enum linked_module facts, uint64_t link,
-		      struct list *list)
+		      struct linked_list *list)
 {
 	uint64_t object = 0, kind = 0;
 	if (!image_word(process->image, link + linked_fact(process, facts, "neap__link.object"), &object) ||
@@ -226,11 +158,11 @@ static void take_link(struct linked_process *process, enum linked_module facts, 
 		return;
 	}
 	list->maps = make_room(list->maps, list->count, &list->capacity, sizeof *list->maps);
-	list->maps[list->count++] = (struct listed){object, module};
+	list->maps[list->count++] = (struct linked_listed){object, module};
 }
 
 static void take_shard(struct linked_process *process, enum linked_module facts, uint64_t shard,
-		       struct list *list)
+		       struct linked_list *list)
 {
 	uint64_t link = 0, count = 0, steps = 0;
 	(void)image_word(process->image, shard + linked_fact(process, facts, "neap__shard.first"), &link);
@@ -246,9 +178,9 @@ static void take_shard(struct linked_process *process, enum linked_module facts,
 	process->torn += link != 0;
 }
 
-static struct list list_maps(struct linked_process *process)
+struct linked_list linked_maps(struct linked_process *process)
 {
-	struct list list = {0};
+	struct linked_list list = {0};
 	enum linked_module facts = process->facts[LINKED_MAP].count > 0 ? LINKED_MAP : LINKED_HMAP;
 	if (process->facts[facts].count == 0)
 		return list;
@@ -265,6 +197,11 @@ static struct list list_maps(struct linked_process *process)
 			   &list);
 	if (list.count > 0)
 		qsort(list.maps, list.count, sizeof *list.maps, compare_listed);
+	size_t kept = 0;
+	for (size_t i = 0; i < list.count; i++)
+		if (kept == 0 || list.maps[i].object != list.maps[kept - 1].object)
+			list.maps[kept++] = list.maps[i];
+	list.count = kept;
 	return list;
 }
 
@@ -276,7 +213,7 @@ static uint64_t part(uint64_t bytes, uint64_t *left)
 }
 
 /* What is resident and belongs to no part is "other": it includes what malloc holds free, which it tells nobody. */
-static void divide(struct snapshot_header *header, const struct linked_heap *heap, uint64_t maps_in_heap)
+static void divide(struct snapshot_header *header, const struct heap_use *heap, uint64_t maps_in_heap)
 {
 	uint64_t used = heap->used < heap->resident ? heap->used : heap->resident, left = header->rss;
 	header->live = part(header->live, &left);
@@ -298,52 +235,83 @@ static struct snapshot *take_all(struct linked_process *process)
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	header.time = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	const struct linked_heap heap = take_heap(process);
-	struct list list = list_maps(process);
+	struct heap_use use = {.process = process};
+	if (linked_heap(process, &use.heap))
+		linked_heap_runs(process, &use.heap, use_run, &use);
+	struct linked_list list = linked_maps(process);
 	uint64_t in_heap = 0;
 	for (size_t i = 0; i < list.count; i++)
-		if (i == 0 || list.maps[i].object != list.maps[i - 1].object)
-			in_heap += linked_map_take(process, list.maps[i].module, list.maps[i].object, builder,
-						   &header, heap.start, heap.end);
+		in_heap += linked_map_take(process, list.maps[i].module, list.maps[i].object, builder,
+					   &header, use.heap.start, use.heap.end);
 	free(list.maps);
-	divide(&header, &heap, in_heap);
+	divide(&header, &use, in_heap);
 	header.torn = (uint32_t)process->torn;
 	header.stopped = (uint64_t)(process->target->stopped * 1e9);
 	return snapshot_finish(builder, &header);
 }
 
+static int find_modules(struct linked_process *process, struct problem *problem)
+{
+	size_t found = 0;
+	find_beacons(process);
+	for (unsigned i = 0; i < LINKED_MODULES; i++)
+		found += process->facts[i].count;
+	return found > 0 ? 0
+			 : problem_set(problem, PROBLEM_INPUT,
+				       "%s is no Go program and is not linked with libneap",
+				       process->target->name);
+}
+
+struct linked_process *linked_open(const char *name, const struct inspection_wish *wish,
+				   struct problem *problem)
+{
+	struct target *target = target_open(name, wish->program, wish->mode, problem);
+	if (target == NULL)
+		return NULL;
+	struct linked_process *process = take(1, sizeof *process);
+	process->target = target;
+	process->residence = residence_take(target);
+	process->image = image_create(target);
+	if (wish->mode == TARGET_STOPPED && target->live)
+		(void)image_copy_still(target, &process->image, &process->residence, problem);
+	if (problem->kind == 0 && find_modules(process, problem) == 0)
+		return process;
+	linked_close(process);
+	return NULL;
+}
+
+void linked_close(struct linked_process *process)
+{
+	if (process == NULL)
+		return;
+	for (unsigned i = 0; i < LINKED_MODULES; i++)
+		free(process->facts[i].list);
+	image_destroy(process->image);
+	residence_free(process->residence);
+	target_close(process->target);
+	free(process);
+}
+
+int linked_complete(const struct linked_process *process, struct problem *problem)
+{
+	if (process->missing[0] == '\0')
+		return 0;
+	return problem_set(problem, PROBLEM_FEATURE,
+			   "the libneap in %s does not tell '%s': it is of another version",
+			   process->target->name, process->missing);
+}
+
 struct snapshot *linked_snapshot(const char *name, const struct inspection_wish *wish,
 				 struct problem *problem)
 {
-	struct linked_process process = {.target = target_open(name, wish->program, wish->mode, problem)};
-	struct snapshot *snapshot = NULL;
-	size_t found = 0;
-	if (process.target == NULL)
+	struct linked_process *process = linked_open(name, wish, problem);
+	if (process == NULL)
 		return NULL;
-	process.residence = residence_take(process.target);
-	process.image = image_create(process.target);
-	if (wish->mode == TARGET_STOPPED && process.target->live)
-		(void)image_copy_still(process.target, &process.image, &process.residence, problem);
-	if (problem->kind == 0)
-		find_beacons(&process);
-	for (unsigned i = 0; i < LINKED_MODULES; i++)
-		found += process.facts[i].count;
-	if (problem->kind == 0 && found == 0)
-		problem_set(problem, PROBLEM_INPUT, "%s is no Go program and is not linked with libneap",
-			    process.target->name);
-	if (problem->kind == 0)
-		snapshot = take_all(&process);
-	if (snapshot != NULL && process.missing[0] != '\0') {
-		problem_set(problem, PROBLEM_FEATURE,
-			    "the libneap in %s does not tell '%s': it is of another version",
-			    process.target->name, process.missing);
+	struct snapshot *snapshot = take_all(process);
+	if (linked_complete(process, problem) != 0) {
 		snapshot_close(snapshot);
 		snapshot = NULL;
 	}
-	for (unsigned i = 0; i < LINKED_MODULES; i++)
-		free(process.facts[i].list);
-	image_destroy(process.image);
-	residence_free(process.residence);
-	target_close(process.target);
+	linked_close(process);
 	return snapshot;
 }

@@ -14,7 +14,7 @@
 #include "residence.h"
 #include "snapshot.h"
 
-enum linked_module { LINKED_MAP, LINKED_HMAP, LINKED_HEAP, LINKED_MODULES };
+enum linked_module { LINKED_MAP, LINKED_HMAP, LINKED_HEAP, LINKED_GC, LINKED_MODULES };
 
 struct linked_fact {
 	char name[48];
@@ -41,9 +41,83 @@ uint64_t linked_fact(struct linked_process *process, enum linked_module module, 
 /* Resident bytes of [start, start + size). */
 uint64_t linked_resident(const struct linked_process *process, uint64_t start, uint64_t size);
 
+/* The first resident page from `address` on, `limit` when there is none below that. */
+uint64_t linked_next_resident(const struct linked_process *process, uint64_t address, uint64_t limit);
+
+/* A process id or a core. NULL and a problem when it is not linked with libneap. */
+struct linked_process *linked_open(const char *name, const struct inspection_wish *wish,
+				   struct problem *problem);
+void linked_close(struct linked_process *process);
+/* -1 and a problem when a name was asked for that the library does not tell. */
+int linked_complete(const struct linked_process *process, struct problem *problem);
+
+/* All maps, by address; the list belongs to the caller. */
+struct linked_listed {
+	uint64_t object;
+	enum linked_module module;
+};
+struct linked_list {
+	struct linked_listed *maps;
+	size_t count, capacity;
+};
+struct linked_list linked_maps(struct linked_process *process);
+
+/* The heap (linked_heap.c). */
+struct linked_heap {
+	uint64_t start, end; /* of its address space */
+	uint64_t unit;	     /* bytes */
+};
+struct linked_run {
+	uint64_t unit, units; /* the first one's number, how many */
+	uint64_t address;
+	uint64_t unit_bytes;
+	uint64_t state;		      /* a value of the library's, "state_large" */
+	uint64_t blocks, block_size;  /* of a span; of a large run 0 and its bytes */
+	uint64_t alloc, alloc_stride; /* of a span: address of its bitmap, bytes from word to word */
+	uint64_t types; /* of collected blocks: address of their types' numbers, 0: they hold no pointers */
+	uint64_t used;	/* bytes in blocks */
+	bool pointers;	/* its blocks may hold some */
+	bool collected; /* its blocks are collected objects */
+};
+typedef void (*linked_run_fn)(void *context, const struct linked_run *run);
+/* The block with this number is in use. */
+bool linked_run_has(struct linked_process *process, const struct linked_run *run, uint64_t block);
+uint64_t linked_word(struct linked_process *process, uint64_t address); /* 0 when it can't be read */
+/* False when the program has not used it. */
+bool linked_heap(struct linked_process *process, struct linked_heap *ret);
+/* Free runs and collected ones too. */
+void linked_heap_runs(struct linked_process *process, const struct linked_heap *heap, linked_run_fn visit,
+		      void *context);
+
+/* The table of one of Neap's maps, checked against absurd sizes (linked_shape.c). */
+struct linked_shape {
+	uint64_t control, slots, pool; /* addresses */
+	uint64_t segments, groups;     /* groups of a segment; no segments: no table */
+	uint64_t group_slots, group_size, slot_size, control_bytes;
+};
+bool linked_shape(struct linked_process *process, uint64_t map, struct linked_shape *ret);
+
+enum { LINKED_SAME_SIZE = 8 }; /* of the flags in Go's header: the new array is as large as the old one */
+
+/* The stretches of memory that are a map's own, those of one byte being a place in a block; and those of its entries,
+   keys and values. */
+typedef void (*linked_stretch_fn)(void *context, uint64_t start, uint64_t size);
+void linked_map_pieces(struct linked_process *process, const struct linked_listed *map,
+		       linked_stretch_fn visit, void *context);
+void linked_map_entries(struct linked_process *process, const struct linked_listed *map,
+			linked_stretch_fn visit, void *context);
+
 /* A look at the program `name`, a process id or a core. NULL and a problem when it is not linked with libneap. */
 struct snapshot *linked_snapshot(const char *name, const struct inspection_wish *wish,
 				 struct problem *problem);
+
+/* The text at `address`, that must end within `size`. */
+bool linked_text(struct linked_process *process, uint64_t address, char *text, size_t size);
+/* What the program calls a map, and "map, strings, values of 4 B" (linked_maps.c). */
+void linked_map_name(struct linked_process *process, const struct linked_listed *map, char *text,
+		     size_t size);
+void linked_map_type(struct linked_process *process, const struct linked_listed *map, char *text,
+		     size_t size);
 
 /* Adds the map at `object` (linked_maps.c). What is resident of it goes to the header's parts; returns how much of that
    lies in [heap, heap_end). */

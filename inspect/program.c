@@ -35,60 +35,83 @@ static void take_symbols(struct program *program, Elf_Scn *section, const GElf_S
 	program->symbols = take(count, sizeof *program->symbols);
 	for (size_t i = 0; i < count; i++) {
 		GElf_Sym symbol;
-		if (gelf_getsym(data, (int)i, &symbol) == NULL || symbol.st_value == 0 ||
-		    GELF_ST_TYPE(symbol.st_info) > STT_FUNC)
+		if (gelf_getsym(data, (int)i, &symbol) == NULL)
+			continue;
+		unsigned type = GELF_ST_TYPE(symbol.st_info);
+		bool local = type == STT_TLS && symbol.st_shndx != SHN_UNDEF;
+		if (!local && (symbol.st_value == 0 || type > STT_FUNC))
 			continue;
 		const char *name = elf_strptr(program->elf, header->sh_link, symbol.st_name);
-		if (name != NULL && *name != '\0')
-			program->symbols[program->symbol_count++] =
-				(struct symbol){symbol.st_value + program->bias, symbol.st_size, name};
+		if (name == NULL || *name == '\0')
+			continue;
+		/* a thread-local variable has its place in its block instead of an address */
+		program->symbols[program->symbol_count++] = (struct symbol){
+			symbol.st_value + (local ? PROGRAM_LOCAL : program->bias), symbol.st_size, name};
 	}
 	qsort(program->symbols, program->symbol_count, sizeof *program->symbols, compare_symbols);
 }
 
-static void take_symbol_table(struct program *program)
+static bool take_symbol_table(struct program *program, uint32_t kind)
 {
 	for (Elf_Scn *section = elf_nextscn(program->elf, NULL); section != NULL;
 	     section = elf_nextscn(program->elf, section)) {
 		GElf_Shdr header;
-		if (gelf_getshdr(section, &header) != NULL && header.sh_type == SHT_SYMTAB) {
+		if (gelf_getshdr(section, &header) != NULL && header.sh_type == kind) {
 			take_symbols(program, section, &header);
-			return;
+			return true;
 		}
 	}
+	return false;
 }
 
-static int check_header(struct program *program, const struct target *target, struct problem *problem)
+static int check_header(const struct program *program, const char *path, GElf_Ehdr *header,
+			struct problem *problem)
 {
-	GElf_Ehdr header;
-	if (elf_kind(program->elf) != ELF_K_ELF || gelf_getehdr(program->elf, &header) == NULL)
-		return problem_set(problem, PROBLEM_INPUT, "%s is not an ELF file", target->program);
-	if (header.e_machine != EM_X86_64 || gelf_getclass(program->elf) != ELFCLASS64)
+	if (elf_kind(program->elf) != ELF_K_ELF || gelf_getehdr(program->elf, header) == NULL)
+		return problem_set(problem, PROBLEM_INPUT, "%s is not an ELF file", path);
+	if (header->e_machine != EM_X86_64 || gelf_getclass(program->elf) != ELFCLASS64)
 		return problem_set(problem, PROBLEM_FEATURE,
-				   "%s is not an x86-64 program; other machines are not supported yet",
-				   target->program);
-	if (target->entry != 0 && header.e_type == ET_DYN)
-		program->bias = target->entry - header.e_entry;
+				   "%s is not an x86-64 program; other machines are not supported yet", path);
 	return 0;
+}
+
+static struct program *open_file(const char *path, GElf_Ehdr *header, struct problem *problem)
+{
+	struct program *program = take(1, sizeof *program);
+	elf_version(EV_CURRENT);
+	program->file = open(path, O_RDONLY | O_CLOEXEC);
+	if (program->file < 0)
+		problem_set(problem, PROBLEM_NO_TARGET, "can't open the program %s: %s", path,
+			    strerror(errno));
+	else
+		program->elf = elf_begin(program->file, ELF_C_READ_MMAP, NULL);
+	if (program->file >= 0 && check_header(program, path, header, problem) == 0)
+		return program;
+	program_close(program);
+	return NULL;
 }
 
 struct program *program_open(const struct target *target, struct problem *problem)
 {
-	struct program *program = take(1, sizeof *program);
-	elf_version(EV_CURRENT);
-	program->file = open(target->program, O_RDONLY | O_CLOEXEC);
-	if (program->file < 0) {
-		problem_set(problem, PROBLEM_NO_TARGET, "can't open the program %s: %s", target->program,
-			    strerror(errno));
-		program_close(program);
+	GElf_Ehdr header;
+	struct program *program = open_file(target->program, &header, problem);
+	if (program == NULL)
 		return NULL;
-	}
-	program->elf = elf_begin(program->file, ELF_C_READ_MMAP, NULL);
-	if (check_header(program, target, problem) != 0) {
-		program_close(program);
+	if (target->entry != 0 && header.e_type == ET_DYN)
+		program->bias = target->entry - header.e_entry;
+	(void)take_symbol_table(program, SHT_SYMTAB);
+	return program;
+}
+
+struct program *program_open_library(const char *path, uint64_t bias, struct problem *problem)
+{
+	GElf_Ehdr header;
+	struct program *program = open_file(path, &header, problem);
+	if (program == NULL)
 		return NULL;
-	}
-	take_symbol_table(program);
+	program->bias = bias;
+	if (!take_symbol_table(program, SHT_SYMTAB))
+		(void)take_symbol_table(program, SHT_DYNSYM);
 	return program;
 }
 
@@ -97,6 +120,8 @@ void program_close(struct program *program)
 	if (program == NULL)
 		return;
 	program_close_dwarf(program);
+	if (program->frames != NULL)
+		dwarf_cfi_end(program->frames);
 	if (program->elf != NULL)
 		elf_end(program->elf);
 	if (program->file >= 0)

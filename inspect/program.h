@@ -21,6 +21,8 @@ struct go_version {
 
 /* NULL and a problem when the file can't be opened or is no x86-64 ELF file. */
 struct program *program_open(const struct target *target, struct problem *problem);
+/* Any file of code, that is loaded with `bias`: symbols only, those for linking when there are no others. */
+struct program *program_open_library(const char *path, uint64_t bias, struct problem *problem);
 void program_close(struct program *program);
 
 bool program_section(const struct program *program, const char *name, struct program_section *ret);
@@ -31,6 +33,9 @@ uint64_t program_symbol(const struct program *program, const char *name);
 /* The symbol that covers `address`: its name, valid while the program is open, and the distance from its
    start. NULL when there is none. */
 const char *program_symbol_at(const struct program *program, uint64_t address, uint64_t *offset);
+
+/* Added to the place of a thread-local variable in its block gives an "address" for program_symbol_at. */
+#define PROGRAM_LOCAL 0xf000000000000000u
 
 /* -1 and a problem when the program was not built by Go, or by one before 1.18. */
 int program_go_version(const struct program *program, struct go_version *ret, struct problem *problem);

@@ -20,6 +20,7 @@ struct program {
 	size_t symbol_count;
 	Dwarf *dwarf; /* opened when first asked for */
 	bool dwarf_tried;
+	Dwarf_CFI *frames; /* linked_frames.c; NULL until asked for */
 };
 
 void program_close_dwarf(struct program *program);

@@ -1,8 +1,17 @@
 /* target.c: what live processes and cores have in common. See target.h. */
 #include "target.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+bool target_parse_address(const char *text, uint64_t *ret)
+{
+	char *end;
+	errno = 0;
+	*ret = strtoull(text, &end, 16);
+	return errno == 0 && end != text && *end == '\0' && *ret != 0;
+}
 
 struct target *target_open(const char *name, const char *program, enum target_mode mode,
 			   struct problem *problem)
@@ -86,6 +95,13 @@ void target_thread_add(struct target *target, int id, uint64_t sp, uint64_t pc)
 	target->threads = make_room(target->threads, target->thread_count, &target->thread_capacity,
 				    sizeof *target->threads);
 	target->threads[target->thread_count++] = (struct target_thread){.id = id, .sp = sp, .pc = pc};
+}
+
+void target_thread_add_known(struct target *target, int id, const struct user_regs_struct *registers)
+{
+	target_thread_add(target, id, registers->rsp, registers->rip);
+	target->threads[target->thread_count - 1].known = true;
+	target->threads[target->thread_count - 1].registers = *registers;
 }
 
 void target_close(struct target *target)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/user.h>
 
 #include "problem.h"
 
@@ -31,7 +32,9 @@ struct target_range {
 
 struct target_thread {
 	int id;
-	uint64_t sp, pc; /* 0 when the thread was running and its registers are unknown */
+	uint64_t sp, pc;		   /* 0 when the thread was running and its registers are unknown */
+	bool known;			   /* so are the others: */
+	struct user_regs_struct registers; /* of a core, and after a stop */
 };
 
 struct target;
@@ -83,6 +86,9 @@ struct target *target_open(const char *name, const char *program, enum target_mo
 			   struct problem *problem);
 void target_close(struct target *target);
 
+/* A hexadecimal address, with or without 0x. */
+bool target_parse_address(const char *text, uint64_t *ret);
+
 /* Stops a live process, and lets it go on. Meanwhile its threads' registers are known. */
 struct freeze;
 int target_stop(struct target *target, struct freeze *freeze, struct problem *problem);
@@ -102,5 +108,6 @@ struct target_range *target_range_add(struct target *target, uint64_t start, uin
 void target_ranges_clear(struct target *target);
 void target_ranges_finish(struct target *target);
 void target_thread_add(struct target *target, int id, uint64_t sp, uint64_t pc);
+void target_thread_add_known(struct target *target, int id, const struct user_regs_struct *registers);
 
 #endif

@@ -146,7 +146,7 @@ static void take_thread(struct target *target, const uint8_t *note, size_t size)
 	memcpy(&registers, &status.pr_reg, sizeof registers);
 	if (target->pid == 0)
 		target->pid = status.pr_pid;
-	target_thread_add(target, status.pr_pid, registers.rsp, registers.rip);
+	target_thread_add_known(target, status.pr_pid, &registers);
 }
 
 static void take_note(struct target *target, struct core *core, uint32_t type, const uint8_t *note,
@@ -219,6 +219,25 @@ static void each_file(struct target *target, file_line_fn visit)
 	}
 }
 
+/* The range that begins at `start`; new ranges stand unsorted at the end, hence no binary search. */
+static struct target_range *range_from(struct target *target, uint64_t start)
+{
+	for (size_t i = 0; i < target->range_count; i++)
+		if (target->ranges[i].start == start)
+			return &target->ranges[i];
+	return NULL;
+}
+
+/* Writable data of programs and libraries is known by its file. */
+static void name_range(struct target *target, const struct file_line *line)
+{
+	struct target_range *range = range_from(target, line->start);
+	if (range == NULL || range->path[0] != '\0')
+		return;
+	free((char *)range->path);
+	range->path = take_text(line->path);
+}
+
 static void find_program(struct target *target, const struct file_line *line)
 {
 	if (target->entry < line->start || target->entry >= line->end)
@@ -228,15 +247,6 @@ static void find_program(struct target *target, const struct file_line *line)
 		target->name = take_text(base != NULL ? base + 1 : line->path);
 	if (target->program == NULL)
 		target->program = take_text(line->path);
-}
-
-/* The range that begins at `start`; new ranges stand unsorted at the end, hence no binary search. */
-static struct target_range *range_from(struct target *target, uint64_t start)
-{
-	for (size_t i = 0; i < target->range_count; i++)
-		if (target->ranges[i].start == start)
-			return &target->ranges[i];
-	return NULL;
 }
 
 /* Backs the ranges of the executable by its file, for what was left out of the dump. */
@@ -321,6 +331,7 @@ static int open_core(struct target *target, const char *path, const char *progra
 		return -1;
 	if (program != NULL)
 		target->program = take_text(program);
+	each_file(target, name_range);
 	each_file(target, find_program);
 	if (target->program == NULL)
 		return problem_set(problem, PROBLEM_INPUT,

@@ -255,7 +255,7 @@ static void take_registers(struct target *target, const struct frozen_thread *th
 {
 	target->thread_count = 0;
 	for (size_t i = 0; i < count; i++)
-		target_thread_add(target, threads[i].id, threads[i].registers.rsp, threads[i].registers.rip);
+		target_thread_add_known(target, threads[i].id, &threads[i].registers);
 }
 
 /* Makes the twin, when one is wanted: from then on its memory is read. */

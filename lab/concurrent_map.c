@@ -1,5 +1,5 @@
 /* concurrent_map.c: one map for several threads: behind a lock, owned by a thread that others send operations to, and
- * Neap's concurrent map; Go's sync.Map beside them.
+ * Neap's concurrent map, also of collected objects; Go's sync.Map beside them.
  *
  * Times are CPU time of the whole process for each operation, so that what else the machine is doing does not count; the
  * queue's waiting costs little CPU, so its threads spin, as those of a busy server do. What stays is bytes of the map
@@ -15,7 +15,7 @@
 #include "lab/go_peer.h"
 #include "lab/lab.h"
 #include "lab/progress.h"
-#include "neap/cmap.h"
+#include "neap/gc_cmap.h"
 
 enum {
 	SHARED_N = 200000,
@@ -29,10 +29,11 @@ enum {
 		200, /* a read costs at most this share of one behind a lock, which may be free all the time */
 };
 
-enum shared_way { SHARED_LOCK, SHARED_QUEUE, SHARED_CMAP, SHARED_WAYS };
+enum shared_way { SHARED_LOCK, SHARED_QUEUE, SHARED_CMAP, SHARED_COLLECTED, SHARED_WAYS };
 
-static const char *const shared_names[SHARED_WAYS] = {"one lock", "queue to an owner", "concurrent map"};
-static const char *const shared_figures[SHARED_WAYS] = {"lock", "queue", "cmap"};
+static const char *const shared_names[SHARED_WAYS] = {"one lock", "queue to an owner", "concurrent map",
+						      "the same, collected"};
+static const char *const shared_figures[SHARED_WAYS] = {"lock", "queue", "cmap", "collected"};
 
 struct shared_run {
 	enum shared_way way;
@@ -53,6 +54,8 @@ struct shared_map {
 	size_t n;
 	struct neap_map *map;
 	struct neap_cmap *cmap;
+	struct neap_gc_cmap *collected; /* its values are objects that have the number of the key */
+	struct neap_gc_handle *keeps;	/* it: this struct is no root */
 	pthread_mutex_t lock;
 	struct shared_request requests[SHARED_THREADS];
 };
@@ -97,6 +100,23 @@ static void shared_concurrent(struct neap_cmap *map, uint64_t key, int verb)
 	}
 }
 
+static void shared_collected(struct neap_gc_cmap *map, uint64_t key, int verb)
+{
+	uint64_t *object = NULL;
+	if (verb == SHARED_LOAD) {
+		if (neap_gc_cmap_load(map, &key, &object) && *object != key)
+			abort();
+	} else if (verb == SHARED_STORE) {
+		object = neap_gc_alloc_data(sizeof *object);
+		if (object == NULL)
+			abort();
+		*object = key;
+		(void)neap_gc_cmap_store(map, &key, &object);
+	} else {
+		(void)neap_gc_cmap_delete(map, &key);
+	}
+}
+
 static void shared_ask(struct shared_request *request, uint64_t key, int verb)
 {
 	request->key = key;
@@ -115,6 +135,7 @@ static void shared_do(struct shared_map *shared, size_t worker, uint64_t key, in
 		pthread_mutex_unlock(&shared->lock);
 		break;
 	case SHARED_QUEUE: shared_ask(&shared->requests[worker], key, verb); break;
+	case SHARED_COLLECTED: shared_collected(shared->collected, key, verb); break;
 	default: shared_concurrent(shared->cmap, key, verb); break;
 	}
 }
@@ -182,19 +203,24 @@ static double shared_time(struct shared_map *shared, size_t writes_of_100)
 static size_t shared_bytes(struct shared_map *shared)
 {
 	struct neap_cmap_stats stats = {.size = sizeof stats};
-	if (shared->cmap == NULL)
+	if (shared->map != NULL)
 		return neap_map_bytes(shared->map);
-	neap_cmap_stats(shared->cmap, &stats);
+	if (shared->cmap != NULL)
+		neap_cmap_stats(shared->cmap, &stats);
+	else
+		neap_gc_cmap_stats(shared->collected, &stats);
 	return stats.total;
 }
 
 static void shared_all(struct shared_map *shared, int verb)
 {
 	for (uint64_t key = 0; key < shared->n; key++) {
-		if (shared->cmap != NULL)
+		if (shared->map != NULL)
+			shared_plain(shared->map, key, verb);
+		else if (shared->cmap != NULL)
 			shared_concurrent(shared->cmap, key, verb);
 		else
-			shared_plain(shared->map, key, verb);
+			shared_collected(shared->collected, key, verb);
 	}
 }
 
@@ -207,11 +233,15 @@ static int shared_child(void *ctx)
 		return 1;
 	*shared = (struct shared_map){.way = run->way, .n = run->n};
 	pthread_mutex_init(&shared->lock, NULL);
-	if (run->way == SHARED_CMAP)
+	if (run->way == SHARED_CMAP) {
 		shared->cmap = neap_cmap_create(&shared_type, NULL);
-	else
+	} else if (run->way == SHARED_COLLECTED) {
+		shared->collected = neap_gc_cmap_create(&shared_type, NULL, &neap_gc_pointer, NULL);
+		shared->keeps = neap_gc_handle_create(shared->collected);
+	} else {
 		shared->map = neap_map_create(&shared_type, NULL);
-	if (shared->cmap == NULL && shared->map == NULL)
+	}
+	if (shared->cmap == NULL && shared->map == NULL && shared->keeps == NULL)
 		return 1;
 	shared_all(shared, SHARED_STORE);
 	run->full = shared_bytes(shared);
@@ -224,9 +254,13 @@ static int shared_child(void *ctx)
 	}
 	shared_all(shared, SHARED_DELETE);
 	run->kept = shared_bytes(shared);
-	run->left = shared->cmap != NULL ? neap_cmap_len(shared->cmap) : neap_map_len(shared->map);
+	run->left = shared->map != NULL	   ? neap_map_len(shared->map)
+		    : shared->cmap != NULL ? neap_cmap_len(shared->cmap)
+					   : neap_gc_cmap_len(shared->collected);
 	neap_cmap_destroy(shared->cmap);
 	neap_map_destroy(shared->map);
+	neap_gc_cmap_destroy(shared->collected);
+	neap_gc_handle_destroy(shared->keeps);
 	free(shared);
 	return 0;
 }
@@ -298,6 +332,10 @@ static void run_concurrent_map(struct lab *lab)
 	result_check(result, cmap->left == 0 && cmap->kept * 100 <= cmap->full * KEPT_AT_MOST,
 		     "deleting everything leaves %s of %s bytes of the concurrent map (at most %d %%)",
 		     thousands(cmap->kept), thousands(cmap->full), KEPT_AT_MOST);
+	const struct shared_run *collected = &runs[SHARED_COLLECTED];
+	result_check(result, collected->left == 0 && collected->kept * 100 <= collected->full * KEPT_AT_MOST,
+		     "so does the map of collected objects: %s of %s bytes, without them",
+		     thousands(collected->kept), thousands(collected->full));
 	result_check(result, cmap->read_ns * 100 <= lock->read_ns * LOCK_PERCENT,
 		     "a read costs %s of CPU time, against %s behind a lock (at most %d %% of it)",
 		     duration(cmap->read_ns), duration(lock->read_ns), LOCK_PERCENT);
@@ -314,7 +352,7 @@ const struct experiment experiment_concurrent_map = {
 		 "everything "
 		 "leaves at most 2 % of the memory.",
 	.method = "Two threads on random keys, CPU time of the whole process for each operation, best of "
-		  "three; "
+		  "two; "
 		  "bytes of the map full and after deleting every key; Go's sync.Map in the same run.",
 	.run = run_concurrent_map,
 };

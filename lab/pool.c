@@ -13,6 +13,7 @@
 #include "lab/child.h"
 #include "lab/lab.h"
 #include "lab/progress.h"
+#include "neap/gc.h"
 #include "neap/pool.h"
 
 enum { TURNS = 9, PAIRS = 300000, IDLE = 10000, OBJECT = 256, LARGE = 1 << 20 };
@@ -22,7 +23,7 @@ struct message {
 	char *bytes;
 };
 
-static size_t messages_alive;
+static _Atomic size_t messages_alive;
 
 static void *message_create(void *ctx)
 {
@@ -123,6 +124,15 @@ static void show_lives(struct result *result)
 		   thousands(messages_alive));
 	result_check(result, after_one == IDLE && messages_alive == 0,
 		     "idle objects outlive one collection, and none outlives two");
+	churn_messages(pool, IDLE, OBJECT);
+	for (int i = 0; i < 2; i++) {
+		neap_gc_collect();
+		neap_gc_finalizers_wait(); /* the same thread tells the pools */
+	}
+	result_say(result, "  two of the collector's  %s alive of %s", thousands(messages_alive),
+		   thousands(IDLE));
+	result_check(result, messages_alive == 0,
+		     "a cycle of the garbage collector is a collection of the pools");
 	churn_messages(pool, 1, LARGE);
 	churn_messages(pool, 100, OBJECT);
 	struct neap_pool_stats stats = pool_stats_of(pool);

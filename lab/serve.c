@@ -125,8 +125,9 @@ static int serve_child(void *ctx)
 	pthread_t threads[WORKERS];
 	char error[256];
 	neap_profile_start(0);
-	struct neap_http *http =
-		neap_http_start(&(struct neap_http_options){.address = "127.0.0.1:0"}, error);
+	const struct neap_http_options options = {.address = "127.0.0.1:0"};
+	/* neap-lint: allow leak: when a thread cannot be started, the process ends with it */
+	struct neap_http *http = neap_http_start(&options, error);
 	if (http == NULL) {
 		fprintf(stderr, "%s\n", error);
 		return 1;

@@ -15,6 +15,7 @@
 /* Where the header puts what the analysis looks at in a descriptor. */
 enum {
 	TYPE_NAME = offsetof(struct neap_gc_type, name),
+	TYPE_SIZE = offsetof(struct neap_gc_type, size),
 	TYPE_FIELDS = offsetof(struct neap_gc_type, fields),
 	TYPE_FIELD_COUNT = offsetof(struct neap_gc_type, field_count),
 	TYPE_FLAGS = offsetof(struct neap_gc_type, flags),
@@ -44,6 +45,7 @@ static void add_type(struct program *program, uint32_t descriptor)
 				       sizeof *program->barriered);
 	struct barriered *type = &program->barriered[program->n_barriered++];
 	*type = (struct barriered){.name = name != NULL && name->text != NULL ? name->text : "",
+				   .size = (uint64_t)lint_initial_number(global, TYPE_SIZE),
 				   .descriptor = descriptor};
 	const char *space = strrchr(type->name, ' '); /* "struct node" */
 	type->name = space != NULL ? space + 1 : type->name;
@@ -76,7 +78,9 @@ void lint_barrier_made(struct engine *engine, struct state *state, struct value 
 			lint_trait(state, object.id)->barriered = (uint8_t)(i + 1);
 }
 
-void lint_barrier_named(struct engine *engine, struct state *state, struct value object, const char *type)
+/* Another file may have another struct of that name; of that name and size it is taken for the same. */
+void lint_barrier_named(struct engine *engine, struct state *state, struct value object,
+			const struct insn *insn)
 {
 	if (object.kind != VALUE_ADDRESS || object.number != 0)
 		return;
@@ -84,7 +88,8 @@ void lint_barrier_named(struct engine *engine, struct state *state, struct value
 	if (kind == THING_LOCAL || kind == THING_GLOBAL || kind == THING_FUNCTION || kind == THING_BLURRED)
 		return;
 	for (size_t i = 0; i < engine->program->n_barriered; i++)
-		if (strcmp(engine->program->barriered[i].name, type) == 0)
+		if (engine->program->barriered[i].size == insn->size &&
+		    strcmp(engine->program->barriered[i].name, insn->type) == 0)
 			lint_trait(state, object.id)->barriered = (uint8_t)(i + 1);
 }
 

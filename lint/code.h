@@ -109,7 +109,7 @@ struct insn {
 	uint32_t block;
 	uint32_t first_operand, n_operands;
 	int64_t offset;	  /* OP_OFFSET, OP_EXTRACT */
-	uint64_t size;	  /* bytes read, written, or of the local */
+	uint64_t size;	  /* bytes read, written, of the local, or of the struct that `type` names */
 	uint32_t targets; /* first of this body's `targets` for jumps, n_targets of them */
 	uint32_t n_targets;
 	uint32_t variable; /* OP_LOCAL: 1 + index into body->variables */
@@ -211,6 +211,7 @@ struct global {
 /* A struct type whose pointers are to be stored through the write barrier: see check_barrier.c. */
 struct barriered {
 	const char *name;
+	uint64_t size;
 	uint32_t descriptor; /* the global that says so */
 	struct {
 		int64_t offset;

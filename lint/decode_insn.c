@@ -239,6 +239,12 @@ static void decode_jump(struct decoder *d, struct insn *insn, LLVMValueRef value
 		add_target(d, insn, LLVMGetSuccessor(value, i));
 }
 
+static void set_type(struct decoder *d, struct insn *insn, LLVMTypeRef type)
+{
+	insn->type = lint_type_name(d, type);
+	insn->size = insn->type != NULL ? lint_type_size(d, type) : 0;
+}
+
 static void decode_arithmetic(struct decoder *d, struct insn *insn, LLVMValueRef value, LLVMOpcode opcode)
 {
 	static const struct {
@@ -263,7 +269,7 @@ static void decode_arithmetic(struct decoder *d, struct insn *insn, LLVMValueRef
 		insn->from_width = 64;
 #if LLVM_VERSION_MAJOR < 15 /* later ones have no types behind pointers */
 	if (opcode == LLVMBitCast && lint_type_is_pointer(LLVMTypeOf(LLVMGetOperand(value, 0))))
-		insn->type = lint_type_name(d, LLVMGetElementType(LLVMTypeOf(LLVMGetOperand(value, 0))));
+		set_type(d, insn, LLVMGetElementType(LLVMTypeOf(LLVMGetOperand(value, 0))));
 #endif
 	for (uint32_t i = opcode == LLVMSelect ? 1 : 0; i < n && !insn->carrier; i++)
 		insn->carrier = operand_carries(d, insn, i) && insn->width == 64;
@@ -281,7 +287,7 @@ static void decode_value(struct decoder *d, struct insn *insn, LLVMValueRef valu
 	case LLVMGetElementPtr:
 		insn->op = OP_OFFSET;
 		insn->member = true;
-		insn->type = lint_type_name(d, LLVMGetGEPSourceElementType(value));
+		set_type(d, insn, LLVMGetGEPSourceElementType(value));
 		insn->offset = lint_decode_offset(d, value, &insn->varies);
 		add_operands(d, insn, value, 1);
 		break;

@@ -75,7 +75,8 @@ struct engine {
 	uint32_t marks;		      /* prunings so far */
 	uint64_t total_steps;
 	struct sharing *sharing; /* check_sharing.c */
-	bool shares;		 /* this root added to it */
+	struct threads *threads; /* check_threads.c */
+	bool shares;		 /* this root added to one of them */
 };
 
 /* Explores every function with a body, callees first, adds findings, and completes the summaries. `cache` is a folder
@@ -161,7 +162,8 @@ void lint_check_return(struct engine *engine, struct frame *frame, struct state 
 /* The object becomes one of a barriered type: by the descriptor it was made with, or by the struct of a member. */
 void lint_barrier_made(struct engine *engine, struct state *state, struct value object,
 		       struct value descriptor);
-void lint_barrier_named(struct engine *engine, struct state *state, struct value object, const char *type);
+void lint_barrier_named(struct engine *engine, struct state *state, struct value object,
+			const struct insn *insn);
 /* Stores, and copies that cover the place of a pointer. */
 void lint_check_barrier(struct engine *engine, struct frame *frame, struct state *state,
 			const struct insn *insn, struct value address);
@@ -172,6 +174,16 @@ void lint_check_contract(struct engine *engine, const struct function *function)
 void lint_sharing_access(struct engine *engine, const struct frame *frame, const struct state *state,
 			 const struct insn *insn, uint32_t argument, bool changes);
 void lint_check_sharing(struct engine *engine);
+struct threads *lint_threads_open(const struct program *program);
+/* When the call starts a thread: marks what the thread holds, and returns the state in which the start failed. */
+struct state *lint_threads_start(struct engine *engine, struct state *state, const struct effects *effects,
+				 const struct value *args, uint32_t n_args);
+/* The callee may wait for threads. */
+void lint_threads_wait(struct state *state, const char *callee);
+void lint_threads_use(struct engine *engine, const struct frame *frame, struct state *state,
+		      const struct insn *insn, uint32_t argument, struct value container, bool changes);
+void lint_threads_judge(struct engine *engine);
+void lint_threads_close(struct threads *threads);
 
 /* A finding at an instruction; inside a call, at the call that the root makes. */
 struct finding *lint_report(struct engine *engine, const struct frame *frame, enum check_id check,

@@ -515,7 +515,7 @@ static struct value eval_plain(struct engine *engine, struct frame *frame, struc
 	case OP_OFFSET:
 	case OP_SAME:
 		if (insn->type != NULL && engine->program->n_barriered > 0)
-			lint_barrier_named(engine, state, a, insn->type);
+			lint_barrier_named(engine, state, a, insn);
 		return insn->op == OP_OFFSET ? offset_of(insn, a) : a;
 	case OP_TRUNCATE:
 		if (a.kind == VALUE_NUMBER)

@@ -246,9 +246,12 @@ static void apply_argument(const struct invocation *v, struct state *state, int 
 		lint_trait(state, value.id)->life = LIFE_BLURRED;
 	if (arg->change != CHANGE_NONE)
 		change_container(v->engine, state, value.id, arg->change, v->insn);
-	if (arg->change != CHANGE_NONE || (arg->reads && i == 0))
-		lint_sharing_access(v->engine, v->frame, state, v->insn, (uint32_t)i,
-				    arg->change != CHANGE_NONE);
+	if (arg->change != CHANGE_NONE || (arg->reads && i == 0)) {
+		bool changes = arg->change != CHANGE_NONE;
+		lint_sharing_access(v->engine, v->frame, state, v->insn, (uint32_t)i, changes);
+		if (is_row(v) && strncmp(v->name, "neap_", 5) == 0)
+			lint_threads_use(v->engine, v->frame, state, v->insn, (uint32_t)i, value, changes);
+	}
 	if (arg->iterates >= 0)
 		iterate(v, state, i, arg->iterates);
 	if (arg->steps)
@@ -262,8 +265,11 @@ static void apply_argument(const struct invocation *v, struct state *state, int 
 		kept |= arg->into[j] == 0;
 	if (kept)
 		lint_escape_thing(v->engine, state, value.id);
-	/* The content of an argument that goes somewhere: what its cells point to can be reached from there. */
-	bool content_kept = arg->heap > 0 || (arg->result > 0 && v->insn->result_stored);
+	/* The content of an argument that goes somewhere: what its cells point to can be reached from there. A function that
+	 * releases more than memory takes care of what its object leads to.
+	 */
+	bool content_kept = arg->heap > 0 || (arg->result > 0 && v->insn->result_stored) ||
+			    (arg->frees && strcmp(arg->family, "malloc") != 0);
 	for (int j = 0; j < ARGS_MAX; j++)
 		content_kept |= arg->into[j] > 0;
 	for (size_t c = 0; content_kept && c < state->n_cells; c++)
@@ -275,6 +281,12 @@ static void apply_argument(const struct invocation *v, struct state *state, int 
 
 /* --- Results -------------------------------------------------------------------------------------------------------- */
 
+/* Before a function of a recursion is explored, its summary only says that something new may be the result. */
+static bool is_explored(const struct function *function)
+{
+	return function == NULL || function->body == NULL || function->known != NULL || function->steps != 0;
+}
+
 static struct value result_of(const struct invocation *v, struct state *state)
 {
 	const struct effects *effects = v->effects;
@@ -282,7 +294,7 @@ static struct value result_of(const struct invocation *v, struct state *state)
 		struct value value = new_thing(v, state, THING_NEW, effects->makes, 0);
 		struct trait *trait = lint_trait(state, value.id);
 		trait->null = effects->maybe_null ? NULLNESS_MAYBE : NULLNESS_NOT;
-		trait->owned &= !effects->collected;
+		trait->owned &= !effects->collected && is_explored(v->callee);
 		if (effects->typed >= 0 && (uint32_t)effects->typed < v->n_args)
 			lint_barrier_made(v->engine, state, value, v->args[effects->typed]);
 		return value;
@@ -351,6 +363,7 @@ static struct state *failed_twin(const struct invocation *v, const struct state 
 static void apply(const struct invocation *v, struct state *state, struct state_list *ret)
 {
 	struct state *failed = failed_twin(v, state);
+	lint_threads_wait(state, v->name);
 	for (uint32_t i = 0; i < v->n_args && i < ARGS_MAX; i++)
 		apply_argument(v, state, (int)i);
 	if (!is_row(v))
@@ -367,6 +380,8 @@ static void apply(const struct invocation *v, struct state *state, struct state_
 		state->locks += v->effects->args[i].locks;
 		state->locks -= v->effects->args[i].unlocks && state->locks > 0;
 	}
+	if (failed == NULL)
+		failed = lint_threads_start(v->engine, state, v->effects, v->args, v->n_args);
 	state->forks += failed != NULL;
 	lint_list_add(ret, state);
 	if (failed != NULL)

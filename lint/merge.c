@@ -22,14 +22,19 @@ static bool null_must_agree(const struct engine *engine, uint32_t thing)
 	return kind == THING_NEW || kind == THING_BORROWED;
 }
 
+static bool contradict(enum nullness a, enum nullness b)
+{
+	return (a == NULLNESS_NULL && b == NULLNESS_NOT) || (a == NULLNESS_NOT && b == NULLNESS_NULL);
+}
+
 static bool same_trait(const struct engine *engine, const struct trait *a, const struct trait *b, bool loose)
 {
 	if (a->life != b->life || a->owned != b->owned || a->iterates != b->iterates ||
 	    a->change != b->change || a->scans != b->scans || a->strict != b->strict ||
 	    a->no_reset != b->no_reset)
 		return false;
-	return a->null == b->null || (!null_must_agree(engine, a->thing) &&
-				      (loose || a->null != NULLNESS_NULL || b->null != NULLNESS_NOT));
+	return a->null == b->null ||
+	       (!null_must_agree(engine, a->thing) && (loose || !contradict(a->null, b->null)));
 }
 
 static bool traits_agree(const struct engine *engine, const struct state *a, const struct state *b,
@@ -145,6 +150,7 @@ static void merge_traits(struct state *into, struct state *from)
 		if (other == NULL || other->null != trait->null)
 			trait->null = NULLNESS_UNKNOWN;
 		trait->escaped |= other != NULL && other->escaped;
+		trait->handed = other != NULL && other->handed != 0 ? other->handed : trait->handed;
 		trait->read |= other != NULL && other->read;
 		trait->always_read &= other != NULL && other->always_read;
 		trait->checked |= other != NULL && other->checked;

@@ -235,6 +235,7 @@ void lint_engine_run(struct program *program, const char *cache, struct findings
 {
 	struct engine engine = {.program = program, .findings = findings};
 	engine.live = lint_calloc(program->n_functions + 1, sizeof(void *));
+	engine.threads = lint_threads_open(program);
 	lint_barrier_types(program);
 	lint_keys_compute(program);
 	struct recall *recall = lint_recall_open(cache, program);
@@ -249,6 +250,8 @@ void lint_engine_run(struct program *program, const char *cache, struct findings
 	free(seen.slots);
 	lint_recall_close(recall);
 	lint_check_sharing(&engine);
+	lint_threads_judge(&engine);
+	lint_threads_close(engine.threads);
 	lint_findings_fold(findings);
 	for (size_t i = 0; i < program->n_functions; i++)
 		lint_live_free(engine.live[i]);

@@ -95,6 +95,7 @@ struct trait {
 	uint8_t barriered;   /* 1 + index into program->barriered: what type the object has; 0: none */
 	uint8_t change;	     /* enum change: what happened to this container */
 	uint32_t iterates;   /* 1 + the container that this iterator is over */
+	uint32_t handed;     /* 1 + how a thread that runs holds it: check_threads.c; 0: none does */
 	uint32_t file, line; /* where its life ended, its nullness began, or the local's address was stored */
 	uint32_t made_line;
 	uint16_t column, made_column; /* of `line` and `made_line` */

@@ -163,7 +163,7 @@ static int parse(int argc, char **argv, struct diff_arguments *arguments)
 		case 'a': arguments->all = true; break;
 		case 'j': arguments->json = true; break;
 		case 'm':
-			if (!parse_address(optarg, &arguments->map))
+			if (!target_parse_address(optarg, &arguments->map))
 				return usage_error("diff", "--map takes an address, not '%s'", optarg);
 			break;
 		default: return EXIT_USAGE;

@@ -52,14 +52,6 @@ struct inspect_arguments {
 	struct render_options render;
 };
 
-bool parse_address(const char *text, uint64_t *ret)
-{
-	char *end;
-	errno = 0;
-	*ret = strtoull(text, &end, 16);
-	return end != text && *end == '\0' && errno == 0 && *ret != 0;
-}
-
 int print_problem(const char *command, const struct problem *problem)
 {
 	fprintf(stderr, "neap %s: %s\n", command, problem->text);
@@ -108,7 +100,7 @@ static int take_option(int option, struct inspect_arguments *arguments)
 	case OPTION_SNAPSHOT: arguments->wish.mode = TARGET_CLONED; return -1;
 	case OPTION_RETAINED: arguments->wish.retained = true; return -1;
 	case OPTION_MAP:
-		if (parse_address(optarg, &arguments->map))
+		if (target_parse_address(optarg, &arguments->map))
 			return -1;
 		return usage_error("inspect", "--map takes an address, not '%s'", optarg);
 	case OPTION_FAIL:

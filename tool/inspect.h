@@ -17,9 +17,6 @@ int run_report(int argc, char **argv);
 /* "4096", "100k", "20M", "1G" (decimal units). */
 bool parse_bytes(const char *text, uint64_t *ret);
 
-/* A hexadecimal address, with or without 0x. */
-bool parse_address(const char *text, uint64_t *ret);
-
 /* Prints the problem as the command's and returns the exit code that goes with it. */
 int print_problem(const char *command, const struct problem *problem);
 

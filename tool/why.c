@@ -1,4 +1,5 @@
-/* why.c: `neap why`: who holds an object or a map of a Go program, or held a map of a snapshot. */
+/* why.c: `neap why`: who holds an object or a map of a Go program, or of one linked with libneap, or held a map of a
+ * snapshot. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,150 +8,111 @@
 
 #include "command.h"
 #include "inspect.h"
-#include "inspection.h"
-#include "linked_process.h"
+#include "snapshot.h"
+#include "why.h"
 
 static const char help[] =
-	"usage: neap why PID|CORE|SNAPSHOT ADDRESS [--json] [--program FILE]\n"
+	"usage: neap why PID|CORE|SNAPSHOT ADDRESS|MAP [--consistent | --snapshot] [--json] [--program "
+	"FILE]\n"
 	"\n"
-	"Prints the shortest chain of references from a global variable or a goroutine's "
-	"stack to the object, map or\n"
-	"map slot at ADDRESS, and the bytes that would become free if it were dropped. "
-	"Exit code 1 when nothing\n"
-	"reaches it: it is garbage that was not collected yet. A snapshot knows the way to each map, "
-	"and nothing of other\n"
+	"Prints the shortest chain of references to the object, map or map slot at ADDRESS from a global "
+	"variable, "
+	"a stack,\n"
+	"a register or thread-local data, and the bytes that would become free if it were dropped. In a "
+	"program linked with\n"
+	"libneap it may be a block of malloc too, and MAP the name that the program gave a map. Exit code 1 "
+	"when nothing\n"
+	"reaches it: it is garbage, or lost. A snapshot knows the way to each map, and nothing of other "
 	"objects.\n"
+	"\n"
+	"  --consistent   copy all memory in one stop first, so that everything is of one moment\n"
+	"  --snapshot     read a clone of the process\n"
 	"\n"
 	"examples:\n"
 	"  neap why 4711 0xc00012a000\n"
+	"  neap why 4711 sessions\n"
 	"  neap why core.4711 0xc00012a000 --json\n";
 
-enum { NAME_BYTES = 512 };
-
 struct why_arguments {
-	const char *target;
+	const char *target, *what;
 	struct inspection_wish wish;
-	uint64_t address;
 	bool json;
 };
 
 static int parse(int argc, char **argv, struct why_arguments *arguments)
 {
-	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-						{"program", required_argument, NULL, 'p'},
-						{"help", no_argument, NULL, 'h'},
-						{NULL, 0, NULL, 0}};
+	static const struct option options[] = {
+		{"json", no_argument, NULL, 'j'},	{"program", required_argument, NULL, 'p'},
+		{"consistent", no_argument, NULL, 'c'}, {"snapshot", no_argument, NULL, 's'},
+		{"help", no_argument, NULL, 'h'},	{NULL, 0, NULL, 0}};
 	optind = 1;
 	for (int option = getopt_long(argc, argv, "h", options, NULL); option != -1;
 	     option = getopt_long(argc, argv, "h", options, NULL)) {
-		if (option == 'h') {
-			fputs(help, stdout);
-			return EXIT_CLEAN;
+		switch (option) {
+		case 'h': fputs(help, stdout); return EXIT_CLEAN;
+		case 'j': arguments->json = true; break;
+		case 'p': arguments->wish.program = optarg; break;
+		case 'c': arguments->wish.mode = TARGET_STOPPED; break;
+		case 's': arguments->wish.mode = TARGET_CLONED; break;
+		default: return EXIT_USAGE;
 		}
-		if (option != 'j' && option != 'p')
-			return EXIT_USAGE;
-		if (option == 'j')
-			arguments->json = true;
-		else
-			arguments->wish.program = optarg;
 	}
 	if (argc - optind != 2)
 		return usage_error("why", "name a process id, core file or snapshot, and an address");
 	arguments->target = argv[optind];
-	if (!parse_address(argv[optind + 1], &arguments->address))
-		return usage_error("why", "'%s' is no address", argv[optind + 1]);
+	arguments->what = argv[optind + 1];
 	return -1;
 }
 
-static void name_step(const struct inspection *inspection, const struct graph_step *step,
-		      const struct graph_step *next, char *name, char *word)
+static void print_text(const struct why *why)
 {
-	*word = '\0';
-	if (step->object == GO_NO_OBJECT) {
-		graph_root_name(inspection->process, &inspection->maps, &inspection->graph.roots[step->root],
-				name, NAME_BYTES);
-		return;
+	char amount[32], bytes[32];
+	for (size_t i = why->count; i-- > 0;) {
+		const struct why_step *step = &why->steps[i];
+		if (step->root)
+			printf("  root     %s\n", step->name);
+		else
+			printf("  %s  %s%s  0x%" PRIx64 ", %s\n", i + 1 == why->count ? "this   " : "held by",
+			       step->name, step->word, step->address, format_bytes(amount, step->size));
 	}
-	graph_object_name(inspection->process, &inspection->maps, step->object, name, NAME_BYTES);
-	if (next != NULL)
-		graph_word_name(inspection->process, &inspection->maps, step->object, next->slot, word,
-				NAME_BYTES);
+	printf("\n  dropping it would free %s objects, %s\n", format_count(amount, why->objects),
+	       format_bytes(bytes, why->bytes));
+	if (why->bounded)
+		printf("  every way to it leads through %s  0x%" PRIx64 "; dropping that would free %s\n",
+		       why->bound.name, why->bound.address, format_bytes(bytes, why->bound_bytes));
+	if (why->note != NULL)
+		printf("  %s\n", why->note);
+	if (why->stopped > 0)
+		printf("  the process was stopped for %.1f ms\n", why->stopped * 1e3);
 }
 
-static uint64_t address_of(const struct inspection *inspection, uint64_t object, uint64_t *size)
+static void print_json(const struct why *why)
 {
-	const struct go_span *span = go_heap_span_of(&inspection->process->heap, object);
-	*size = span->elem_size;
-	return go_span_object(span, (uint32_t)(object - span->first));
-}
-
-static void print_text(const struct inspection *inspection, const struct graph_step *steps, size_t count,
-		       uint64_t objects, uint64_t bytes)
-{
-	char name[NAME_BYTES], word[NAME_BYTES], amount[32], retained[32];
-	for (size_t i = count; i-- > 0;) {
-		uint64_t size, address;
-		name_step(inspection, &steps[i], i + 1 < count ? &steps[i + 1] : NULL, name, word);
-		if (steps[i].object == GO_NO_OBJECT) {
-			printf("  root     %s\n", name);
-			continue;
-		}
-		address = address_of(inspection, steps[i].object, &size);
-		printf("  %s  %s%s  0x%" PRIx64 ", %s\n", i + 1 == count ? "this   " : "held by", name, word,
-		       address, format_bytes(amount, size));
-	}
-	printf("\n  dropping it would free %s objects, %s\n", format_count(amount, objects),
-	       format_bytes(retained, bytes));
-}
-
-static void print_json(const struct inspection *inspection, const struct graph_step *steps, size_t count,
-		       uint64_t objects, uint64_t bytes)
-{
-	char name[NAME_BYTES], word[NAME_BYTES];
 	printf("{\n  \"schema\": 1,\n  \"reachable\": %s,\n  \"retained_objects\": %" PRIu64
-	       ",\n  \"retained_bytes\": %" PRIu64 ",\n  \"path\": [\n",
-	       count > 0 ? "true" : "false", objects, bytes);
-	for (size_t i = 0; i < count; i++) {
-		uint64_t size = 0, address = 0;
-		name_step(inspection, &steps[i], i + 1 < count ? &steps[i + 1] : NULL, name, word);
-		if (steps[i].object != GO_NO_OBJECT)
-			address = address_of(inspection, steps[i].object, &size);
-		printf("    {\"%s\": ", steps[i].object == GO_NO_OBJECT ? "root" : "object");
-		write_json_string(stdout, name);
+	       ",\n  \"retained_bytes\": %" PRIu64 ",\n  \"stopped_ms\": %.3f,\n",
+	       why->count > 0 ? "true" : "false", why->objects, why->bytes, why->stopped * 1e3);
+	if (why->bounded) {
+		fputs("  \"dominator\": {\"object\": ", stdout);
+		write_json_string(stdout, why->bound.name);
+		printf(", \"address\": \"0x%" PRIx64 "\", \"retained_bytes\": %" PRIu64 "},\n",
+		       why->bound.address, why->bound_bytes);
+	}
+	if (why->note != NULL) {
+		fputs("  \"note\": ", stdout);
+		write_json_string(stdout, why->note);
+		puts(",");
+	}
+	puts("  \"path\": [");
+	for (size_t i = 0; i < why->count; i++) {
+		const struct why_step *step = &why->steps[i];
+		printf("    {\"%s\": ", step->root ? "root" : "object");
+		write_json_string(stdout, step->name);
 		printf(", \"word\": ");
-		write_json_string(stdout, word);
-		printf(", \"address\": \"0x%" PRIx64 "\", \"size\": %" PRIu64 "}%s\n", address, size,
-		       i + 1 < count ? "," : "");
+		write_json_string(stdout, step->word);
+		printf(", \"address\": \"0x%" PRIx64 "\", \"size\": %" PRIu64 "}%s\n", step->address,
+		       step->size, i + 1 < why->count ? "," : "");
 	}
 	printf("  ]\n}\n");
-}
-
-static int explain(const struct inspection *inspection, const struct why_arguments *arguments)
-{
-	struct go_process *process = inspection->process;
-	uint32_t index;
-	const struct go_span *span = go_heap_object(&process->heap, arguments->address, &index);
-	if (span == NULL) {
-		fprintf(stderr, "neap why: 0x%" PRIx64 " is not in the Go heap of %s\n", arguments->address,
-			arguments->target);
-		return EXIT_USAGE;
-	}
-	uint64_t object = span->first + index, objects = 0, bytes = 0;
-	struct graph_step *steps;
-	size_t count = graph_path(process, &inspection->graph, object, &steps);
-	if (count > 0) {
-		objects = dominators_members(&inspection->dominators, (uint32_t)object);
-		bytes = dominators_retained(&inspection->dominators, (uint32_t)object);
-	}
-	if (arguments->json)
-		print_json(inspection, steps, count, objects, bytes);
-	else if (count > 0)
-		print_text(inspection, steps, count, objects, bytes);
-	else
-		printf("nothing holds 0x%" PRIx64 ": it is garbage that was not collected yet\n",
-		       arguments->address);
-	free(steps);
-	return count == 0 ? EXIT_FINDINGS : process->torn > 0 ? EXIT_PARTIAL : EXIT_CLEAN;
 }
 
 /* A snapshot has no objects, but for each map the way that led to it. */
@@ -189,10 +151,12 @@ static void json_kept_path(const struct snapshot *snapshot, const struct snapsho
 static int explain_snapshot(const struct why_arguments *arguments)
 {
 	struct problem problem = {0};
+	uint64_t address = 0;
+	(void)target_parse_address(arguments->what, &address);
 	struct snapshot *snapshot = snapshot_open(arguments->target, &problem);
 	if (snapshot == NULL)
 		return print_problem("why", &problem);
-	const struct snapshot_map *map = snapshot_map_at(snapshot, arguments->address);
+	const struct snapshot_map *map = snapshot_map_at(snapshot, address);
 	int code = EXIT_CLEAN;
 	if (snapshot->header->kind != SNAPSHOT_GO)
 		code = usage_error("why",
@@ -203,7 +167,7 @@ static int explain_snapshot(const struct why_arguments *arguments)
 				   "0x%" PRIx64
 				   " is no map in %s, and of other objects a snapshot knows nothing: ask the "
 				   "process or its core; neap inspect %s --all lists the maps",
-				   arguments->address, arguments->target, arguments->target);
+				   address, arguments->target, arguments->target);
 	else if (arguments->json)
 		json_kept_path(snapshot, map);
 	else if (map->step_count > 0)
@@ -219,38 +183,49 @@ static int explain_snapshot(const struct why_arguments *arguments)
 	return code;
 }
 
-/* What there is to say instead about a program that has no references to follow; 0 when it is not one of these. */
-static int refuse(const struct why_arguments *arguments, const struct problem *problem)
+/* A Go program, or else one linked with libneap. -1 and a problem. */
+static int ask(const struct why_arguments *arguments, struct why *why, struct problem *problem)
 {
+	uint64_t address = 0;
+	bool named = !target_parse_address(arguments->what, &address);
+	int result = why_go(arguments->target, &arguments->wish, address, why, problem);
+	if (result == 0 || problem->kind != PROBLEM_INPUT)
+		return result;
 	struct problem second = {0};
-	if (problem->kind != PROBLEM_INPUT)
-		return 0;
-	struct snapshot *linked = linked_snapshot(arguments->target, &arguments->wish, &second);
-	if (linked == NULL)
-		return 0;
-	snapshot_close(linked);
-	return usage_error(
-		"why",
-		"%s is a program in C linked with libneap, whose pointers have no types to follow: "
-		"neap inspect %s --map ADDRESS shows the map, by the name that the program gave it",
-		arguments->target, arguments->target);
+	struct why other;
+	result = why_linked(arguments->target, &arguments->wish, arguments->what, &other, &second);
+	if (result == 0 || second.kind != PROBLEM_INPUT || named) {
+		why_free(why);
+		*why = other;
+		*problem = second;
+		return result;
+	}
+	why_free(&other);
+	return -1;
 }
 
 int run_why(int argc, char **argv)
 {
 	struct why_arguments arguments = {.wish = {.every_type = true, .retained = true}};
 	struct problem problem = {0};
+	struct why why;
 	int code = parse(argc, argv, &arguments);
 	if (code >= 0)
 		return code;
 	if (snapshot_is(arguments.target))
 		return explain_snapshot(&arguments);
-	struct inspection *inspection = inspection_make(arguments.target, &arguments.wish, &problem);
-	if (inspection == NULL) {
-		code = refuse(&arguments, &problem);
-		return code != 0 ? code : print_problem("why", &problem);
+	if (ask(&arguments, &why, &problem) != 0) {
+		why_free(&why);
+		return print_problem("why", &problem);
 	}
-	code = explain(inspection, &arguments);
-	inspection_free(inspection);
+	if (arguments.json)
+		print_json(&why);
+	else if (why.count > 0)
+		print_text(&why);
+	else
+		printf("nothing holds %s: it is garbage that was not collected yet, or lost\n",
+		       arguments.what);
+	code = why.count == 0 ? EXIT_FINDINGS : why.torn > 0 ? EXIT_PARTIAL : EXIT_CLEAN;
+	why_free(&why);
 	return code;
 }

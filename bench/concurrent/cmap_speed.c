@@ -96,8 +96,9 @@ static void measure_speed(const struct concurrent_peer *peer, size_t n, size_t t
 			  double ret[2])
 {
 	pthread_t ids[64];
+	/* neap-lint: allow dangling-stack: every thread is joined below */
 	struct crew crews[64];
-	pthread_barrier_t start;
+	pthread_barrier_t start; /* neap-lint: allow dangling-stack: likewise */
 	void *map = peer->make();
 	if (peer->thread_in != NULL)
 		peer->thread_in();

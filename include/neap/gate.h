@@ -11,10 +11,12 @@
 #ifndef NEAP_GATE_H
 #define NEAP_GATE_H
 
+#include "neap/cache.h"
+#include "neap/cmap_core.h"
 #include "neap/guard.h"
 #include "neap/map_core.h"
-#include "neap/pool.h"
-#include "neap/scope.h"
+#include "neap/pool_core.h"
+#include "neap/transient_core.h"
 
 /* The list. clang says it is GCC 4.2, so it comes first. */
 #ifndef NEAP_UNLISTED
@@ -63,6 +65,12 @@ struct neap_gate_options {
 	void *ctx;
 };
 
+/* Of structures that short paths inline in C; C++ calls the library, and says 0. */
+#ifdef __cplusplus
+#	define NEAP__GATE_IN_C(type) 0
+#else
+#	define NEAP__GATE_IN_C(type) sizeof(type)
+#endif
 /* What a file was compiled with, in the order of neap__gate_names in src/guard/gate.c. */
 #define NEAP__GATE_FACTS                                                                                   \
 	{                                                                                                  \
@@ -72,9 +80,13 @@ struct neap_gate_options {
 			sizeof(struct neap__segment), sizeof(struct neap_allocator),                       \
 			sizeof(struct neap_fault), sizeof(struct neap_ref), sizeof(struct neap_pool_type), \
 			sizeof(struct neap_pool_options), sizeof(struct neap_scopes_options),              \
-			sizeof(struct neap_sampler_options)                                                \
+			sizeof(struct neap_sampler_options), sizeof(struct neap_cmap_options),             \
+			sizeof(struct neap_cmap_stats), sizeof(struct neap_cache_options),                 \
+			NEAP__GATE_IN_C(struct neap__pool_cache), NEAP__GATE_IN_C(struct neap__pool_seat), \
+			NEAP__GATE_IN_C(struct neap_transient), NEAP__GATE_IN_C(struct neap__cmap_front),  \
+			NEAP__GATE_IN_C(struct neap__reader)                                               \
 	}
-enum { NEAP__GATE_FACTS_COUNT = 16 };
+enum { NEAP__GATE_FACTS_COUNT = 24, NEAP__GATE_FACTS_IN_C = 19 /* from here on */ };
 
 NEAP_API int neap__gate_check(const uint64_t *facts, size_t count, const struct neap_gate_options *options);
 

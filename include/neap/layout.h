@@ -25,6 +25,8 @@ NEAP_API extern const struct neap_layout neap_layout[];
 NEAP_API extern const struct neap_layout neap_hmap_layout[];
 /* And for the heap. */
 NEAP_API extern const struct neap_layout neap_heap_layout[];
+/* And for the collector. */
+NEAP_API extern const struct neap_layout neap_gc_layout[];
 
 /* What a reader finds without symbols, in a program that was linked statically and stripped: one for each module
  * that the program uses, in its constant data, aligned to 8. `self` tells the thing from copies of its bytes.
@@ -33,9 +35,10 @@ NEAP_API extern const struct neap_layout neap_heap_layout[];
 struct neap_beacon {
 	char magic[16];
 	const struct neap_beacon *self;
-	const char *module;		  /* "map", "hmap", "heap" */
+	const char *module;		  /* "map", "hmap", "heap", "gc" */
 	const struct neap_layout *layout; /* of the module */
-	const void *object;		  /* where to begin: the list of all maps, the heap */
+	const void *
+		object; /* where to begin: the list of all maps, the heap, two words that lead to the collector */
 };
 
 /* Not for callers: the list of all maps of the process, whose layout is in neap_layout. */

@@ -142,7 +142,8 @@ NEAP_API void neap_map_clear_keep(struct neap_map *map);
 /* Deletes every entry and gives all memory back; what remains is the header. */
 NEAP_API void neap_map_clear(struct neap_map *map);
 /* Makes room for `n` entries in all, so that inserting up to them needs no further memory until deletes shrink
- * the map again (see `floor`). Takes time proportional to the map. 0, NEAP_ENOMEM or NEAP_ETOOBIG with the map as it was.
+ * the map again (see `floor`). Takes the pages now, and time proportional to `n`. 0, NEAP_ENOMEM or NEAP_ETOOBIG with
+ * the map as it was.
  */
 NEAP_API int neap_map_reserve(struct neap_map *map, size_t n);
 /* Merges what can be merged within the load limit and returns every free page now. Takes time

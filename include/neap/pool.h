@@ -12,14 +12,16 @@
  * Each thread keeps two magazines of objects, so that a get and a put usually touch nothing that is shared; full
  * magazines go to a depot that all threads share (Bonwick and Adams 2001). What lies idle is let go in two steps, as
  * in Go's sync.Pool: a collection moves everything idle to the victim generation, the next one destroys what is still
- * there. A collection is a call, neap_pool_collect, that anybody may make: a garbage collector after each cycle, a
- * timer, a program under memory pressure. Without one, time does the same whenever the depot is visited.
+ * there. Where neap/gc.h runs, each of its cycles is such a collection, soon after its end; it is also a call,
+ * neap_pool_collect, that anybody may make: a timer, a program under memory pressure. Without either, time does the
+ * same whenever the depot is visited. Idle objects are no roots: a collected object may not lie in a pool.
  *
  * Not for: objects of a few words (malloc is as fast), objects whose reset costs more than making them, and as a
  * free list that must never lose an object: a pool may let any of them go at any time.
  *
- * Threads: get, put, collect and stats from any thread at once. Callbacks run on the calling thread without any lock
- * held, `bytes` excepted, which must not call into a pool. After fork the child's pools work; objects in magazines of
+ * Threads: get, put, collect and stats from any thread at once. Callbacks run on the calling thread, after a cycle of
+ * the collector on the thread that runs finalizers, without any lock held, `bytes` excepted, which must not call into
+ * a pool. After fork the child's pools work; objects in magazines of
  * threads that do not exist there go to the depot.
  */
 #ifndef NEAP_POOL_H

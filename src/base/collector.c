@@ -2,3 +2,4 @@
 #include "base/collector.h"
 
 const struct neap__collector_told *_Atomic neap__collector_told;
+void (*_Atomic neap__gc_ended)(void);

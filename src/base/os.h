@@ -31,6 +31,10 @@ void neap__os_release(void *base, size_t size);
  * Returns the bytes given back, 0 when the system refused.
  */
 size_t neap__os_return(void *start, size_t size);
+/* Makes whole pages of a reservation resident, which are about to be written: one system call in place of a fault for
+ * each page. Does nothing on a kernel that has no such call.
+ */
+void neap__os_populate(void *start, size_t size);
 /* Leaves the whole pages inside [start, start + size), which are reserved, out of core files; or takes all that it
  * touches in again. The kernel knows which pages were never touched, but gcore writes out what is readable.
  */

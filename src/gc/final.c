@@ -7,11 +7,15 @@
  *
  * The table is read again in the last stop: a white object's fields may have been written to since they were read,
  * by somebody who dropped it afterwards; nothing else would look at a white object's page.
+ *
+ * Whoever wants to hear of the end of a cycle (base/collector.h) hears it on the same thread, in its turn: a cycle may have
+ * been run by a thread of the program's in the middle of an allocation, with locks of its own.
  */
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 
+#include "base/collector.h"
 #include "gc/cycle.h"
 #include "gc/mark.h"
 #include "gc/tables.h"
@@ -28,6 +32,7 @@ static struct neap__gc_table final_table; /* what: the function */
 static struct due *due;			  /* a ring in memory that is no root; see neap__gc_final_roots */
 static _Atomic uint32_t due_in, due_out, due_done;
 static _Atomic int final_thread;
+static _Atomic bool telling; /* the end of a cycle is due, or being told */
 
 /* Functions as void *: POSIX lets them be the same size. */
 static void *as_pointer(void (*finalize)(void *, void *))
@@ -111,6 +116,25 @@ void neap__gc_final_read(void)
 			neap__gc_each_word(head, object, 0, UINT64_MAX, mark_each, NULL);
 }
 
+/* False: no room; its turn comes in a later cycle. World stopped. */
+static bool make_due(struct due next)
+{
+	uint32_t in = atomic_load_explicit(&due_in, memory_order_relaxed);
+	if (in - atomic_load_explicit(&due_done, memory_order_acquire) == DUE_MOST)
+		return false;
+	due[in % DUE_MOST] = next;
+	atomic_store_explicit(&due_in, in + 1, memory_order_release);
+	return true;
+}
+
+static void tell_end(void *no_object, void *no_ctx)
+{
+	(void)no_object, (void)no_ctx;
+	void (*ended)(void) = atomic_load(&neap__gc_ended);
+	atomic_store(&telling, false); /* what ends from now on is told again */
+	ended();
+}
+
 void neap__gc_final_select(void)
 {
 	uint32_t head, object;
@@ -121,16 +145,14 @@ void neap__gc_final_select(void)
 			continue;
 		atomic_fetch_or_explicit(&neap__gc_span(head)->words[object / 64].mark,
 					 UINT64_C(1) << object % 64, memory_order_relaxed);
-		uint32_t in = atomic_load_explicit(&due_in, memory_order_relaxed);
-		if (in - atomic_load_explicit(&due_done, memory_order_acquire) == DUE_MOST)
-			continue; /* no room: its turn comes in a later cycle */
-		struct due *next = &due[in % DUE_MOST];
-		next->object = row->object;
-		__builtin_memcpy(&next->finalize, &row->what, sizeof next->finalize);
-		next->ctx = row->ctx;
-		atomic_store_explicit(&due_in, in + 1, memory_order_release);
-		neap__gc_table_remove(&final_table, row);
+		void (*finalize)(void *object, void *ctx);
+		__builtin_memcpy(&finalize, &row->what, sizeof finalize);
+		if (make_due((struct due){row->object, finalize, row->ctx}))
+			neap__gc_table_remove(&final_table, row);
 	}
+	if (atomic_load(&neap__gc_ended) != NULL && !atomic_exchange(&telling, true) &&
+	    !make_due((struct due){0, tell_end, NULL}))
+		atomic_store(&telling, false);
 }
 
 /* Objects whose finalizers are due or running. World stopped. */
@@ -196,5 +218,6 @@ void neap_gc_finalizers_wait(void)
 void neap__gc_final_forked(void)
 {
 	atomic_store(&final_thread, 0);
+	atomic_store(&telling, false);
 	atomic_store(&due_done, atomic_load(&due_out));
 }

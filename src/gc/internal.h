@@ -240,8 +240,10 @@ struct neap__gc {
 	_Atomic uint64_t trigger, goal; /* of pace_bytes: begin a cycle; be done */
 	_Atomic int percent;
 	_Atomic size_t limit;
+	const struct neap_beacon *beacon; /* keeps it in every program that has a collector */
 };
 
+extern const struct neap_beacon neap__gc_beacon; /* layout.c */
 extern struct neap__gc neap__gc;
 extern _Thread_local struct neap__gc_thread *neap__gc_self __attribute__((tls_model("initial-exec")));
 

@@ -40,6 +40,11 @@ const struct neap_layout neap_heap_layout[] = {
 	{"state_partial", NEAP__SPAN_PARTIAL},
 	{"state_full", NEAP__SPAN_FULL},
 	HEAP_FIELD(neap__heap, class_table),
+	HEAP_FIELD(neap__heap, pool),
+	HEAP_FIELD(neap__meta_pool, base),
+	HEAP_FIELD(neap__meta_pool, size),
+	HEAP_FIELD(neap__class, objects),
+	{"state_collected", NEAP__SPAN_COLLECTED},
 	{NULL, 0},
 };
 

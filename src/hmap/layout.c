@@ -30,6 +30,7 @@ const struct neap_layout neap_hmap_layout[] = {
 	HMAP_FIELD(neap_hmap_type, kind),
 	HMAP_FIELD(neap_hmap_type, key_size),
 	HMAP_FIELD(neap_hmap_type, value_size),
+	{"neap__registry", sizeof(struct neap__registry)},
 	{"neap__registry.shards", offsetof(struct neap__registry, shards)},
 	{"neap__registry.stride", offsetof(struct neap__registry, stride)},
 	{"neap__registry.shard", offsetof(struct neap__registry, shard)},

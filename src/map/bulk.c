@@ -179,17 +179,6 @@ void neap_map_clear_keep(struct neap_map *map)
 
 /* ---- Reserve and compact ---- */
 
-/* Entries that a segment takes on average before the fullest of many is full: the limit less five standard
- * deviations of the number of random hashes that fall into one segment.
- */
-static size_t expected_fill(const struct neap_map *map)
-{
-	size_t limit = neap__limit(map), root = 1;
-	while (root * root < limit)
-		root++;
-	return limit > 10 * root ? limit - 5 * root : limit / 2;
-}
-
 static int split_all(struct neap_map *map, uint32_t depth)
 {
 	for (uint32_t number = 0; number < map->pool->count; number++) {
@@ -204,7 +193,7 @@ static int split_all(struct neap_map *map, uint32_t depth)
 
 static int reserve_pool(struct neap_map *map, size_t n)
 {
-	size_t fill = expected_fill(map);
+	size_t fill = neap__expected_fill(map);
 	uint32_t depth = 0;
 	while (UINT32_C(1) << depth < neap__segments_most(map) && fill << depth < n)
 		depth++;
@@ -243,6 +232,11 @@ static void merge_all(struct neap_map *map, uint32_t most, uint32_t fewest)
 	neap__dir_shrink(map);
 }
 
+static size_t table_bytes(const struct neap_map *map)
+{
+	return map->pool != NULL ? neap__pool_bytes(map, map->pool->count) : neap__small_bytes(map);
+}
+
 int neap_map_compact(struct neap_map *map)
 {
 	if (map == NULL)
@@ -255,7 +249,7 @@ int neap_map_compact(struct neap_map *map)
 		if (map->len == 0)
 			neap__map_discard(map);
 		else if (map->len <= neap__small_most(map) &&
-			 (map->pool != NULL || neap__small_limit_for(map->len) < neap__small_limit(map)))
+			 neap__small_bytes_for(map, map->len) < table_bytes(map))
 			error = neap__small_resize(map, map->len);
 		if (map->pool != NULL)
 			neap__pool_trim(map, true);

@@ -3,7 +3,7 @@
  *   map.c        create, destroy, accounts, and what stops a program that misuses a map
  *   entry.c      the operations on one entry, for keys of any type
  *   slot.c       one slot: hashing it, filling it, releasing it
- *   small.c      tables of less than a segment, in one block
+ *   small.c      tables of few entries, in one block
  *   pool.c       the memory of segments: dense pools whose tail goes back to the system
  *   directory.c  from hash bits to segments, doubled and halved step by step
  *   segment.c    split, merge, repair: the only code that moves entries between segments
@@ -105,17 +105,20 @@ void neap__moves_end(struct neap_map *map);
 
 /* A map without any block: the state after creation. Frees nothing. */
 void neap__small_reset(struct neap_map *map);
-/* Re-tables a small map, a pooled map of one segment, or an empty one, into the smallest block with room for
- * `n` entries, n >= len, and n within the largest small table. 0 or NEAP_ENOMEM, nothing changed.
+/* Re-tables a map into the smallest block with room for `n` entries, n >= len, and n within the largest small table.
+ * 0 or NEAP_ENOMEM, nothing changed.
  */
 int neap__small_resize(struct neap_map *map, size_t n);
+/* Segments that have as many groups as the largest small table, a power of two. */
+uint32_t neap__small_segments(const struct neap_map *map);
 /* Most entries of the largest small table, and of the present one. */
 size_t neap__small_most(const struct neap_map *map);
 uint32_t neap__small_limit(const struct neap_map *map);
 /* Entries that the table neap__small_resize makes for `n` has room for. */
-uint32_t neap__small_limit_for(size_t n);
-/* Bytes of the present block. */
+uint32_t neap__small_limit_for(const struct neap_map *map, size_t n);
+/* Bytes of the present block, and of the one that neap__small_resize makes for `n`. */
 size_t neap__small_bytes(const struct neap_map *map);
+size_t neap__small_bytes_for(const struct neap_map *map, size_t n);
 void neap__small_free(struct neap_map *map);
 
 /* ---- pool.c ---- */
@@ -158,7 +161,9 @@ static inline uint32_t neap__segments_most(const struct neap_map *map)
  * equal depth, a power of two. 0 or NEAP_ENOMEM, nothing changed.
  */
 int neap__pool_make(struct neap_map *map, uint32_t segments);
-/* The same for a small map with its entries, which move to the pool. */
+/* The same for a small map with its entries, which move to the pool; of twice the segments when they are crowded into
+ * one, and to the spill list when that does not help.
+ */
 int neap__pool_from_small(struct neap_map *map, uint32_t segments);
 /* Frees the pool; the map has no table then. */
 void neap__pool_destroy(struct neap_map *map);
@@ -263,13 +268,25 @@ struct neap__table {
 	const uint8_t *ctrl, *slots;
 	uint32_t groups;
 };
-/* Copies every entry of `from` to where its hash belongs in the map, which has room for them. */
+/* Copies every entry of `from` to where its hash belongs in the map, which has room for them; with NEAP__DEGENERATE, to
+ * the spill list where a segment has none.
+ */
 void neap__segments_fill(struct neap_map *map, const struct neap__table *from);
+/* True when one of `segments` segments, or of eight if they are more, would have to take more entries of a table than it
+ * may hold.
+ */
+bool neap__segments_crowd(const struct neap_map *map, const struct neap__table *from, uint32_t segments);
 
 /* ---- spill.c ---- */
 
 /* A slot in the spill list for an entry of `hash`, or NULL. */
 uint8_t *neap__spill_claim(struct neap_map *map, uint64_t hash);
+/* Room for so many entries more, for moves that may not fail: 0 or NEAP_ENOMEM. Then neap__spill_move copies an entry
+ * of a table to the list, and neap__spill_fit gives back what was not needed.
+ */
+int neap__spill_provide(struct neap_map *map, uint32_t more);
+void neap__spill_move(struct neap_map *map, const uint8_t *slot, uint64_t hash);
+void neap__spill_fit(struct neap_map *map);
 /* After the overflow bytes of a segment were rewritten: moves its spilled entries in, or marks them again. */
 void neap__spill_settle(struct neap_map *map, uint32_t number);
 void neap__spill_free(struct neap_map *map);
@@ -288,6 +305,10 @@ static inline uint8_t *neap__spill_at(const struct neap_map *map, uint32_t index
 
 /* Sets shrink_at and shrink_step from the policy and the present kind of table. */
 void neap__policy_set(struct neap_map *map);
+/* Entries that a segment takes on average before the fullest of many is full: the limit less five standard
+ * deviations of the number of random hashes that fall into one segment.
+ */
+size_t neap__expected_fill(const struct neap_map *map);
 /* Segments that deletes leave, so that there is room for `floor` entries. */
 uint32_t neap__fewest_segments(const struct neap_map *map);
 

@@ -65,9 +65,12 @@ void neap__moves_end(struct neap_map *map)
 size_t neap_map_move_bound(const struct neap_map *map)
 {
 	/* A split moves at most every entry of a segment. A merge moves at most what it merges, and then one
-	 * whole segment into the hole.
+	 * whole segment into the hole. With wide slots the largest small table has more than both.
 	 */
-	size_t bound = map == NULL ? 0 : (size_t)neap__limit(map) + NEAP__MERGE_LIMIT(neap__limit(map));
+	if (map == NULL)
+		return 0;
+	const size_t merge = (size_t)neap__limit(map) + NEAP__MERGE_LIMIT(neap__limit(map));
+	size_t bound = merge > neap__small_most(map) ? merge : neap__small_most(map);
 #ifdef NEAP_HOSTILE
 	bound *= NEAP__MAX_DEPTH; /* a segment of five entries does split one-sided, several times over */
 #endif

@@ -2,14 +2,14 @@
  *
  * Growing. An insert into a segment without room does the first of these that helps:
  *     repair   when more than 1/8 of the limit are tombstones
- *     grow     a small table to its next size, or to a pool of two segments
+ *     grow     a small table to its next size, or to a pool
  *     split    the segment
  *     spill    the entry, when splitting has not separated the hashes and would not
  *
  * Shrinking. A delete that leaves a segment with shrink_at entries or fewer, at every (shrink_step + 1)-th
- * delete and when it is empty, merges it with its buddy if both fit into 5/8 of a limit, turns a pool of one
- * segment into a small table when it is 3/8 full, and a small table into a smaller one. (At 1/8, 1,000 entries left
- * of 100,000 kept 3.3 % of the bytes.) A want of memory puts shrinking off to the next such delete.
+ * delete and when it is empty, merges it with its buddy if both fit into 5/8 of a limit, turns a pool no larger than
+ * the largest small table into a small table when it is 3/8 full, and a small table into a smaller one. (At 1/8, 1,000
+ * entries left of 100,000 kept 3.3 % of the bytes.) A want of memory puts shrinking off to the next such delete.
  *
  * Degenerate hashes. Random hashes never need a segment much deeper than the logarithm of their number: a
  * segment of 1680 entries that splits one-sided 6 times over has probability 2^-10000. So a segment deeper than
@@ -63,6 +63,14 @@ void neap__policy_set(struct neap_map *map)
 	map->shrink_step = (uint16_t)((1u << floor_log2(limit / CHECKS)) - 1u);
 }
 
+size_t neap__expected_fill(const struct neap_map *map)
+{
+	size_t limit = neap__limit(map), root = 1;
+	while (root * root < limit)
+		root++;
+	return limit > 10 * root ? limit - 5 * root : limit / 2;
+}
+
 static bool may_split(const struct neap_map *map, uint32_t number)
 {
 	uint32_t depth = neap__path_depth(map->segs[number].path);
@@ -71,8 +79,10 @@ static bool may_split(const struct neap_map *map, uint32_t number)
 
 static int grow_small(struct neap_map *map)
 {
-	size_t want = (size_t)neap__small_limit(map) + 1;
-	return want <= neap__small_most(map) ? neap__small_resize(map, want) : neap__pool_from_small(map, 2);
+	const size_t want = (size_t)neap__small_limit(map) + 1;
+	const uint32_t segments = neap__small_segments(map);
+	return want <= neap__small_most(map) ? neap__small_resize(map, want)
+					     : neap__pool_from_small(map, segments < 2 ? 2 : segments);
 }
 
 enum { MUST_SPILL = 1 };
@@ -117,7 +127,7 @@ static void shrink_small(struct neap_map *map)
 {
 	size_t want = follows_closely(map) ? map->len + map->len / 3 : map->len * 2;
 	want = want > map->floor ? want : map->floor;
-	if (neap__small_limit_for(want) < neap__small_limit(map))
+	if (neap__small_limit_for(map, want) < neap__small_limit(map))
 		(void)neap__small_resize(map, want);
 }
 
@@ -129,15 +139,12 @@ uint32_t neap__fewest_segments(const struct neap_map *map)
 
 static void shrink_pool(struct neap_map *map, uint32_t number)
 {
-	uint32_t limit = neap__limit(map);
-	size_t most = neap__small_most(map);
-	if (map->pool->count > 1) {
-		if (map->pool->count > neap__fewest_segments(map) &&
-		    neap__segment_merge(map, number, NEAP__MERGE_LIMIT(limit)))
-			neap__dir_step(map);
-	} else if (map->len <= (size_t)limit * 3 / 8 && map->floor <= most) {
-		size_t want = map->len + map->len / 3 < most ? map->len + map->len / 3 : most;
+	const size_t most = neap__small_most(map), want = map->len + map->len / 3;
+	if (map->pool->count <= neap__small_segments(map) && map->len <= most * 3 / 8 && map->floor <= most) {
 		(void)neap__small_resize(map, want > map->floor ? want : map->floor);
+	} else if (map->pool->count > neap__fewest_segments(map) &&
+		   neap__segment_merge(map, number, NEAP__MERGE_LIMIT(neap__limit(map)))) {
+		neap__dir_step(map);
 	}
 }
 

@@ -61,10 +61,23 @@ static void publish(struct neap_map *map)
 		      (struct neap__segment *)(void *)pool->segs.base);
 }
 
+static void populate(const struct neap__area *area, uint32_t from, uint32_t to)
+{
+	size_t begin = whole_pages(area->stride * from);
+	neap__os_populate(area->base + begin, whole_pages(area->stride * to) - begin);
+}
+
+/* Takes more pages, or accounts for those that were returned. A segment writes to all of its pages soon: taking them
+ * at once cost 0.54 us a page here, and 0.93 one fault after the other.
+ */
 static void touch(struct neap_map *map, uint32_t touched)
 {
 	struct neap__pool *pool = map->pool;
 	size_t before = neap__pool_bytes(map, pool->touched);
+	if (touched > pool->touched) {
+		populate(&pool->slots, pool->touched, touched);
+		populate(&pool->ctrl, pool->touched, touched);
+	}
 	pool->touched = touched;
 	neap__map_account(map, neap__pool_bytes(map, touched), before);
 }
@@ -191,10 +204,22 @@ int neap__pool_from_small(struct neap_map *map, uint32_t segments)
 {
 	struct neap__table small = {map->ctrl, map->slots, neap__last_group(map) + 1u};
 	size_t bytes = neap__small_bytes(map);
-	int error = neap__pool_make(map, segments);
+	bool crowded = map->one.live > neap__limit(map) && neap__segments_crowd(map, &small, segments);
+	if (crowded) {
+		segments *= 2;
+		crowded = neap__segments_crowd(map, &small, segments);
+	}
+	if (crowded)
+		map->flags |= NEAP__DEGENERATE;
+	int error = crowded ? neap__spill_provide(map, map->one.live) : NEAP_OK;
+	if (error == NEAP_OK)
+		error = neap__pool_make(map, segments);
+	if (error == NEAP_OK)
+		neap__segments_fill(map, &small);
+	if (crowded)
+		neap__spill_fit(map);
 	if (error != NEAP_OK)
 		return error;
-	neap__segments_fill(map, &small);
 	if (bytes != 0)
 		neap__map_free(map, (uint8_t *)(uintptr_t)small.ctrl, bytes);
 	map->epoch++;

@@ -298,7 +298,7 @@ NEAP__INLINE void fill_counted(struct neap_map *map, const struct neap__table *f
 		}
 	}
 	for (uint32_t group = 0; group < neap__segment_count(map) * (last + 1); group++) {
-		struct neap__segment *seg = &map->segs[group >> map->group_bits];
+		struct neap__segment *seg = &map->segs[group / (last + 1)];
 		neap__assert_internal(seg->room >= used[group]);
 		seg->live = (uint16_t)(seg->live + used[group]);
 		seg->room = (uint16_t)(seg->room - used[group]);
@@ -316,14 +316,35 @@ static void fill_many(struct neap_map *map, const struct neap__table *from)
 			const uint8_t *slot = slots + index * map->slot_size;
 			uint32_t hash_high = hash_high_of(map, slot, map->key_path);
 			uint32_t number = neap__segment_of(map, (uint64_t)hash_high << 32);
-			neap__segment_adopt(map, number, slot, ctrl[index], hash_high);
+			if (map->segs[number].room > 0)
+				neap__segment_adopt(map, number, slot, ctrl[index], hash_high);
+			else
+				neap__spill_move(map, slot, neap__hash_from(hash_high, ctrl[index]));
 		}
 	}
 }
 
+bool neap__segments_crowd(const struct neap_map *map, const struct neap__table *from, uint32_t segments)
+{
+	enum { BITS = 3 };
+	uint32_t depth = (uint32_t)__builtin_ctz(segments), bits = depth < BITS ? depth : BITS;
+	uint32_t count[1 << BITS] = {0}, most = 0;
+	for (uint32_t group = 0; group < from->groups && bits != 0; group++) {
+		const uint8_t *ctrl = from->ctrl + (size_t)group * NEAP__CONTROL_BYTES;
+		const uint8_t *slots = from->slots + (size_t)group * map->group_bytes;
+		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
+			const uint8_t *slot = slots + neap__first(mask) * map->slot_size;
+			uint32_t *prefix = &count[hash_high_of(map, slot, map->key_path) >> (32 - bits)];
+			most = ++*prefix > most ? *prefix : most;
+		}
+	}
+	return most > neap__limit(map);
+}
+
 void neap__segments_fill(struct neap_map *map, const struct neap__table *from)
 {
-	if (neap__segment_count(map) * (neap__last_group(map) + 1) > COUNTED)
+	uint32_t groups = neap__segment_count(map) * (neap__last_group(map) + 1);
+	if (groups > COUNTED || (map->flags & NEAP__DEGENERATE) != 0)
 		fill_many(map, from);
 	else if (map->slot_size == 16 && map->key_path == NEAP__KEY_8)
 		fill_counted(map, from, 16, NEAP__KEY_8);

@@ -1,4 +1,4 @@
-/* small.c: tables of less than a segment.
+/* small.c: maps of few entries, each in one block.
  *
  * A small map is one block: the control words of 1, 2, 4, ... groups, then their slots. The smallest tables
  * have one group whose slot array is cut short after 4 or 8 slots; nothing else changes, because the first
@@ -10,7 +10,11 @@
  * block at all: its one control word is a constant of all zeroes, which every look-up misses, and its room is
  * 0, which sends the first insert to the policy.
  *
- * Growth steps are 4, 8, 15 slots, then twice the groups; from a whole segment the map goes to a pool of two.
+ * Growth steps are 4, 8, 15 slots, then twice the groups, as long as the slots stay within SMALL_BYTES: for wide slots
+ * that is several segments. (A pool for 1,000 entries of 64 bytes, three mappings and their pages, cost 40 ns an entry
+ * more than a block that malloc hands back.) The largest table goes to a pool of two segments, or of as many segments
+ * as it is large; then it goes when it holds what these take with near certainty, because the step costs the more the
+ * more pages it fills.
  */
 #include <string.h>
 
@@ -20,15 +24,29 @@ static const struct {
 	_Alignas(16) uint8_t bytes[NEAP__CONTROL_BYTES];
 } no_entries;
 
+/* The largest small table has as many groups as a segment of 24-byte slots or, where that is less, what these bytes of
+ * slots hold. With its control words it stays below the size from which malloc takes pages of its own.
+ */
+#ifdef NEAP_HOSTILE
+enum { SMALL_GROUP_BITS = 3, SMALL_BYTES = 1 << 20 };
+#else
+enum { SMALL_GROUP_BITS = 7, SMALL_BYTES = 122880 };
+#endif
+
 /* A size of small table: groups, and slots when fewer than a group. */
 struct small_size {
 	uint32_t group_bits;
 	uint32_t slots; /* 0: whole groups */
 };
 
-static uint32_t limit_of(struct small_size size)
+static uint32_t limit_of(const struct neap_map *map, struct small_size size)
 {
-	return size.slots != 0 ? size.slots : NEAP__LIMIT(1u << size.group_bits);
+	if (size.slots != 0)
+		return size.slots;
+	uint32_t limit = NEAP__LIMIT(1u << size.group_bits);
+	return size.group_bits <= map->group_bits || limit < neap__small_most(map)
+		       ? limit
+		       : (uint32_t)neap__small_most(map);
 }
 
 static size_t slots_offset(uint32_t groups)
@@ -49,14 +67,14 @@ static struct small_size size_now(const struct neap_map *map)
 }
 
 /* The smallest size with room for n entries, n <= neap__small_most. */
-static struct small_size size_for(size_t n)
+static struct small_size size_for(const struct neap_map *map, size_t n)
 {
 	static const uint32_t cut[] = {4, 8};
 	for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++)
 		if (n <= cut[i] && cut[i] < NEAP__GROUP_SLOTS)
 			return (struct small_size){0, cut[i]};
 	struct small_size size = {0, 0};
-	while (limit_of(size) < n)
+	while (limit_of(map, size) < n)
 		size.group_bits++;
 	return size;
 }
@@ -66,19 +84,33 @@ static bool has_block(const struct neap_map *map)
 	return map->pool == NULL && map->ctrl != no_entries.bytes;
 }
 
-size_t neap__small_most(const struct neap_map *map)
+uint32_t neap__small_segments(const struct neap_map *map)
 {
-	return limit_of((struct small_size){map->group_bits, 0});
+	uint32_t bits = map->group_bits;
+	while (bits < SMALL_GROUP_BITS && map->group_bytes << (bits + 1) <= SMALL_BYTES)
+		bits++;
+	return 1u << (bits - map->group_bits);
 }
 
-uint32_t neap__small_limit_for(size_t n)
+size_t neap__small_most(const struct neap_map *map)
 {
-	return limit_of(size_for(n));
+	size_t limit = neap__limit(map), most = neap__small_segments(map) * neap__expected_fill(map);
+	return most > limit ? most : limit;
+}
+
+size_t neap__small_bytes_for(const struct neap_map *map, size_t n)
+{
+	return bytes_of(map, size_for(map, n));
+}
+
+uint32_t neap__small_limit_for(const struct neap_map *map, size_t n)
+{
+	return limit_of(map, size_for(map, n));
 }
 
 uint32_t neap__small_limit(const struct neap_map *map)
 {
-	return has_block(map) ? limit_of(size_now(map)) : 0;
+	return has_block(map) ? limit_of(map, size_now(map)) : 0;
 }
 
 size_t neap__small_bytes(const struct neap_map *map)
@@ -115,13 +147,14 @@ void neap__small_free(struct neap_map *map)
 
 int neap__small_resize(struct neap_map *map, size_t n)
 {
-	struct small_size size = size_for(n);
+	struct small_size size = size_for(map, n);
 	size_t bytes = bytes_of(map, size);
 	uint8_t *block = neap__map_alloc(map, bytes, 64);
 	if (block == NULL)
 		return NEAP_ENOMEM;
 
-	struct neap__table old = {map->ctrl, map->slots, neap__last_group(map) + 1u};
+	uint32_t groups_before = neap__segment_count(map) * (neap__last_group(map) + 1u);
+	struct neap__table old = {map->ctrl, map->slots, groups_before};
 	struct neap__pool *pool = map->pool;
 	uint8_t *old_block = has_block(map) ? map->ctrl : NULL;
 	size_t old_bytes = neap__small_bytes(map);
@@ -130,7 +163,7 @@ int neap__small_resize(struct neap_map *map, size_t n)
 	memset(block, 0, (size_t)groups * NEAP__CONTROL_BYTES);
 	map->pool = NULL;
 	map->one.live = 0;
-	map->one.room = (uint16_t)limit_of(size);
+	map->one.room = (uint16_t)limit_of(map, size);
 	set_geometry(map, size, block, block + slots_offset(groups));
 	neap__segments_fill(map, &old);
 

@@ -44,6 +44,15 @@ static void mark_all(struct neap_map *map, uint32_t number, uint32_t tag)
 		neap__mark_overflow(neap__ctrl_at(map, number, group), tag);
 }
 
+/* A slot for an entry of `hash`, for which there is room. */
+static uint8_t *add(struct neap_map *map, uint64_t hash)
+{
+	uint32_t tag = neap__tag(hash);
+	neap__spill_tags(map)[map->spilled] = (uint8_t)tag;
+	mark_all(map, neap__segment_of(map, hash), tag);
+	return neap__spill_at(map, map->spilled++);
+}
+
 uint8_t *neap__spill_claim(struct neap_map *map, uint64_t hash)
 {
 	if (map->spilled == map->spill_room) {
@@ -51,11 +60,27 @@ uint8_t *neap__spill_claim(struct neap_map *map, uint64_t hash)
 		if (make_spill_room(map, room) != NEAP_OK)
 			return NULL;
 	}
-	uint32_t tag = neap__tag(hash);
-	neap__spill_tags(map)[map->spilled] = (uint8_t)tag;
-	mark_all(map, neap__segment_of(map, hash), tag);
 	map->len++;
-	return neap__spill_at(map, map->spilled++);
+	return add(map, hash);
+}
+
+int neap__spill_provide(struct neap_map *map, uint32_t more)
+{
+	return map->spill_room - map->spilled >= more ? NEAP_OK : make_spill_room(map, map->spilled + more);
+}
+
+void neap__spill_move(struct neap_map *map, const uint8_t *slot, uint64_t hash)
+{
+	memcpy(add(map, hash), slot, map->slot_size);
+	map->moved_now++;
+}
+
+void neap__spill_fit(struct neap_map *map)
+{
+	if (map->spilled == 0)
+		neap__spill_free(map);
+	else
+		(void)make_spill_room(map, map->spilled);
 }
 
 uint8_t *neap__spill_find(const struct neap_map *map, const void *key, uint64_t hash)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/collector.h"
 #include "base/os.h"
 #include "pool/internal.h"
 
@@ -77,8 +78,14 @@ static void registry_in_child(void)
 
 /* ---- Register ---- */
 
+static void age_all_pools(void)
+{
+	(void)neap_pool_collect(NULL);
+}
+
 static void registry_start(void)
 {
+	atomic_store(&neap__gc_ended, age_all_pools);
 	neap__lock_init(&registry.lock, NEAP__RANK_POOLS, 0);
 	registry.ready = neap__pool_caches_start() &&
 			 pthread_atfork(registry_before_fork, registry_unlock_all, registry_in_child) == 0;

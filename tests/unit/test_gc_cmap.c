@@ -214,6 +214,20 @@ static bool deletes_what_it_sees(const void *key, const void *value, void *ctx)
 	return true;
 }
 
+/* At the first entry the whole map is emptied, what was in it is collected, and other objects take its place. */
+static bool empties_the_map(const void *key, const void *value, void *ctx)
+{
+	unsigned *seen = ctx;
+	if (++*seen == 1) {
+		neap_gc_cmap_clear(numbers);
+		neap_gc_collect();
+		for (int i = 0; i < 2000; i++)
+			(void)new_parcel(~(uint64_t)i);
+	}
+	REQUIRE(parcel_is(*(struct parcel *const *)value, *(const uint64_t *)key));
+	return true;
+}
+
 static bool stops_at_ten(const void *key, const void *value, void *ctx)
 {
 	(void)key, (void)value;
@@ -232,6 +246,10 @@ static void range_keeps_what_it_shows(void **state)
 	assert_int_equal(neap_gc_cmap_range(numbers, deletes_what_it_sees, &seen), NEAP_OK);
 	assert_int_equal(seen, N);
 	assert_int_equal(neap_gc_cmap_len(numbers), 0);
+	fill(numbers, 0, N);
+	seen = 0;
+	assert_int_equal(neap_gc_cmap_range(numbers, empties_the_map, &seen), NEAP_OK);
+	assert_in_range(seen, 100, 2000); /* the rest of the first shard */
 	neap_gc_cmap_destroy(numbers);
 	numbers = NULL;
 	assert_lawful();

@@ -427,6 +427,13 @@ static void the_gate_names_what_it_refuses(void **state)
 	assert_int_equal(neap__gate_check(facts, NEAP__GATE_FACTS_COUNT, &options), NEAP_EMISMATCH);
 	assert_non_null(strstr(refusals, "sizeof(struct neap_map): found "));
 	assert_int_equal(neap__gate_check(facts, 2, &options), NEAP_EMISMATCH);
+	facts[3] -= 8;
+	facts[NEAP__GATE_FACTS_COUNT - 1] = 0; /* as C++ says it */
+	assert_int_equal(neap__gate_check(facts, NEAP__GATE_FACTS_COUNT, &options), NEAP_OK);
+	facts[NEAP__GATE_FACTS_COUNT - 1] = 64; /* readers laid out otherwise */
+	*refusals = '\0';
+	assert_int_equal(neap__gate_check(facts, NEAP__GATE_FACTS_COUNT, &options), NEAP_EMISMATCH);
+	assert_non_null(strstr(refusals, "sizeof(struct neap__reader), inlined: found 64, needs "));
 	options.override = NEAP_GATE_HEADERS;
 	assert_int_equal(neap__gate_check(facts, NEAP__GATE_FACTS_COUNT, &options), NEAP_OK);
 

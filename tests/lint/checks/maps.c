@@ -500,3 +500,73 @@ void start(pthread_t *t)
 	pthread_create(&t[0], 0, bad_thread, 0);
 	pthread_create(&t[1], 0, good_thread, 0);
 }
+
+/* Maps that a thread gets by its argument. */
+struct job {
+	int number;
+	struct neap_map *map;
+	pthread_mutex_t *lock;
+};
+// bad unlocked-sharing: two threads of this function get the same map
+void *bad_worker(void *map)
+{
+	int k = 2;
+	neap_map_delete(map, &k);
+	return 0;
+}
+void start_two(struct neap_map *map)
+{
+	pthread_t threads[2];
+	for (int i = 0; i < 2; i++)
+		if (pthread_create(&threads[i], 0, bad_worker, map) != 0)
+			abort();
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], 0);
+}
+// good unlocked-sharing: each of its threads gets a map of its own
+void *good_worker(void *map)
+{
+	int k = 2;
+	neap_map_delete(map, &k);
+	return 0;
+}
+void start_each(struct neap_map *one, struct neap_map *two)
+{
+	pthread_t threads[2];
+	if (pthread_create(&threads[0], 0, good_worker, one) != 0 ||
+	    pthread_create(&threads[1], 0, good_worker, two) != 0)
+		abort();
+	pthread_join(threads[0], 0);
+	pthread_join(threads[1], 0);
+}
+
+static void *fill(void *arg)
+{
+	const struct job *job = arg;
+	int k = job->number;
+	pthread_mutex_lock(job->lock);
+	neap_map_put(job->map, &k, &k);
+	pthread_mutex_unlock(job->lock);
+	return 0;
+}
+// bad unlocked-sharing: the thread takes the lock, and who started it does not
+size_t bad_starter(struct neap_map *map)
+{
+	pthread_t thread;
+	struct job job = {1, map, &lock};
+	if (pthread_create(&thread, 0, fill, &job) != 0)
+		return 0;
+	size_t n = neap_map_len(map);
+	pthread_join(thread, 0);
+	return n;
+}
+// good unlocked-sharing: asked after the thread has ended, or when it could not be started
+size_t good_starter(struct neap_map *map)
+{
+	pthread_t thread;
+	struct job job = {1, map, &lock};
+	if (pthread_create(&thread, 0, fill, &job) != 0)
+		return neap_map_len(map);
+	pthread_join(thread, 0);
+	return neap_map_len(map);
+}

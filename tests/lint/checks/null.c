@@ -151,3 +151,33 @@ int good_in_global(struct node *p)
 	handed = p;
 	return read_handed();
 }
+
+struct link {
+	struct link *previous, *next;
+	int count;
+};
+struct chain {
+	struct link *head;
+};
+// good null-dereference: what two tests of one pointer say is not mixed up (uthash's HASH_DEL)
+void good_unlink(struct chain *chain, struct link *link)
+{
+	if (link->previous == NULL && link->next == NULL) {
+		chain->head = NULL;
+		return;
+	}
+	if (link->previous != NULL)
+		link->previous->next = link->next;
+	else
+		chain->head = link->next;
+	if (link->next != NULL)
+		link->next->previous = link->previous;
+	chain->head->count--;
+}
+// bad null-dereference: the last one leaves, and the head is used
+void bad_unlink(struct chain *chain, struct link *link)
+{
+	if (link->next == NULL)
+		chain->head = NULL;
+	chain->head->previous = NULL;
+}

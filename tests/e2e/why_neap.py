@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""neap why against what a program linked with libneap knows of itself, and what its collector says (neap_why).
+
+usage: why_neap.py --neap TOOL --sample PROGRAM [--stripped] [--core]
+
+Exit status: 0 all agree, 1 something differs, 77 when processes may not be read here.
+"""
+import argparse
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+# How the tool calls the root of each kind.
+ROOTS = {"stack": "stack of thread", "thread-local": "thread-local data", "handle": "handle 0x"}
+
+failures = []
+
+
+def check(condition, message):
+    if not condition:
+        failures.append(message)
+        print("FAIL:", message)
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode == 3 and "may not be read" in done.stderr:
+        print("skipped:", done.stderr.strip())
+        sys.exit(77)
+    return done
+
+
+class Sample:
+    def __init__(self, program, **more):
+        self.process = subprocess.Popen([os.path.abspath(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, **more)
+        self.facts = []
+        for line in self.process.stdout:
+            if line.strip() == "ready":
+                break
+            self.facts.append(json.loads(line))
+        self.pid = str(self.process.pid)
+
+    def answers(self):
+        self.process.stdin.write("ping\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip() == "pong"
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def compare(fact, answer, symbols):
+    label, root = fact["label"], answer["path"][0]["root"]
+    # the collector names a collected map's handle only, the tool the map behind it too
+    found = [step["address"] for step in answer["path"][1:]
+             if label != "collected map" or "(map, " not in step["object"]]
+    if fact["root"] == "weak":  # the collector tells the key only, the tool what holds the key too
+        check(found[-1] == fact["path"][-1] and "weak map" in answer["path"][-2]["word"], f"{label}: {answer}")
+        return
+    check(found == fact["path"], f"{label}: the path is {found}, the program says {fact['path']}")
+    if fact["root"] == "static":
+        # a symbol, or the file and the offset in it
+        check(fact["name"] in root if symbols and "+0x" not in fact["name"] else root != "", f"{label}: root {root}")
+    else:
+        check(root.startswith(ROOTS[fact["root"]]), f"{label}: root {root}")
+        check(not symbols or fact["name"] in root, f"{label}: root {root}, not in {fact['name']}")
+    least = fact["bytes"]
+    check(least <= answer["retained_bytes"] <= least * 1.5 + 4096, f"{label}: {answer['retained_bytes']} of {least}")
+    if len(found) > 1 and fact["root"] == "static" and label != "collected map":
+        check(answer["dominator"]["address"] == found[-2], f"{label}: dominator {answer.get('dominator')}")
+
+
+def ask(neap, target, facts, symbols, *mode):
+    for fact in facts:
+        done = run(neap, "why", target, fact["address"], "--json", *mode)
+        expected = 1 if fact["root"] == "none" else 0
+        check(done.returncode == expected, f"{fact['label']} {mode}: exit code {done.returncode}: {done.stderr}{done.stdout}")
+        if done.returncode == expected == 0:
+            compare(fact, json.loads(done.stdout), symbols)
+
+
+def by_name(neap, sample):
+    """A map by the name that the program gave it, on the screen."""
+    text = run(neap, "why", sample.pid, "sessions by number").stdout
+    check("this     sessions by number (map, keys of 8 B, values of 8 B)" in text and "root     " in text and
+          "dropping it would free" in text, text)
+    wrong = run(neap, "why", sample.pid, "no such map")
+    check(wrong.returncode == 2 and "no such map" in wrong.stderr and wrong.stdout == "", f"{wrong}")
+    outside = run(neap, "why", sample.pid, "0x10")
+    check(outside.returncode == 2, f"{outside}")
+
+
+def allow_core():
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with open("/proc/self/coredump_filter", "w", encoding="ascii") as file:
+        file.write("0x3f")
+
+
+def from_core(neap, program, folder, symbols):
+    with open("/proc/sys/kernel/core_pattern", encoding="ascii") as file:
+        pattern = file.read().strip()
+    if "/" in pattern or pattern.startswith("|") or resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
+        print(f"cores go to '{pattern}', or are limited: the core is not tested")
+        return
+    sample = Sample(program, cwd=folder, preexec_fn=allow_core)
+    sample.process.send_signal(signal.SIGABRT)
+    sample.process.wait()
+    cores = [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith("core")]
+    if cores:
+        ask(neap, cores[0], sample.facts, symbols)
+        os.unlink(cores[0])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--neap", required=True)
+    parser.add_argument("--sample", required=True)
+    parser.add_argument("--stripped", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        program = options.sample
+        if options.stripped:
+            program = shutil.copy(options.sample, os.path.join(folder, "stripped"))
+            subprocess.run(["strip", program], check=True)
+        sample = Sample(program)
+        try:
+            for mode in ([], ["--consistent"], ["--snapshot"]):
+                ask(options.neap, sample.pid, sample.facts, not options.stripped, *mode)
+            by_name(options.neap, sample)
+            check(sample.answers(), "the program no longer answers")
+        finally:
+            sample.end()
+        from_core(options.neap, program, folder, not options.stripped)
+    sys.exit(1 if failures else 0)
+
+
+main()
