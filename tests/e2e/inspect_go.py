@@ -308,6 +308,8 @@ def ask_close_up(neap, target, truth):
         check(sum(view["probes"]) == truth[label]["len"] and view["misplaced"] == 0, f"{label}: probes {view}")
         check(sum(view["groups_by_live"]) * 8 == view["map"]["slots"] and sum(view["pages_by_live"]) == view["pages"] > 0,
               f"{label}: groups and pages {view}")
+        # a page counts once, however many groups lie on it and in whatever order they are walked
+        check(view["pages"] * 4096 <= view["map"]["bytes"] * 1.25 + 65536, f"{label}: {view['pages']} pages for {view['map']['bytes']} bytes")
         own = truth.get(f"probes of {label}")
         check(own is None or (own["probes"], own["depth"], own["tables"]) == (view["probes"], view["directory_depth"],
               view["tables"]), f"{label}: {view}, the program says {own}")
