@@ -170,6 +170,14 @@ def compare(report, truth, case):
     compare_rss(report["rss"])
 
 
+def compare_holders(report, truth):
+    """With debug information the types of what DWARF alone describes are known too."""
+    held = {found["address"]: found["held_by"] for found in report["maps"]}
+    for label, way in (("on the rack", "main.rack+8 -> main.Shelf.books"), ("behind", "main.behind -> ")):
+        found = held.get(truth[label]["address"], "")
+        check(found.startswith(way) and found.endswith("main.Shelf.books"), f"{label}: held by {found}")
+
+
 def compare_stale(report, truth):
     """A classic map keeps 1500 deleted nodes and their bodies alive; a Swiss map keeps nothing."""
     classic = int(report["go"].split(".")[1]) < 24 or "noswissmap" in os.environ.get("GOEXPERIMENT", "")
@@ -217,6 +225,8 @@ def run_static(options, program, case):
             compare(report, sample.truth, "full" if case in MODES else case)
             check((report["stopped_ms"] > 0) == (case in MODES), f"stopped for {report['stopped_ms']} ms")
             ask_why(options.neap, target, sample.truth, case)
+            if case in ("full", "core", "pie"):
+                compare_holders(json.loads(inspect(options.neap, target).stdout), sample.truth)
         if case == "full":
             ask_retained(options.neap, target, sample.truth)
         ask_close_up(options.neap, target, sample.truth)
