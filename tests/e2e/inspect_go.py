@@ -201,7 +201,36 @@ def check_layout(tool, program):
     check(done.returncode == 0, f"layout: {done.stdout}{done.stderr}")
 
 
+# A program that says it is of another version, for which there is no row: (what it is, what it says, the exit code).
+NEIGHBOURS = {19: ("go1.19.", "go1.20.", 5), 21: ("go1.21.", "go1.20.", 0), 24: ("go1.24.", "go1.25.", 5),
+              27: ("go1.27.", "go1.28.", 0)}
+
+
+def check_neighbour(options, program):
+    """The row of a neighbour is believed when all of it fits, and refused by what does not."""
+    minor = minor_of(options.go)
+    if minor not in NEIGHBOURS:
+        return
+    own, other, code = NEIGHBOURS[minor]
+    with open(program, "rb") as file:
+        content = file.read()
+    changed = program + ".other"
+    with open(changed, "wb") as file:
+        file.write(content.replace(own.encode(), other.encode()))
+    os.chmod(changed, 0o755)
+    sample = Sample(changed)
+    try:
+        done = inspect(options.neap, sample.pid)
+        check(done.returncode == code, f"{own} as {other}: exit code {done.returncode}: {done.stderr}")
+        check(code == 5 or json.loads(done.stdout)["layout"] == "neighbouring version", f"{own} as {other}: {done.stdout[:300]}")
+        check(code == 0 or other in done.stderr, f"{own} as {other}: {done.stderr}")
+    finally:
+        sample.end()
+
+
 def run_static(options, program, case):
+    if case == "stripped":
+        check_neighbour(options, program)
     if case == "full" and options.layout_check:
         check_layout(options.layout_check, program)
     sample = Sample(program)
