@@ -104,13 +104,17 @@ static bool watch(const struct neap_map_event *event, void *ctx)
 /* Under the lock. NEAP_EINVAL, with nothing changed, when there is not enough credit. */
 static int pay(uint64_t from, uint64_t to, int64_t amount)
 {
+	struct account *giver = accounts_get(service.accounts, from),
+		       *taker = accounts_get(service.accounts, to);
+	if (giver == NULL || taker == NULL)
+		return NEAP_EINVAL;
+	/* A reference, not a pointer: should a change between here and its use move the account, the program stops. */
+	struct neap_ref ref = neap_ref_of(service.accounts, giver);
+	struct account payee = *taker;
+	payee.credit += amount;
 	struct neap_tx *tx = neap_tx_begin(service.ledger, service.accounts);
 	if (tx == NULL)
 		return NEAP_ENOMEM;
-	/* A reference, not a pointer: should a change between here and its use move the account, the program stops. */
-	struct neap_ref ref = neap_ref_of(service.accounts, accounts_get(service.accounts, from));
-	struct account payee = *accounts_get(service.accounts, to);
-	payee.credit += amount;
 	int error = neap_tx_put(tx, &to, &payee);
 	struct account payer = *(const struct account *)neap_ref_get(&ref);
 	payer.credit -= amount;
