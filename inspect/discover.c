@@ -10,6 +10,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "freeze.h"
 #include "maps.h"
@@ -28,9 +29,16 @@ enum {
 	SCORE_CONFIRMED = 10000,
 };
 
-/* Of processor time, of the 10 ms that a stop may last: one map more may take some, and the stop itself. On a busy machine
-   both are waited for, and the stop is longer. */
-#define STOP_SECONDS 0.006
+/* What it takes to read a map again and to count its slots, seconds a byte: 0.5 to 1 ns were measured. A map that takes
+   more than is left of the time to stop stays torn. */
+#define SECONDS_PER_BYTE 1e-9
+
+/* Of a processor, that a process uses before "it did not change" is believed; and how long that is waited for. */
+#define SIFT_MOMENT_SECONDS 0.05 /* goroutines take turns of 10 ms */
+#define SIFT_WAIT_SECONDS   1.0
+
+/* Bytes of an entry of a suspect, at least: its type is not known. */
+enum { SUSPECT_ENTRY = 16 };
 
 /* A header's words that are pointers, bit by bit. */
 enum {
@@ -330,20 +338,41 @@ static void suspect(struct go_process *process, struct maps *maps, const struct 
 	maps->suspects[maps->suspect_count++] = *header;
 }
 
-void maps_sift_suspects(struct go_process *process, struct maps *maps)
+/* Marks the suspects whose header is another now; returns how many are marked. */
+static size_t mark_changed(struct go_process *process, struct maps *maps, bool *changed)
 {
 	size_t kept = 0, size = process->layout.maps == GO_MAP_CLASSIC ? process->layout.hmap_size
 								       : process->layout.swiss_size;
 	uint8_t now[HEADER_MAX];
-	for (size_t i = 0; i < maps->suspect_count && process->target->mode != TARGET_CLONED; i++) {
-		const struct go_map_header *header = &maps->suspects[i];
-		const void *then = image_at(process->image, header->address, size);
-		if (then != NULL && size <= sizeof now &&
-		    target_read(process->target, header->address, now, size) && memcmp(then, now, size) != 0)
-			maps->suspects[kept++] = *header;
+	for (size_t i = 0; i < maps->suspect_count; i++) {
+		const void *then = image_at(process->image, maps->suspects[i].address, size);
+		changed[i] |= then != NULL && size <= sizeof now &&
+			      target_read(process->target, maps->suspects[i].address, now, size) &&
+			      memcmp(then, now, size) != 0;
+		kept += changed[i];
 	}
-	if (process->target->mode != TARGET_CLONED)
-		maps->suspect_count = kept;
+	return kept;
+}
+
+/* On a busy machine the process may not have run since. It had its moment when it used a processor for a while, or when no
+   thread of it wants to run. */
+void maps_sift_suspects(struct go_process *process, struct maps *maps)
+{
+	if (process->target->mode == TARGET_CLONED || maps->suspect_count == 0)
+		return;
+	bool *changed = take(maps->suspect_count, sizeof *changed), ready = true;
+	double start = target_processor_seconds(process->target, &ready),
+	       limit = monotonic_seconds() + SIFT_WAIT_SECONDS;
+	while (mark_changed(process, maps, changed) < maps->suspect_count && ready &&
+	       monotonic_seconds() < limit &&
+	       target_processor_seconds(process->target, &ready) - start < SIFT_MOMENT_SECONDS)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	size_t kept = 0;
+	for (size_t i = 0; i < maps->suspect_count; i++)
+		if (changed[i])
+			maps->suspects[kept++] = maps->suspects[i];
+	maps->suspect_count = kept;
+	free(changed);
 }
 
 static bool try_header(struct go_process *process, struct maps *maps, uint64_t address, uint64_t object)
@@ -415,30 +444,36 @@ static bool find_suspect(struct go_process *process, struct maps *maps, uint64_t
 	return span != NULL;
 }
 
-/* Everything that the time of one stop allows, suspects first; true when it was of use and some are left. */
+static bool fits(const struct go_process *process, const struct freeze *freeze, uint64_t bytes)
+{
+	return target_stop_left(process->target, freeze) > (double)bytes * SECONDS_PER_BYTE;
+}
+
+/* Everything that the time to stop allows, suspects first; true when it was of use and some are left. */
 static bool read_in_stop(struct go_process *process, struct maps *maps)
 {
 	size_t torn = 0, mended = 0, left = 0, count = maps->count, suspects = maps->suspect_count;
 	struct freeze freeze;
 	struct problem ignored = {0};
 	for (size_t i = 0; i < count; i++)
-		torn += maps->list[i].torn;
-	if (torn + suspects == 0 || !process->target->changing ||
+		torn += maps->list[i].torn && fits(process, NULL, maps->list[i].bytes);
+	if (torn + suspects == 0 || !process->target->changing || !fits(process, NULL, 0) ||
 	    target_stop(process->target, &freeze, &ignored) != 0)
 		return false;
-	double end = processor_seconds() + STOP_SECONDS;
 	process->heap.again = true;
 	for (size_t i = 0; i < process->heap.span_count; i++)
 		process->heap.spans[i].again = false;
 	if (target_ranges_again(process->target))
 		image_extend(process->image);
-	for (size_t i = 0; i < suspects; i++)
-		if ((i > 0 && processor_seconds() > end) ||
-		    !find_suspect(process, maps, maps->suspects[i].address))
-			maps->suspects[left++] = maps->suspects[i];
+	for (size_t i = 0; i < suspects; i++) {
+		const struct go_map_header header = maps->suspects[i];
+		uint64_t bytes = header.count < UINT32_MAX ? header.count * SUSPECT_ENTRY : UINT64_MAX;
+		if (!fits(process, &freeze, bytes) || !find_suspect(process, maps, header.address))
+			maps->suspects[left++] = header;
+	}
 	maps->suspect_count = left;
-	for (size_t i = 0; i < count && processor_seconds() <= end; i++)
-		if (maps->list[i].torn) {
+	for (size_t i = 0; i < count; i++)
+		if (maps->list[i].torn && fits(process, &freeze, maps->list[i].bytes)) {
 			mend(process, maps, &maps->list[i]);
 			mended += !maps->list[i].torn;
 		}
@@ -448,7 +483,7 @@ static bool read_in_stop(struct go_process *process, struct maps *maps)
 	return left + torn - mended > 0 && (left < suspects || mended > 0);
 }
 
-/* Several short stops rather than a long one. */
+/* Several short stops rather than a long one; together they are no longer than one may be. */
 void maps_read_again(struct go_process *process, struct maps *maps)
 {
 	for (int stop = 0; stop < STOPS && read_in_stop(process, maps); stop++)

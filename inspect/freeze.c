@@ -22,11 +22,19 @@ double monotonic_seconds(void)
 	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-double processor_seconds(void)
+void urgency_raise(struct urgency *urgency)
 {
-	struct timespec time;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+	const struct sched_param least = {.sched_priority = sched_get_priority_min(SCHED_RR)};
+	urgency->policy = sched_getscheduler(0);
+	urgency->raised = urgency->policy >= 0 && sched_getparam(0, &urgency->before) == 0 &&
+			  sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &least) == 0;
+}
+
+void urgency_lower(struct urgency *urgency)
+{
+	if (urgency->raised)
+		(void)sched_setscheduler(0, urgency->policy, &urgency->before);
+	urgency->raised = false;
 }
 
 bool freeze_wait(int thread, int *status)
@@ -110,8 +118,10 @@ int freeze_begin(int pid, long options, struct freeze *ret, struct problem *prob
 	for (int pass = 0; pass < PASSES; pass++) {
 		size_t from = ret->count;
 		int added = seize_new(pid, options, ret);
-		if (added == 0 && ret->count > 0)
+		if (added == 0 && ret->count > 0) {
+			ret->complete = monotonic_seconds();
 			return 0;
+		}
 		if (added <= 0) {
 			freeze_end(ret);
 			return problem_set(problem, PROBLEM_NO_TARGET,
@@ -126,10 +136,25 @@ int freeze_begin(int pid, long options, struct freeze *ret, struct problem *prob
 	return problem_set(problem, PROBLEM_PARTIAL, "process %d has a thread that does not stop", pid);
 }
 
+/* A thread that was asked to stop and has not yet can't be let go, and would stop later, for as long as the inspector lives.
+   So its stop is waited for. */
+static void let_go(const struct frozen_thread *thread)
+{
+	double limit = monotonic_seconds() + WAIT_SECONDS;
+	int status;
+	while (ptrace(PTRACE_DETACH, thread->id, NULL, (long)thread->signal) != 0 && errno == ESRCH &&
+	       monotonic_seconds() < limit) {
+		int got = waitpid(thread->id, &status, __WALL | WNOHANG);
+		if ((got == thread->id && !WIFSTOPPED(status)) || (got < 0 && errno == ECHILD))
+			return; /* it has ended */
+		nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP_NS}, NULL);
+	}
+}
+
 double freeze_end(struct freeze *freeze)
 {
 	for (size_t i = 0; i < freeze->count; i++)
-		ptrace(PTRACE_DETACH, freeze->threads[i].id, NULL, (long)freeze->threads[i].signal);
+		let_go(&freeze->threads[i]);
 	free(freeze->threads);
 	freeze->threads = NULL;
 	freeze->count = 0;

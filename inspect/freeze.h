@@ -9,6 +9,7 @@
 #ifndef NEAP_INSPECT_FREEZE_H
 #define NEAP_INSPECT_FREEZE_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +26,8 @@ struct frozen_thread {
 struct freeze {
 	struct frozen_thread *threads;
 	size_t count, capacity;
-	double began; /* seconds, monotonic */
+	double began,
+		complete; /* seconds, monotonic: the first thread was asked to stop, the last one had stopped */
 };
 
 /* `options` of ptrace that all threads get, 0 for none. -1 and a problem when the process may not be traced, is traced
@@ -38,7 +40,16 @@ double freeze_end(struct freeze *freeze);
 /* Waits for a traced thread to stop, up to the same limit; false when it did not, or ended. */
 bool freeze_wait(int thread, int *status);
 
+/* This thread comes before all ordinary ones of the machine, as far as it may: for a stop of a few milliseconds, which on a
+   busy machine would last until it is its turn again. */
+struct urgency {
+	bool raised;
+	int policy;
+	struct sched_param before;
+};
+void urgency_raise(struct urgency *urgency);
+void urgency_lower(struct urgency *urgency);
+
 double monotonic_seconds(void);
-double processor_seconds(void); /* that this thread has used */
 
 #endif

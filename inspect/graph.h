@@ -53,6 +53,9 @@ struct graph_step {
 size_t graph_path(struct go_process *process, const struct graph *graph, uint64_t object,
 		  struct graph_step **ret);
 
+/* The address of the first word in object `from`, a parent, that points to object `to`; 0 when it has gone. */
+uint64_t graph_word_to(struct go_process *process, const struct graph *graph, uint64_t from, uint64_t to);
+
 /* Every word that the collector starts from: `stack` is NULL for a global variable and for what a finalizer or
    cleanup holds. Words that are no pointers are visited too. */
 typedef void (*graph_root_fn)(void *context, uint64_t slot, uint64_t value, const struct go_stack *stack);

@@ -98,7 +98,7 @@ static uint64_t find_way(const struct way_list *list, uint64_t child)
 	return low < list->count && list->ways[low].child == child ? list->ways[low].slot : 0;
 }
 
-static uint64_t word_to(struct go_process *process, const struct graph *graph, uint64_t from, uint64_t to)
+uint64_t graph_word_to(struct go_process *process, const struct graph *graph, uint64_t from, uint64_t to)
 {
 	struct go_span *span = go_heap_span_of(&process->heap, from);
 	uint32_t index = (uint32_t)(from - span->first);
@@ -131,7 +131,7 @@ size_t graph_path(struct go_process *process, const struct graph *graph, uint64_
 		uint32_t parent = graph->parent[object];
 		bool root = (parent & GRAPH_ROOT) != 0;
 		uint64_t slot = root ? graph->roots[parent & ~GRAPH_ROOT].slot
-				     : word_to(process, graph, parent - 1, object);
+				     : graph_word_to(process, graph, parent - 1, object);
 		steps = make_room(steps, count, &capacity, sizeof *steps);
 		steps[count++] = (struct graph_step){object, 0, slot};
 		if (root) {

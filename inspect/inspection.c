@@ -41,6 +41,7 @@ static struct inspection *inspect(struct go_process *process, const struct inspe
 		return NULL;
 	struct inspection *inspection = take(1, sizeof *inspection);
 	inspection->process = process;
+	inspection->keeps_graph = wish->graph;
 	maps_find(process, wish->every_type, &inspection->maps);
 	if (graph_build(process, &inspection->maps, &inspection->graph, problem) != 0) {
 		inspection_free(inspection);
@@ -61,28 +62,23 @@ struct inspection *inspection_from(struct target *target, const struct inspectio
 	return inspect(go_process_from(target, problem), wish, start, problem);
 }
 
-static bool was_suspect(const struct maps *maps, const struct go_map_header *header)
-{
-	for (size_t i = 0; i < maps->suspect_count; i++)
-		if (memcmp(&maps->suspects[i], header, sizeof *header) == 0)
-			return true;
-	return false;
-}
-
 /* A look may fall into the growth of a map, which then has no array. That is brief: a second look sees it. What it does not
-   see either, and has changed in between, is torn; what has not changed is no map. */
+   see either and goes on changing is torn; what stays as it is is no map. */
 static struct inspection *look_again(struct inspection *first, const char *name,
 				     const struct inspection_wish *wish, double start)
 {
 	struct problem ignored = {0};
-	struct inspection *second =
-		inspect(go_process_open(name, wish->program, wish->mode, &ignored), wish, start, &ignored);
+	struct go_process *process = go_process_open(name, wish->program, wish->mode, &ignored);
+	if (process != NULL) { /* both looks together stop the process no longer than one */
+		process->target->stopped += first->process->target->stopped;
+		process->target->worked += first->process->target->worked;
+		process->target->stops += first->process->target->stops;
+	}
+	struct inspection *second = inspect(process, wish, start, &ignored);
 	if (second == NULL)
 		return first;
 	maps_sift_suspects(second->process, &second->maps);
-	for (size_t i = 0; i < second->maps.suspect_count; i++)
-		second->process->torn += !was_suspect(&first->maps, &second->maps.suspects[i]);
-	second->process->target->stopped += first->process->target->stopped;
+	second->process->torn += second->maps.suspect_count;
 	inspection_free(first);
 	return second;
 }
@@ -143,8 +139,7 @@ size_t inspection_by_type(const struct inspection *inspection, struct type_group
 	return count;
 }
 
-/* "[12].next" becomes "[].next". */
-static void drop_indexes(char *text)
+void inspection_drop_indexes(char *text)
 {
 	char *to = text;
 	bool inside = false;
@@ -170,7 +165,7 @@ static void name_step(const struct inspection *inspection, const struct graph_st
 	graph_word_name(inspection->process, &inspection->maps, step->object, next->slot, text + used,
 			size - used);
 	if (!indexes)
-		drop_indexes(text + used);
+		inspection_drop_indexes(text + used);
 }
 
 size_t inspection_steps(const struct inspection *inspection, const struct found_map *map, bool indexes,

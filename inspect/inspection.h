@@ -16,6 +16,7 @@ struct inspection {
 	uint32_t *order;	      /* indexes of maps.list, most reclaimable bytes first */
 	uint64_t held, reclaimable;   /* bytes, of all maps together */
 	double seconds;		      /* the look took */
+	bool keeps_graph;	      /* a snapshot of it gets every object */
 };
 
 /* How to look; all zero is the default. */
@@ -24,6 +25,7 @@ struct inspection_wish {
 	enum target_mode mode;
 	bool every_type; /* types of objects without pointers too, which hold nothing */
 	bool retained;	 /* dominators, and with them what each map retains */
+	bool graph;	 /* with these two, a snapshot gets every object that is held */
 };
 
 /* `name` is a process id or the path of a core. NULL and a problem on failure. */
@@ -54,6 +56,9 @@ struct inspection_step {
 };
 size_t inspection_steps(const struct inspection *inspection, const struct found_map *map, bool indexes,
 			struct inspection_step **ret);
+
+/* "[12].next" becomes "[].next". */
+void inspection_drop_indexes(char *text);
 
 /* Bytes that the map keeps alive, itself included; 0 when dominators were not wished for, or it is on a stack. */
 uint64_t inspection_retained(const struct inspection *inspection, const struct found_map *map);

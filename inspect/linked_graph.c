@@ -195,6 +195,10 @@ static int copy_stacks(struct linked_process *process, struct problem *problem)
 		const struct target_range *range = target_range_at(target, target->threads[i].sp);
 		if (range == NULL)
 			continue;
+		if (target_stop_left(target, &freeze) <= 0) { /* it is read afterwards, of another moment */
+			process->torn++;
+			continue;
+		}
 		uint64_t sp = target->threads[i].sp & ~(uint64_t)(TARGET_PAGE - 1), size = range->end - sp;
 		size = size < STACK_LIMIT ? size : STACK_LIMIT;
 		image_forget(process->image, sp, size);

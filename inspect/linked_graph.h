@@ -83,6 +83,7 @@ struct linked_graph {
 	struct linked_list maps;
 	uint64_t *cores; /* by map: the collected handle that leads to it, 0: it is no collected map */
 	bool *weak;	 /* by map: its keys and values are held by nothing here */
+	bool concurrent; /* there are concurrent collected maps, whose entries are not read */
 	struct linked_node *nodes;
 	size_t node_count, node_capacity;
 	struct linked_extent *extents; /* sorted, never overlapping */
@@ -109,6 +110,9 @@ void linked_graph_free(struct linked_graph *graph);
 void linked_graph_widen(struct linked_graph *graph);
 /* What each node keeps alive; free with dominators_free. */
 void linked_graph_dominators(struct linked_graph *graph, struct dominators *ret);
+
+/* Every node that is held, for a snapshot (linked_rows.c). */
+void linked_add_rows(struct linked_graph *graph, struct snapshot_builder *builder);
 
 /* The node that `address` lies in, LINKED_NO_NODE if none. */
 #define LINKED_NO_NODE UINT32_MAX

@@ -153,7 +153,7 @@ static void take_segment(struct map_read *map, uint64_t segment, uint64_t groups
 	const uint8_t *entry =
 		image_at(process->image, number(map, "neap_map.segs", 8) + segment * size, size);
 	uint16_t live = 0, room = 0;
-	uint64_t limit = groups == 1 ? map->record.group_slots : 7 * map->record.group_slots * groups / 8;
+	uint64_t limit = number(map, "neap_map.limit", 2);
 	if (entry != NULL) {
 		memcpy(&live, entry + linked_fact(process, module, "neap__segment.live"), sizeof live);
 		memcpy(&room, entry + linked_fact(process, module, "neap__segment.room"), sizeof room);

@@ -225,10 +225,11 @@ static void find_handles(struct linked_graph *graph)
 			continue;
 		uint64_t core =
 			linked_word(process, node->start + linked_fact(process, gc, "neap__map_handle.core"));
-		size_t map = map_number(
-			graph, linked_word(process, core + linked_fact(process, gc, "neap__map_core.map")));
+		uint64_t inner = linked_word(process, core + linked_fact(process, gc, "neap__map_core.map"));
+		size_t map = map_number(graph, inner);
 		if (map != SIZE_MAX)
 			graph->cores[map] = node->start;
+		graph->concurrent |= core != 0 && inner == 0;
 	}
 	uint64_t maps = linked_word(process, view + linked_fact(process, gc, "neap__gc_view.weak_maps")),
 		 core = linked_word(process, maps + linked_fact(process, gc, "weak_maps.first"));

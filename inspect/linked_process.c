@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "freeze.h"
+#include "linked_graph.h"
 
 enum {
 	MAGIC_BYTES = 16,
@@ -224,7 +225,21 @@ static void divide(struct snapshot_header *header, const struct heap_use *heap, 
 	header->other = left;
 }
 
-static struct snapshot *take_all(struct linked_process *process)
+static int take_graph(struct linked_process *process, struct snapshot_builder *builder,
+		      struct problem *problem)
+{
+	struct linked_graph graph;
+	int result = linked_graph_build(process, &graph, problem);
+	if (result == 0) {
+		linked_graph_widen(&graph);
+		linked_add_rows(&graph, builder);
+	}
+	linked_graph_free(&graph);
+	return result;
+}
+
+static struct snapshot *take_all(struct linked_process *process, const struct inspection_wish *wish,
+				 struct problem *problem)
 {
 	struct snapshot_builder *builder = snapshot_begin();
 	struct snapshot_header header = {.kind = SNAPSHOT_NEAP,
@@ -245,6 +260,8 @@ static struct snapshot *take_all(struct linked_process *process)
 					   &header, use.heap.start, use.heap.end);
 	free(list.maps);
 	divide(&header, &use, in_heap);
+	if (wish->graph)
+		(void)take_graph(process, builder, problem);
 	header.torn = (uint32_t)process->torn;
 	header.stopped = (uint64_t)(process->target->stopped * 1e9);
 	return snapshot_finish(builder, &header);
@@ -262,12 +279,9 @@ static int find_modules(struct linked_process *process, struct problem *problem)
 				       process->target->name);
 }
 
-struct linked_process *linked_open(const char *name, const struct inspection_wish *wish,
+struct linked_process *linked_from(struct target *target, const struct inspection_wish *wish,
 				   struct problem *problem)
 {
-	struct target *target = target_open(name, wish->program, wish->mode, problem);
-	if (target == NULL)
-		return NULL;
 	struct linked_process *process = take(1, sizeof *process);
 	process->target = target;
 	process->residence = residence_take(target);
@@ -278,6 +292,13 @@ struct linked_process *linked_open(const char *name, const struct inspection_wis
 		return process;
 	linked_close(process);
 	return NULL;
+}
+
+struct linked_process *linked_open(const char *name, const struct inspection_wish *wish,
+				   struct problem *problem)
+{
+	struct target *target = target_open(name, wish->program, wish->mode, problem);
+	return target == NULL ? NULL : linked_from(target, wish, problem);
 }
 
 void linked_close(struct linked_process *process)
@@ -301,17 +322,21 @@ int linked_complete(const struct linked_process *process, struct problem *proble
 			   process->target->name, process->missing);
 }
 
+struct snapshot *linked_snapshot_of(struct linked_process *process, const struct inspection_wish *wish,
+				    struct problem *problem)
+{
+	struct snapshot *snapshot = take_all(process, wish, problem);
+	if (linked_complete(process, problem) == 0 && problem->kind == 0)
+		return snapshot;
+	snapshot_close(snapshot);
+	return NULL;
+}
+
 struct snapshot *linked_snapshot(const char *name, const struct inspection_wish *wish,
 				 struct problem *problem)
 {
 	struct linked_process *process = linked_open(name, wish, problem);
-	if (process == NULL)
-		return NULL;
-	struct snapshot *snapshot = take_all(process);
-	if (linked_complete(process, problem) != 0) {
-		snapshot_close(snapshot);
-		snapshot = NULL;
-	}
+	struct snapshot *snapshot = process == NULL ? NULL : linked_snapshot_of(process, wish, problem);
 	linked_close(process);
 	return snapshot;
 }

@@ -47,6 +47,9 @@ uint64_t linked_next_resident(const struct linked_process *process, uint64_t add
 /* A process id or a core. NULL and a problem when it is not linked with libneap. */
 struct linked_process *linked_open(const char *name, const struct inspection_wish *wish,
 				   struct problem *problem);
+/* The same for a target that is already open, which it takes, also on failure. */
+struct linked_process *linked_from(struct target *target, const struct inspection_wish *wish,
+				   struct problem *problem);
 void linked_close(struct linked_process *process);
 /* -1 and a problem when a name was asked for that the library does not tell. */
 int linked_complete(const struct linked_process *process, struct problem *problem);
@@ -108,6 +111,8 @@ void linked_map_entries(struct linked_process *process, const struct linked_list
 			linked_stretch_fn visit, void *context);
 
 /* A look at the program `name`, a process id or a core. NULL and a problem when it is not linked with libneap. */
+struct snapshot *linked_snapshot_of(struct linked_process *process, const struct inspection_wish *wish,
+				    struct problem *problem);
 struct snapshot *linked_snapshot(const char *name, const struct inspection_wish *wish,
 				 struct problem *problem);
 

@@ -335,8 +335,9 @@ void render_inspection(FILE *out, const struct inspection *inspection, const str
 	fprintf(out, "\n  read %s in %.2f s", format_bytes(read, inspection->process->target->bytes),
 		inspection->seconds);
 	if (inspection->process->target->live)
-		fprintf(out, "; the process was stopped for %.1f ms",
-			inspection->process->target->stopped * 1e3);
+		fprintf(out, "; the process was stopped for %.1f ms%s",
+			inspection->process->target->stopped * 1e3,
+			inspection->process->target->stops > 1 ? " in all" : "");
 	fputc('\n', out);
 	print_hashes(out, inspection);
 	if (inspection->process->target->cut)

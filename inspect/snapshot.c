@@ -86,11 +86,13 @@ static bool parts_fit(const struct snapshot_header *header, uint64_t size)
 {
 	return header->map_count <= size / sizeof(struct snapshot_map) &&
 	       header->group_count <= size / sizeof(struct snapshot_group) && header->key_count <= size / 8 &&
+	       header->object_rows <= size / sizeof(struct snapshot_object) &&
 	       header->step_count <= size / 4 && header->string_size <= size &&
 	       header->map_at == sizeof *header &&
 	       header->group_at == header->map_at + header->map_count * sizeof(struct snapshot_map) &&
 	       header->key_at == header->group_at + header->group_count * sizeof(struct snapshot_group) &&
-	       header->step_at == header->key_at + header->key_count * 8 &&
+	       header->object_at == header->key_at + header->key_count * 8 &&
+	       header->step_at == header->object_at + header->object_rows * sizeof(struct snapshot_object) &&
 	       header->string_at == header->step_at + header->step_count * 4 &&
 	       header->string_at + header->string_size == size;
 }
@@ -153,6 +155,49 @@ static int check_map(const struct snapshot *snapshot, const struct snapshot_map 
 	return 0;
 }
 
+/* Parents are followed until a root: a file whose parents go in a circle would be followed for ever. */
+static bool parents_end(const struct snapshot *snapshot)
+{
+	const uint64_t rows = snapshot->header->object_rows;
+	uint8_t *ends = take(rows, 1);
+	bool good = true;
+	for (uint64_t i = 0; i < rows && good; i++) {
+		uint64_t at = i, steps = 0;
+		while ((snapshot->objects[at].parent & SNAPSHOT_ROOT) == 0 && ends[at] == 0 &&
+		       steps <= rows) {
+			at = snapshot->objects[at].parent - 1;
+			steps++;
+		}
+		good = steps <= rows;
+		for (at = i; good && ends[at] == 0; at = snapshot->objects[at].parent - 1) {
+			ends[at] = 1;
+			if ((snapshot->objects[at].parent & SNAPSHOT_ROOT) != 0)
+				break;
+		}
+	}
+	free(ends);
+	return good;
+}
+
+static int check_objects(const struct snapshot *snapshot, const char *path, struct problem *problem)
+{
+	const struct snapshot_header *header = snapshot->header;
+	for (uint64_t i = 0; i < header->object_rows; i++) {
+		const struct snapshot_object *object = &snapshot->objects[i];
+		bool root = (object->parent & SNAPSHOT_ROOT) != 0;
+		uint64_t most = root ? header->string_size : header->object_rows + 1;
+		if ((object->parent & ~SNAPSHOT_ROOT) >= most || (!root && object->parent == 0) ||
+		    object->above > header->object_rows || object->name >= header->string_size ||
+		    object->word >= header->string_size || object->address + object->size < object->address ||
+		    (i > 0 && object->address <= snapshot->objects[i - 1].address))
+			return refuse(problem, path, header->object_at + i * sizeof *object,
+				      "an object is out of order, or leads outside");
+	}
+	return parents_end(snapshot)
+		       ? 0
+		       : refuse(problem, path, header->object_at, "objects hold each other in a circle");
+}
+
 static int check_parts(const struct snapshot *snapshot, const char *path, struct problem *problem)
 {
 	const struct snapshot_header *header = snapshot->header;
@@ -174,7 +219,7 @@ static int check_parts(const struct snapshot *snapshot, const char *path, struct
 	if (cursor.group != header->group_count || cursor.key != header->key_count ||
 	    cursor.step != header->step_count)
 		return refuse(problem, path, header->group_at, "groups, keys or steps belong to no map");
-	return 0;
+	return check_objects(snapshot, path, problem);
 }
 
 struct snapshot *snapshot_accept(void *bytes, uint64_t size, const char *name, struct problem *problem)
@@ -187,6 +232,7 @@ struct snapshot *snapshot_accept(void *bytes, uint64_t size, const char *name, s
 		snapshot->maps = (const void *)((const char *)bytes + snapshot->header->map_at);
 		snapshot->groups = (const void *)((const char *)bytes + snapshot->header->group_at);
 		snapshot->keys = (const void *)((const char *)bytes + snapshot->header->key_at);
+		snapshot->objects = (const void *)((const char *)bytes + snapshot->header->object_at);
 		snapshot->steps = (const void *)((const char *)bytes + snapshot->header->step_at);
 		snapshot->strings = (const char *)bytes + snapshot->header->string_at;
 		good = check_parts(snapshot, name, problem) == 0;

@@ -13,7 +13,7 @@
 
 #define SNAPSHOT_MAGIC "NEAPSNAP"
 
-enum { SNAPSHOT_VERSION = 2, SNAPSHOT_SLOTS_MAX = 16 };
+enum { SNAPSHOT_VERSION = 3, SNAPSHOT_SLOTS_MAX = 16 };
 
 enum snapshot_kind { SNAPSHOT_GO, SNAPSHOT_NEAP };
 
@@ -38,7 +38,7 @@ struct snapshot_header {
 	uint64_t key_at, key_count;
 	uint64_t step_at, step_count;
 	uint64_t string_at, string_size;
-	uint64_t unused[2];
+	uint64_t object_at, object_rows; /* none without neap snapshot --graph */
 };
 
 enum snapshot_map_flags {
@@ -70,12 +70,25 @@ struct snapshot_group {
 	uint16_t reserved;
 };
 
+/* An object that something held: of a Go program an object of its heap, of one linked with libneap a node of linked_graph.h. */
+struct snapshot_object {
+	uint64_t address, size, retained; /* retained: bytes that would become free with it */
+	uint32_t members;		  /* objects that would, itself included */
+	uint32_t parent;     /* row + 1, or SNAPSHOT_ROOT | the root's name, an offset in the strings */
+	uint32_t above;	     /* row + 1 of the object that every way to it leads through; 0: none */
+	uint32_t name, word; /* offsets in the strings; `word`: the place in the parent that leads here */
+	uint32_t offset;     /* of that place in bytes, UINT32_MAX when it is more, or outside */
+};
+
+#define SNAPSHOT_ROOT 0x80000000u
+
 struct snapshot {
 	const struct snapshot_header *header;
 	const struct snapshot_map *maps; /* sorted by address */
 	const struct snapshot_group *groups;
 	const uint64_t *keys;
-	const uint32_t *steps; /* offsets in the strings */
+	const struct snapshot_object *objects; /* sorted by address */
+	const uint32_t *steps;		       /* offsets in the strings */
 	const char *strings;
 	void *bytes; /* all of it */
 };
@@ -103,6 +116,8 @@ struct snapshot_map *snapshot_last_map(struct snapshot_builder *builder);
 void snapshot_add_group(struct snapshot_builder *builder, uint64_t address, uint32_t states, unsigned depth);
 void snapshot_add_key(struct snapshot_builder *builder, uint64_t fingerprint);
 void snapshot_add_step(struct snapshot_builder *builder, const char *name);
+/* In the order of their addresses; rows count from 0. */
+void snapshot_add_object(struct snapshot_builder *builder, const struct snapshot_object *object);
 /* Maps must have come in the order of their addresses. Takes the builder; `header` needs no counts and offsets.
    Never NULL. */
 struct snapshot *snapshot_finish(struct snapshot_builder *builder, const struct snapshot_header *header);
@@ -114,6 +129,8 @@ uint64_t snapshot_checksum(const struct snapshot_header *header);
 
 /* From a look at a Go program (snapshot_go.c). Close it with snapshot_close. */
 struct snapshot *snapshot_of(const struct inspection *inspection);
+/* Every object that is held, of an inspection with dominators (snapshot_graph.c). */
+void snapshot_add_graph(struct snapshot_builder *builder, const struct inspection *inspection);
 
 /* ---- Files (snapshot.c) ---- */
 

@@ -11,10 +11,11 @@ struct snapshot_builder {
 	struct snapshot_map *maps;
 	struct snapshot_group *groups;
 	uint64_t *keys;
+	struct snapshot_object *objects;
 	uint32_t *steps;
 	char *strings;
 	size_t map_count, map_capacity, group_count, group_capacity, key_count, key_capacity, step_count,
-		step_capacity, string_size, string_capacity;
+		step_capacity, string_size, string_capacity, object_count, object_capacity;
 	uint32_t *table; /* of strings, by hash: offset + 1 */
 	size_t table_size, table_used;
 };
@@ -141,6 +142,13 @@ void snapshot_add_step(struct snapshot_builder *builder, const char *name)
 	builder->maps[builder->map_count - 1].step_count++;
 }
 
+void snapshot_add_object(struct snapshot_builder *builder, const struct snapshot_object *object)
+{
+	builder->objects = make_room(builder->objects, builder->object_count, &builder->object_capacity,
+				     sizeof *builder->objects);
+	builder->objects[builder->object_count++] = *object;
+}
+
 static void put(char *bytes, uint64_t at, const void *part, size_t size)
 {
 	if (size > 0)
@@ -159,7 +167,9 @@ struct snapshot *snapshot_finish(struct snapshot_builder *builder, const struct 
 	full.group_count = builder->group_count;
 	full.key_at = full.group_at + full.group_count * sizeof *builder->groups;
 	full.key_count = builder->key_count;
-	full.step_at = full.key_at + full.key_count * sizeof *builder->keys;
+	full.object_at = full.key_at + full.key_count * sizeof *builder->keys;
+	full.object_rows = builder->object_count;
+	full.step_at = full.object_at + full.object_rows * sizeof *builder->objects;
 	full.step_count = builder->step_count;
 	full.string_at = full.step_at + full.step_count * sizeof *builder->steps;
 	full.string_size = builder->string_size;
@@ -168,6 +178,7 @@ struct snapshot *snapshot_finish(struct snapshot_builder *builder, const struct 
 	put(bytes, full.map_at, builder->maps, full.map_count * sizeof *builder->maps);
 	put(bytes, full.group_at, builder->groups, full.group_count * sizeof *builder->groups);
 	put(bytes, full.key_at, builder->keys, full.key_count * sizeof *builder->keys);
+	put(bytes, full.object_at, builder->objects, full.object_rows * sizeof *builder->objects);
 	put(bytes, full.step_at, builder->steps, full.step_count * sizeof *builder->steps);
 	put(bytes, full.string_at, builder->strings, full.string_size);
 	put(bytes, 0, &full, sizeof full);
@@ -176,6 +187,7 @@ struct snapshot *snapshot_finish(struct snapshot_builder *builder, const struct 
 	free(builder->maps);
 	free(builder->groups);
 	free(builder->keys);
+	free(builder->objects);
 	free(builder->steps);
 	free(builder->strings);
 	free(builder->table);

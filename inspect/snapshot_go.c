@@ -110,6 +110,8 @@ struct snapshot *snapshot_of(const struct inspection *inspection)
 	clock_gettime(CLOCK_REALTIME, &now);
 	for (size_t i = 0; i < inspection->maps.count; i++)
 		take_map(&taking, inspection, &inspection->maps.list[i]);
+	if (inspection->keeps_graph)
+		snapshot_add_graph(taking.builder, inspection);
 	const struct snapshot_header header = {
 		.time = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
 		.pid = (uint32_t)process->target->pid,

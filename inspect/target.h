@@ -60,7 +60,9 @@ struct target {
 	bool live;     /* a process: false for a core */
 	bool changing; /* may change while it is read: false for a core and for a copy */
 	enum target_mode mode;
-	double stopped; /* seconds for which it was stopped */
+	double stopped; /* seconds for which it was stopped, all stops together */
+	double worked;	/* of these: since the last thread had stopped, each time */
+	unsigned stops;
 	char *program;	/* path under which the executable can be opened now */
 	char *name;	/* what to call it: the base name of the executable */
 	uint64_t entry; /* where execution began (AT_ENTRY): gives the load bias */
@@ -93,6 +95,13 @@ bool target_parse_address(const char *text, uint64_t *ret);
 struct freeze;
 int target_stop(struct target *target, struct freeze *freeze, struct problem *problem);
 void target_go_on(struct target *target, struct freeze *freeze);
+
+/* Seconds for which the process may still be stopped by a look, negative when they are used up: before a stop, and (`freeze`)
+   within one. Whoever wants more (--consistent) does not ask. */
+double target_stop_left(const struct target *target, const struct freeze *freeze);
+
+/* Seconds of a processor that the process's threads have used so far; *ret_ready: one of them runs or waits for one. */
+double target_processor_seconds(const struct target *target, bool *ret_ready);
 
 /* Lists a live process's ranges again; true when they are others. */
 bool target_ranges_again(struct target *target);

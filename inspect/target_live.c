@@ -21,6 +21,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "freeze.h"
 #include "target.h"
 #include "twin.h"
 
@@ -28,7 +29,13 @@ struct live {
 	int pid;     /* whose memory is read: the process's, or its twin's */
 	int pagemap; /* -1 when it can't be opened */
 	struct twin twin;
+	struct urgency urgency; /* of a stop */
 };
+
+/* Of all stops of a look, seconds: letting the threads go takes the rest of the 10 ms that are promised. On a busy machine
+   a thread that is to stop has to wait for a processor first. That is waited for once: no stop begins when the time has
+   gone, but one that has begun does its work. */
+#define STOPPED_MOST 0.008
 
 static size_t live_read(struct target *target, uint64_t address, void *buffer, size_t size)
 {
@@ -311,10 +318,63 @@ struct target *target_live_open(int pid, const char *program, enum target_mode m
 
 int target_stop(struct target *target, struct freeze *freeze, struct problem *problem)
 {
-	if (freeze_begin(target->pid, 0, freeze, problem) != 0)
+	struct live *live = target->state;
+	if (target->mode == TARGET_RUNNING)
+		urgency_raise(&live->urgency);
+	if (freeze_begin(target->pid, 0, freeze, problem) != 0) {
+		urgency_lower(&live->urgency);
 		return -1;
+	}
 	take_registers(target, freeze->threads, freeze->count);
 	return 0;
+}
+
+void target_go_on(struct target *target, struct freeze *freeze)
+{
+	struct live *live = target->state;
+	target->worked += monotonic_seconds() - freeze->complete;
+	target->stopped += freeze_end(freeze);
+	target->stops++;
+	urgency_lower(&live->urgency);
+}
+
+double target_stop_left(const struct target *target, const struct freeze *freeze)
+{
+	if (freeze == NULL)
+		return STOPPED_MOST - target->stopped;
+	return STOPPED_MOST - target->worked - (monotonic_seconds() - freeze->complete);
+}
+
+/* "4711 (name) R ...": waiting for a processor is R too. */
+static bool is_ready(const char *folder)
+{
+	char path[128], line[512];
+	snprintf(path, sizeof path, "%s/stat", folder);
+	FILE *file = fopen(path, "re");
+	bool read = file != NULL && fgets(line, sizeof line, file) != NULL;
+	const char *end = read ? strrchr(line, ')') : NULL;
+	if (file != NULL)
+		fclose(file);
+	return end != NULL && strncmp(end, ") R", 3) == 0;
+}
+
+double target_processor_seconds(const struct target *target, bool *ret_ready)
+{
+	char path[96];
+	double total = 0;
+	*ret_ready = false;
+	for (size_t i = 0; i < target->thread_count; i++) {
+		unsigned long long nanoseconds = 0;
+		snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", target->pid, target->threads[i].id);
+		FILE *file = fopen(path, "re");
+		if (file != NULL && fscanf(file, "%llu", &nanoseconds) == 1)
+			total += (double)nanoseconds * 1e-9;
+		if (file != NULL)
+			fclose(file);
+		*strrchr(path, '/') = '\0';
+		*ret_ready |= is_ready(path);
+	}
+	return total;
 }
 
 bool target_ranges_again(struct target *target)
@@ -332,9 +392,4 @@ bool target_ranges_again(struct target *target)
 		same = before[2 * i] == target->ranges[i].start && before[2 * i + 1] == target->ranges[i].end;
 	free(before);
 	return !same;
-}
-
-void target_go_on(struct target *target, struct freeze *freeze)
-{
-	target->stopped += freeze_end(freeze);
 }

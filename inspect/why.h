@@ -34,8 +34,15 @@ int why_go(const char *target, const struct inspection_wish *wish, uint64_t addr
 /* The same for a program linked with libneap, where `what` may also be a map's name. */
 int why_linked(const char *target, const struct inspection_wish *wish, const char *what, struct why *ret,
 	       struct problem *problem);
+/* The same for a snapshot. What nothing held is in none of them: the answer is no way. */
+int why_snapshot(const char *path, const char *what, struct why *ret, struct problem *problem);
+/* Of a snapshot with every object; false when `address` lies in none. */
+struct snapshot;
+bool why_object(const struct snapshot *snapshot, uint64_t address, struct why *ret);
 void why_free(struct why *why);
 
+/* For those above: a step more; the steps in the other order. */
 struct why_step *why_add(struct why *why);
+void why_turn(struct why *why);
 
 #endif

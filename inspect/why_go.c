@@ -11,6 +11,15 @@ struct why_step *why_add(struct why *why)
 	return &why->steps[why->count++];
 }
 
+void why_turn(struct why *why)
+{
+	for (size_t i = 0; i < why->count / 2; i++) {
+		struct why_step swap = why->steps[i];
+		why->steps[i] = why->steps[why->count - 1 - i];
+		why->steps[why->count - 1 - i] = swap;
+	}
+}
+
 void why_free(struct why *why)
 {
 	free(why->steps);

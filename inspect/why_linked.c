@@ -36,19 +36,19 @@ static void add_path(struct linked_names *names, const struct linked_graph *grap
 	if (at->kind == LINKED_ELSEWHERE)
 		ret->note = "nothing else leads to it, and what holds that memory is not known: it may be "
 			    "left over";
-	for (size_t i = 0; i < ret->count / 2; i++) {
-		struct why_step swap = ret->steps[i];
-		ret->steps[i] = ret->steps[ret->count - 1 - i];
-		ret->steps[ret->count - 1 - i] = swap;
-	}
+	why_turn(ret);
 }
 
 static void explain(struct linked_graph *graph, uint32_t node, struct why *ret)
 {
 	if (graph->parent[node] == 0)
 		linked_graph_widen(graph);
-	if (graph->parent[node] == 0)
+	if (graph->parent[node] == 0) {
+		if (graph->concurrent && graph->nodes[node].kind == LINKED_OBJECT)
+			ret->note = "the program has concurrent collected maps, whose entries are not read: "
+				    "one of them may hold it";
 		return;
+	}
 	struct linked_names *names = linked_names_open(graph);
 	struct dominators dominators;
 	add_path(names, graph, node, ret);

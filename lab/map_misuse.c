@@ -271,6 +271,8 @@ static int destroyed_child(void *ctx)
 	(void)ctx;
 	/* neap-lint: allow leak: the process ends here */
 	struct neap_quarantine *quarantine = neap_quarantine_create(NULL, 1 << 20);
+	if (quarantine == NULL)
+		return 1;
 	const struct neap_map_options options = {.name = "sessions",
 						 .allocator = neap_quarantine_allocator(quarantine)};
 	struct neap_map *map = neap_map_create(&misuse_type, &options);
@@ -288,6 +290,8 @@ static int freed_twice_child(void *ctx)
 	(void)ctx;
 	/* neap-lint: allow leak: the process ends here */
 	struct neap_quarantine *quarantine = neap_quarantine_create(NULL, 1 << 20);
+	if (quarantine == NULL)
+		return 1;
 	const struct neap_allocator *allocator = neap_quarantine_allocator(quarantine);
 	void *block = allocator->alloc(allocator->ctx, 40, 8);
 	allocator->free(allocator->ctx, block, 40);
@@ -302,6 +306,8 @@ static int past_the_end_child(void *ctx)
 	const struct neap_sampler_options options = {.one_in = 1, .catch_faults = true};
 	/* neap-lint: allow leak: the process ends here */
 	struct neap_sampler *sampler = neap_sampler_create(&options);
+	if (sampler == NULL)
+		return 1;
 	const struct neap_allocator *allocator = neap_sampler_allocator(sampler);
 	for (int i = 0; i < 100; i++) { /* at the end of its page or at its start, at random */
 		volatile char *block = allocator->alloc(allocator->ctx, 48, 16);
@@ -316,6 +322,8 @@ static int freed_block_child(void *ctx)
 	const struct neap_sampler_options options = {.one_in = 1, .catch_faults = true};
 	/* neap-lint: allow leak: the process ends here */
 	struct neap_sampler *sampler = neap_sampler_create(&options);
+	if (sampler == NULL)
+		return 1;
 	const struct neap_allocator *allocator = neap_sampler_allocator(sampler);
 	volatile uint64_t *block = allocator->alloc(allocator->ctx, 48, 16);
 	*block = 1;

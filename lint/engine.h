@@ -97,13 +97,23 @@ struct value lint_symbol_test(struct engine *engine, enum compare compare, struc
 uint64_t lint_key(const struct frame *frame, const struct insn *insn, uint32_t salt);
 
 struct value lint_operand(struct engine *engine, const struct frame *frame, const struct operand *operand);
+/* An operand that is the same in every frame: a number, NULL, a global, a function. */
+struct value lint_constant(struct engine *engine, const struct operand *operand);
 struct value lint_load(struct engine *engine, struct frame *frame, struct state *state, struct value address,
 		       const struct insn *insn);
+/* A value of unknown origin for the result of `insn`: a pointer to something new, or a symbol. */
+struct value lint_unknown(struct engine *engine, struct frame *frame, struct state *state,
+			  const struct insn *insn, uint32_t parent, int64_t offset);
 /* What is known to lie there, without learning anything new; false: nothing. */
 bool lint_peek(struct engine *engine, struct state *state, struct value address, int64_t offset,
 	       struct value *ret);
 void lint_store(struct engine *engine, struct frame *frame, struct state *state, struct value address,
 		struct value value, uint64_t size, const struct insn *insn);
+/* The cells of one range, to another; what cannot be told apart is forgotten. `insn` has the size. */
+void lint_copy_cells(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn,
+		     struct value to, struct value from);
+void lint_fill_cells(struct engine *engine, struct state *state, const struct insn *insn, struct value to,
+		     struct value byte);
 /* Runs one instruction that neither calls nor jumps; false when the path ends in a mistake. */
 bool lint_eval(struct engine *engine, struct frame *frame, struct state *state, const struct insn *insn);
 void lint_set_result(struct frame *frame, struct state *state, const struct insn *insn, struct value value);

@@ -22,19 +22,14 @@ static bool null_must_agree(const struct engine *engine, uint32_t thing)
 	return kind == THING_NEW || kind == THING_BORROWED;
 }
 
-static bool contradict(enum nullness a, enum nullness b)
-{
-	return (a == NULLNESS_NULL && b == NULLNESS_NOT) || (a == NULLNESS_NOT && b == NULLNESS_NULL);
-}
-
 static bool same_trait(const struct engine *engine, const struct trait *a, const struct trait *b, bool loose)
 {
 	if (a->life != b->life || a->owned != b->owned || a->iterates != b->iterates ||
 	    a->change != b->change || a->scans != b->scans || a->strict != b->strict ||
 	    a->no_reset != b->no_reset)
 		return false;
-	return a->null == b->null ||
-	       (!null_must_agree(engine, a->thing) && (loose || !contradict(a->null, b->null)));
+	return a->null == b->null || (!null_must_agree(engine, a->thing) &&
+				      (loose || a->null != NULLNESS_NULL || b->null != NULLNESS_NOT));
 }
 
 static bool traits_agree(const struct engine *engine, const struct state *a, const struct state *b,
@@ -226,11 +221,51 @@ static bool loops_agree(const struct state *s, const struct state *t)
 	return true;
 }
 
+static bool same_kept(const struct state *s, const struct state *t)
+{
+	size_t at = 0;
+	for (size_t i = 0; i < s->n_kept; i++) {
+		const struct kept *other = kept_find(t, &s->kept[i], &at);
+		if (other == NULL || !same_value(&other->value, &s->kept[i].value))
+			return false;
+	}
+	return s->n_kept == t->n_kept;
+}
+
+static bool same_cells(const struct state *s, const struct state *t)
+{
+	bool same = s->n_cells == t->n_cells;
+	for (size_t i = 0; same && i < s->n_cells; i++)
+		same = compare_places(&s->cells[i], &t->cells[i]) == 0 &&
+		       same_value(&s->cells[i].value, &t->cells[i].value);
+	return same;
+}
+
+/* A pointer that is NULL in `from` and is not in `into` is the outcome of a test after which both ways go on. When they differ
+ * in nothing else, the test is forgotten; otherwise what it has to do with the rest would be lost.
+ */
+static bool may_forget_test(const struct state *into, const struct state *from)
+{
+	uint32_t opposite = 0, differ = 0;
+	for (size_t i = 0, j = 0; i < into->n_traits || j < from->n_traits;) {
+		uint32_t x = i < into->n_traits ? into->traits[i].thing : UINT32_MAX;
+		uint32_t y = j < from->n_traits ? from->traits[j].thing : UINT32_MAX;
+		uint8_t a = x <= y ? into->traits[i].null : NULLNESS_UNKNOWN,
+			b = y <= x ? from->traits[j].null : NULLNESS_UNKNOWN;
+		opposite += a == NULLNESS_NOT && b == NULLNESS_NULL;
+		differ += a != b;
+		i += x <= y;
+		j += y <= x;
+	}
+	return opposite == 0 || (differ == 1 && same_cells(into, from) && same_kept(into, from));
+}
+
 bool lint_merge(struct engine *engine, struct state *into, const struct state *from_const, bool loose)
 {
 	struct state *from = (struct state *)from_const; /* looked up in, not changed */
 	if (!traits_agree(engine, into, from, loose) || !cells_agree(engine, into, from, loose) ||
-	    !kept_agree(into, from, loose) || (!loose && !loops_agree(into, from)))
+	    !kept_agree(into, from, loose) ||
+	    (!loose && (!loops_agree(into, from) || !may_forget_test(into, from))))
 		return false;
 	merge_cells(into, from);
 	merge_traits(into, from);

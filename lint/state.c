@@ -207,6 +207,15 @@ static enum compare as_signed(enum compare compare, int64_t low, int64_t number)
 	return low >= 0 && number >= 0 ? to_signed[compare] : CMP_FLOAT;
 }
 
+bool lint_fact_single(const struct state *state, uint32_t symbol, int64_t *ret)
+{
+	const struct fact *fact = fact_find(state, symbol);
+	if (fact == NULL || fact->low != fact->high)
+		return false;
+	*ret = fact->low;
+	return true;
+}
+
 int lint_fact_decide(const struct state *state, uint32_t symbol, enum compare compare, int64_t number)
 {
 	const struct fact *fact = fact_find(state, symbol);
@@ -235,10 +244,8 @@ bool lint_fact_narrow(struct state *state, uint32_t symbol, enum compare compare
 	struct fact *fact = fact_find(state, symbol);
 	if (fact == NULL)
 		fact = fact_add(state, symbol);
-	if (compare == CMP_ULT && number > 0) { /* 0 <= x < number */
+	if ((compare == CMP_ULT && number > 0) || (compare == CMP_ULE && number >= 0)) /* 0 <= x */
 		fact->low = fact->low < 0 ? 0 : fact->low;
-		compare = CMP_SLT;
-	}
 	switch (as_signed(compare, fact->low, number)) {
 	case CMP_EQ: fact->low = fact->high = number; break;
 	case CMP_NE:

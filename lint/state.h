@@ -169,12 +169,24 @@ void lint_kept_set(struct state *state, uint32_t depth, uint32_t insn, struct va
 
 /* Narrows a symbol; false when no number is left. */
 bool lint_fact_narrow(struct state *state, uint32_t symbol, enum compare compare, int64_t number);
+/* The only number that the symbol can be; false when there are others. */
+bool lint_fact_single(const struct state *state, uint32_t symbol, int64_t *ret);
 /* 1 the comparison holds, 0 it does not, -1 not known. */
 int lint_fact_decide(const struct state *state, uint32_t symbol, enum compare compare, int64_t number);
 
 /* Replaces every mention of a thing, or of a symbol. */
 void lint_state_rename_thing(struct state *state, uint32_t from, uint32_t to);
 void lint_state_rename_symbol(struct state *state, uint32_t from, uint32_t to);
+
+static inline struct value number_value(int64_t number)
+{
+	return (struct value){.kind = VALUE_NUMBER, .number = number};
+}
+
+static inline struct value address_value(uint32_t thing, int64_t offset)
+{
+	return (struct value){.kind = VALUE_ADDRESS, .id = thing, .number = offset};
+}
 
 static inline bool same_value(const struct value *a, const struct value *b)
 {

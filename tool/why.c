@@ -71,12 +71,18 @@ static void print_text(const struct why *why)
 		const struct why_step *step = &why->steps[i];
 		if (step->root)
 			printf("  root     %s\n", step->name);
+		else if (step->address == 0)
+			printf("  held by  %s\n", step->name);
 		else
 			printf("  %s  %s%s  0x%" PRIx64 ", %s\n", i + 1 == why->count ? "this   " : "held by",
 			       step->name, step->word, step->address, format_bytes(amount, step->size));
 	}
-	printf("\n  dropping it would free %s objects, %s\n", format_count(amount, why->objects),
-	       format_bytes(bytes, why->bytes));
+	putchar('\n');
+	if (why->counted && why->objects > 0)
+		printf("  dropping it would free %s objects, %s\n", format_count(amount, why->objects),
+		       format_bytes(bytes, why->bytes));
+	else if (why->counted)
+		printf("  dropping it would free %s\n", format_bytes(bytes, why->bytes));
 	if (why->bounded)
 		printf("  every way to it leads through %s  0x%" PRIx64 "; dropping that would free %s\n",
 		       why->bound.name, why->bound.address, format_bytes(bytes, why->bound_bytes));
@@ -88,9 +94,11 @@ static void print_text(const struct why *why)
 
 static void print_json(const struct why *why)
 {
-	printf("{\n  \"schema\": 1,\n  \"reachable\": %s,\n  \"retained_objects\": %" PRIu64
-	       ",\n  \"retained_bytes\": %" PRIu64 ",\n  \"stopped_ms\": %.3f,\n",
-	       why->count > 0 ? "true" : "false", why->objects, why->bytes, why->stopped * 1e3);
+	printf("{\n  \"schema\": 1,\n  \"reachable\": %s,\n  \"stopped_ms\": %.3f,\n",
+	       why->count > 0 ? "true" : "false", why->stopped * 1e3);
+	if (why->counted)
+		printf("  \"retained_objects\": %" PRIu64 ",\n  \"retained_bytes\": %" PRIu64 ",\n",
+		       why->objects, why->bytes);
 	if (why->bounded) {
 		fputs("  \"dominator\": {\"object\": ", stdout);
 		write_json_string(stdout, why->bound.name);
@@ -113,74 +121,6 @@ static void print_json(const struct why *why)
 		       step->size, i + 1 < why->count ? "," : "");
 	}
 	printf("  ]\n}\n");
-}
-
-/* A snapshot has no objects, but for each map the way that led to it. */
-static void print_kept_path(const struct snapshot *snapshot, const struct snapshot_map *map)
-{
-	char amount[32];
-	const char *type = snapshot->strings + map->type;
-	printf("  this     %s  0x%" PRIx64 ", %s\n", type, map->address, format_bytes(amount, map->bytes));
-	for (uint32_t i = map->step_count; i-- > 0;)
-		printf("  %s  %s\n", i == 0 ? "root   " : "held by",
-		       snapshot->strings + snapshot->steps[map->first_step + i]);
-	if ((map->flags & SNAPSHOT_RETAINED) != 0)
-		printf("\n  dropping it would free %s\n", format_bytes(amount, map->retained));
-	else
-		puts("\n  what dropping it would free was not asked when the snapshot was taken: neap "
-		     "snapshot --retained");
-}
-
-static void json_kept_path(const struct snapshot *snapshot, const struct snapshot_map *map)
-{
-	printf("{\n  \"schema\": 1,\n  \"reachable\": %s", map->step_count > 0 ? "true" : "false");
-	if ((map->flags & SNAPSHOT_RETAINED) != 0)
-		printf(",\n  \"retained_bytes\": %" PRIu64, map->retained);
-	puts(",\n  \"path\": [");
-	for (uint32_t i = 0; i < map->step_count; i++) {
-		printf("    {\"%s\": ", i == 0 ? "root" : "object");
-		write_json_string(stdout, snapshot->strings + snapshot->steps[map->first_step + i]);
-		puts("},");
-	}
-	fputs("    {\"object\": ", stdout);
-	write_json_string(stdout, snapshot->strings + map->type);
-	printf(", \"address\": \"0x%" PRIx64 "\", \"size\": %" PRIu64 "}\n  ]\n}\n", map->address,
-	       map->bytes);
-}
-
-static int explain_snapshot(const struct why_arguments *arguments)
-{
-	struct problem problem = {0};
-	uint64_t address = 0;
-	(void)target_parse_address(arguments->what, &address);
-	struct snapshot *snapshot = snapshot_open(arguments->target, &problem);
-	if (snapshot == NULL)
-		return print_problem("why", &problem);
-	const struct snapshot_map *map = snapshot_map_at(snapshot, address);
-	int code = EXIT_CLEAN;
-	if (snapshot->header->kind != SNAPSHOT_GO)
-		code = usage_error("why",
-				   "%s is of a program in C, which has no types to follow: neap inspect %s",
-				   arguments->target, arguments->target);
-	else if (map == NULL)
-		code = usage_error("why",
-				   "0x%" PRIx64
-				   " is no map in %s, and of other objects a snapshot knows nothing: ask the "
-				   "process or its core; neap inspect %s --all lists the maps",
-				   address, arguments->target, arguments->target);
-	else if (arguments->json)
-		json_kept_path(snapshot, map);
-	else if (map->step_count > 0)
-		print_kept_path(snapshot, map);
-	else
-		printf("nothing held 0x%" PRIx64 ": it was garbage that was not collected yet\n",
-		       map->address);
-	if (code == EXIT_CLEAN)
-		code = map->step_count == 0	    ? EXIT_FINDINGS
-		       : snapshot->header->torn > 0 ? EXIT_PARTIAL
-						    : EXIT_CLEAN;
-	snapshot_close(snapshot);
-	return code;
 }
 
 /* A Go program, or else one linked with libneap. -1 and a problem. */
@@ -212,9 +152,10 @@ int run_why(int argc, char **argv)
 	int code = parse(argc, argv, &arguments);
 	if (code >= 0)
 		return code;
-	if (snapshot_is(arguments.target))
-		return explain_snapshot(&arguments);
-	if (ask(&arguments, &why, &problem) != 0) {
+	int result = snapshot_is(arguments.target)
+			     ? why_snapshot(arguments.target, arguments.what, &why, &problem)
+			     : ask(&arguments, &why, &problem);
+	if (result != 0) {
 		why_free(&why);
 		return print_problem("why", &problem);
 	}
@@ -223,8 +164,8 @@ int run_why(int argc, char **argv)
 	else if (why.count > 0)
 		print_text(&why);
 	else
-		printf("nothing holds %s: it is garbage that was not collected yet, or lost\n",
-		       arguments.what);
+		printf("nothing holds %s: %s\n", arguments.what,
+		       why.note != NULL ? why.note : "it is garbage that was not collected yet, or lost");
 	code = why.count == 0 ? EXIT_FINDINGS : why.torn > 0 ? EXIT_PARTIAL : EXIT_CLEAN;
 	why_free(&why);
 	return code;

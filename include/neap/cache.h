@@ -5,8 +5,10 @@
  * entries at a time, so no operation ever stops to clean up. Keys and values are described by struct neap_map_type;
  * string keys are always copied, values are copied in and out.
  *
- * Threads. Every function but create and destroy may be called by any thread at any time. Each shard has one lock;
- * callbacks run without it, except `retain` and the hash and equality of a user's key.
+ * Threads. Every function but create and destroy may be called by any thread at any time. Each shard has one lock, held
+ * for at most NEAP_CACHE_STEP visits of entries (neap_cache_clear: of all); neap_cache_load also waits for another thread's loader.
+ * Callbacks run without the lock, except `retain` and the hash and equality of a user's key. No function starts a
+ * thread or runs a collection.
  */
 #ifndef NEAP_CACHE_H
 #define NEAP_CACHE_H

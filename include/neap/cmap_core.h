@@ -101,6 +101,8 @@ typedef bool neap__cmap_entry_fn(const void *key, const void *value, void *ctx);
 bool neap__cmap_piece(struct neap_cmap *map, uint64_t *at, neap__cmap_entry_fn *each, void *ctx);
 /* neap_cmap_range for one shard: `*at` is 0 at first, and again after the last. */
 int neap__cmap_range_shard(struct neap_cmap *map, uint64_t *at, neap__cmap_entry_fn *each, void *ctx);
+/* Sees to it that this thread has a reader's record of its own; false: no memory for one. */
+bool neap__cmap_join(void);
 /* From here on maps take part in forks; whoever registers a handler after this is asked before them. */
 void neap__cmap_watch_fork(void);
 

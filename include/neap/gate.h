@@ -11,13 +11,6 @@
 #ifndef NEAP_GATE_H
 #define NEAP_GATE_H
 
-#include "neap/cache.h"
-#include "neap/cmap_core.h"
-#include "neap/guard.h"
-#include "neap/map_core.h"
-#include "neap/pool_core.h"
-#include "neap/transient_core.h"
-
 /* The list. clang says it is GCC 4.2, so it comes first. */
 #ifndef NEAP_UNLISTED
 #	if defined(__clang__)
@@ -36,6 +29,13 @@
 #		error "neap: this machine is not on the list: Linux on x86-64 or aarch64 (define NEAP_UNLISTED to go on)"
 #	endif
 #endif
+
+#include "neap/cache.h"
+#include "neap/cmap_core.h"
+#include "neap/guard.h"
+#include "neap/map_core.h"
+#include "neap/pool_core.h"
+#include "neap/transient_core.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -34,8 +34,8 @@ NEAP_API struct neap_gc_cmap *neap_gc_cmap_create(const struct neap_map_type *ty
 /* Destroys it now; the handle must not be used any more, nor may another thread be using it. NULL is allowed. */
 NEAP_API void neap_gc_cmap_destroy(struct neap_gc_cmap *map);
 
-/* As the functions of neap/cmap.h. NEAP_ENOMEM also when the calling thread cannot be attached; functions that return
- * bool are false then. `ret_value` (may be NULL) is a place that the collector reads or knows of: the caller's stack, a
+/* As the functions of neap/cmap.h. NEAP_ENOMEM also when there is no memory to attach the calling thread; functions that
+ * return bool are false then. `ret_value` (may be NULL) is a place that the collector reads or knows of: the caller's stack, a
  * field of a collected object that is not barriered, a root.
  */
 NEAP_API bool neap_gc_cmap_load(const struct neap_gc_cmap *map, const void *key, void *ret_value);

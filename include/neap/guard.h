@@ -11,7 +11,8 @@
  * Allocators. Two wrappers around any allocator (struct neap_allocator), for a map, a pool, or a program's own blocks:
  * a quarantine, which sees double frees, writes past the end and writes after a free, and costs a fill of each freed
  * block; and a sampler, which puts one block in some thousands between forbidden pages, where every wrong access stops
- * at once, and costs next to nothing: for production. They can be stacked, the sampler outside.
+ * at once, and costs next to nothing: for production. They can be stacked, the sampler outside. Both take a short lock
+ * of their own for each block that they keep, and call the allocator below without it.
  */
 #ifndef NEAP_GUARD_H
 #define NEAP_GUARD_H

@@ -28,7 +28,8 @@
  * What a delete does leave is an overflow bit that may no longer be needed; the slot is then not given back
  * to `room` until the segment is next rebuilt, split or merged, and is counted as a tombstone.
  *
- * Law of a segment:   live + room + tombstones == limit,   limit = 7/8 of its slots
+ * Law of a segment:   live + room + tombstones == limit,   limit = 7/8 of its slots or, in the largest small
+ *                                                          tables of wide slots, somewhat less
  *
  * The overflow byte is the idea of Joaquin M. Lopez Munoz (boost::unordered_flat_map, 2022), the tags that of
  * Abseil's Swiss tables (2017).
@@ -147,6 +148,7 @@ struct neap_map {
 	uint32_t slot_size, value_offset, hash_offset, group_bytes;
 	uint16_t shrink_at;   /* a segment with no more entries than this asks for a merge ... */
 	uint16_t shrink_step; /* ... when its live count is a multiple of this power of two, less one */
+	uint16_t limit;	      /* entries that a segment of the present table may hold */
 	uint8_t key_path;     /* enum neap__key_path */
 	uint8_t small_slots;  /* slots of a one-group table that has fewer than a whole group, else 0 */
 	uint8_t shrink;	      /* enum neap_map_shrink */

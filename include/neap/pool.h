@@ -19,7 +19,8 @@
  * Not for: objects of a few words (malloc is as fast), objects whose reset costs more than making them, and as a
  * free list that must never lose an object: a pool may let any of them go at any time.
  *
- * Threads: get, put, collect and stats from any thread at once. Callbacks run on the calling thread, after a cycle of
+ * Threads: get, put, collect and stats from any thread at once. A get and a put wait for nobody, but for a short lock
+ * once in a magazine's worth of them, and for what `create`, `reset` and `destroy` do. Callbacks run on the calling thread, after a cycle of
  * the collector on the thread that runs finalizers, without any lock held, `bytes` excepted, which must not call into
  * a pool. After fork the child's pools work; objects in magazines of
  * threads that do not exist there go to the depot.
@@ -69,7 +70,7 @@ enum neap_pool_check {
 struct neap_pool_options {
 	const char *name;			/* for faults; copied, at most 63 bytes kept */
 	const struct neap_allocator *allocator; /* NULL: malloc; must serve all threads at once */
-	/* Bytes that may lie in the depot; 0: 16 MB. A thread's two magazines may hold a quarter of it besides, or two
+	/* Bytes that may lie in the depot; 0: 16 MB. A thread's two magazines may hold a quarter of it besides, or four
 	 * objects. What does not fit is destroyed.
 	 */
 	size_t byte_cap;

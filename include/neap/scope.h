@@ -9,7 +9,9 @@
  * request and is kept in a global is found by its age.
  *
  * Threads: a struct neap_scopes may be used by any thread at once; a transient table, a transaction and its map by one
- * thread at a time; a struct neap_live by any number of readers and one publisher at a time.
+ * thread at a time; a struct neap_live by any number of readers and one publisher at a time. neap_live_enter never
+ * waits; neap_live_leave and the begin and end of everything else wait at most for short locks of a pool. Nothing here
+ * runs a collection or starts a thread.
  *
  * Not for: maps that live as long as the program and change in place (struct neap_map), data shared by threads that
  * write (a concurrent map), undo across more than one map (a transaction knows one).
@@ -154,7 +156,7 @@ NEAP_API NEAP_NONNULL(1) void neap_live_leave(struct neap_live *live, uint32_t t
 NEAP_API NEAP_CHECKED struct neap_map *neap_live_prepare(struct neap_live *live);
 NEAP_API void neap_live_discard(struct neap_live *live, NEAP_TAKEN struct neap_map *map);
 /* Makes `map` the present version. 0, or NEAP_ETOOBIG when readers still hold the last NEAP_LIVE_VERSIONS versions: the
- * map then still belongs to the caller.
+ * map then still belongs to the caller. Otherwise it is the scopes', and nobody may change it any more.
  */
 #define NEAP_LIVE_VERSIONS 16
 NEAP_API NEAP_NONNULL(1) NEAP_CHECKED int neap_live_publish(struct neap_live *live, struct neap_map *map);

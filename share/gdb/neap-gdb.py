@@ -46,7 +46,7 @@ class Map:
         self.segments = memory.number(pool + facts["neap__pool.count"], 4) if pool else 1
         per_segment = groups * facts["group_slots"]
         small = field("small_slots", 1)
-        limit = small or (facts["group_slots"] if groups == 1 else per_segment * 7 // 8)
+        limit = field("limit", 2)
         table = field("segs")
         size = facts["neap__segment"]
         used = 0

@@ -38,6 +38,13 @@ static void show_bucket(const struct neap_cmap *map, struct neap__bucket *bucket
 	}
 }
 
+bool neap__cmap_join(void)
+{
+	if (neap__reader_self == NULL)
+		neap__leave(neap__enter());
+	return neap__reader_self != NULL;
+}
+
 bool neap__cmap_piece(struct neap_cmap *map, uint64_t *at, neap__cmap_entry_fn *each, void *ctx)
 {
 	struct neap__section section = neap__enter_plain(&neap__epochs.marker);

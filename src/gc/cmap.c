@@ -9,6 +9,9 @@
  * The marker shows every entry that was there and stays (src/cmap/collect.c), and what else the map has was stored
  * since: so when marking ends, everything in the map is marked.
  *
+ * A thread without a reader's record of its own is turned away. It would share one under a lock, wait for that while it is
+ * busy, and a stop would wait for it, while the lock's holder is stopped.
+ *
  * Tables and nodes are the map's own memory, not the collector's: a table may hold words that no longer belong to an
  * entry, and a conservative reader would keep what these point to. So reads have sections here too.
  */
@@ -19,10 +22,11 @@
 #include "gc/cycle.h"
 #include "gc/map.h"
 
-/* NULL: no map, or the thread cannot be attached. Otherwise the thread is busy until cmap_end. */
+/* NULL: no map, or no memory to attach the thread. Otherwise the thread is busy until cmap_end. */
 static struct neap__map_core *cmap_begin(const struct neap_gc_cmap *map)
 {
-	if (map == NULL || neap__gc_attached() == NULL)
+	if (map == NULL || neap__gc_attached() == NULL ||
+	    (NEAP__GC_UNLIKELY(neap__reader_plain == NULL) && !neap__cmap_join()))
 		return NULL;
 	neap__gc_enter(neap__gc_self);
 	return neap__map_core(map);
@@ -126,22 +130,58 @@ bool neap_gc_cmap_compare_and_delete(struct neap_gc_cmap *map, const void *key, 
 
 /* ---- Range: the entries of a shard are copied into an object whose words are read conservatively ---- */
 
+/* | key, rounded up | value, rounded up | bytes of a string key, rounded up |  and so on */
 struct copies {
 	const struct neap__map_core *core;
-	size_t value_at, pair_size, room, used; /* bytes */
+	size_t room, used; /* bytes */
 	char *at;
 	bool full;
 };
 
+static size_t rounded(size_t bytes)
+{
+	return (bytes + 15) & ~(size_t)15;
+}
+
+static size_t text_bytes(const struct neap__map_core *core, const void *key)
+{
+	return core->text ? ((const struct neap_str *)key)->len : 0;
+}
+
+static size_t copy_bytes(const struct neap__map_core *core, const void *key)
+{
+	return rounded(core->key_size) + rounded(core->value_size) + rounded(text_bytes(core, key));
+}
+
 static bool copy_entry(const void *key, const void *value, void *ctx)
 {
 	struct copies *copies = ctx;
-	copies->full = copies->used + copies->pair_size > copies->room;
+	const struct neap__map_core *core = copies->core;
+	copies->full = copy_bytes(core, key) > copies->room - copies->used;
 	if (copies->full)
 		return false;
-	memcpy(copies->at + copies->used, key, copies->core->key_size);
-	memcpy(copies->at + copies->used + copies->value_at, value, copies->core->value_size);
-	copies->used += copies->pair_size;
+	char *to = copies->at + copies->used,
+	     *text = to + rounded(core->key_size) + rounded(core->value_size);
+	memcpy(to, key, core->key_size);
+	memcpy(to + rounded(core->key_size), value, core->value_size);
+	if (text_bytes(core, key) != 0) {
+		memcpy(text, ((const struct neap_str *)key)->ptr, text_bytes(core, key));
+		((struct neap_str *)(void *)to)->ptr = text;
+	}
+	copies->used += copy_bytes(core, key);
+	return true;
+}
+
+/* False: `each` has seen enough. */
+static bool copies_show(const struct copies *copies,
+			bool (*each)(const void *key, const void *value, void *ctx), void *ctx)
+{
+	for (size_t i = 0; i < copies->used;) {
+		const char *key = copies->at + i;
+		i += copy_bytes(copies->core, key);
+		if (!each(key, key + rounded(copies->core->key_size), ctx))
+			return false;
+	}
 	return true;
 }
 
@@ -166,24 +206,16 @@ int neap_gc_cmap_range(const struct neap_gc_cmap *map,
 		return NEAP_OK;
 	if (neap__gc_attached() == NULL)
 		return NEAP_ENOMEM;
-	const struct neap__map_core *core = neap__map_core(map);
-	struct copies copies = {.core = core, .value_at = (core->key_size + 15) & ~(size_t)15};
-	copies.pair_size = (copies.value_at + core->value_size + 15) & ~(size_t)15;
+	struct copies copies = {.core = neap__map_core(map)};
 	uint64_t at = 0;
-	int result = NEAP_OK;
-	bool more = true;
-	uint64_t outer = neap_cmap_enter(); /* keeps the bytes of string keys */
+	int result;
 	do {
 		if (copies.at == NULL || copies.full) {
-			copies.room = copies.at == NULL ? ROOM_FIRST + copies.pair_size : 2 * copies.room;
+			copies.room = copies.at == NULL ? ROOM_FIRST : 2 * copies.room;
 			copies.at = neap_gc_alloc_words(copies.room);
 		}
 		result = copies.at != NULL ? copy_shard(map, &at, &copies) : NEAP_ENOMEM;
-		if (result == NEAP_OK && !copies.full)
-			for (size_t i = 0; i < copies.used && more; i += copies.pair_size)
-				more = each(copies.at + i, copies.at + i + copies.value_at, ctx);
-	} while (result == NEAP_OK && more && (copies.full || at != 0));
-	neap_cmap_leave(outer);
+	} while (result == NEAP_OK && (copies.full || (copies_show(&copies, each, ctx) && at != 0)));
 	return result;
 }
 

@@ -68,6 +68,7 @@ void *neap__map_publish(struct neap__map_core *core, const struct neap_map_type 
 	core->value = (unsigned)value_number;
 	core->key_size = of->key_size;
 	core->value_size = of->value_size;
+	core->text = of->kind == NEAP_KEY_STR;
 	core->handle = (uintptr_t)handle;
 	neap__gc_enter(thread);
 	neap__lock_take(&neap__gc.tables);

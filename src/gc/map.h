@@ -15,6 +15,7 @@ struct neap__map_core {
 	uintptr_t handle;	       /* hidden: cores lie where no root is looked for */
 	unsigned key, value;	       /* numbers of types; 0: no pointers */
 	uint32_t key_size, value_size; /* bytes */
+	bool text;		       /* keys are struct neap_str */
 	struct neap__map_core *next;
 	/* Where the marker is. */
 	struct neap_map_iter iter;

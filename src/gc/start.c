@@ -170,7 +170,7 @@ static void in_child_of_gc(void)
 	}
 }
 
-static const struct neap__collector_told asked_by_others = {neap_why_hidden, neap__gc_cycles};
+static const struct neap__collector_told gc_answers = {neap_why_hidden, neap__gc_cycles};
 
 static int start_once(const struct neap_gc_options *options)
 {
@@ -180,7 +180,7 @@ static int start_once(const struct neap_gc_options *options)
 		result = start_gc(options);
 		if (result == NEAP_OK) {
 			atomic_store_explicit(&neap__gc.state, 1, memory_order_release);
-			atomic_store_explicit(&neap__collector_told, &asked_by_others, memory_order_release);
+			atomic_store_explicit(&neap__collector_told, &gc_answers, memory_order_release);
 			atomic_store_explicit(&neap__heap.collector, &neap__gc_collector,
 					      memory_order_release);
 		}

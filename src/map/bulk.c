@@ -149,11 +149,10 @@ void neap_map_clear(struct neap_map *map)
 /* Empties every segment and keeps it. The entries were released. */
 static void empty_all(struct neap_map *map)
 {
-	uint32_t limit = map->pool != NULL ? neap__limit(map) : neap__small_limit(map);
 	for (uint32_t number = 0; number < neap__segment_count(map); number++) {
 		memset(neap__ctrl_at(map, number, 0), 0, (neap__last_group(map) + 1u) * NEAP__CONTROL_BYTES);
 		map->segs[number].live = 0;
-		map->segs[number].room = (uint16_t)limit;
+		map->segs[number].room = map->limit;
 	}
 	neap__spill_free(map);
 	map->spilled = 0;
@@ -210,7 +209,7 @@ int neap_map_reserve(struct neap_map *map, size_t n)
 	neap__write_open(map, "neap_map_reserve");
 	if (n > neap__small_most(map) && n > map->len)
 		error = reserve_pool(map, n);
-	else if (map->pool == NULL && n > neap__small_limit(map))
+	else if (map->pool == NULL && n > map->limit)
 		error = neap__small_resize(map, n);
 	neap__write_close(map, "neap_map_reserve");
 	return error;

@@ -34,7 +34,7 @@ static const char *check_entry(const struct neap_map *map, uint32_t number, uint
 	return NULL;
 }
 
-static const char *check_segment(const struct neap_map *map, uint32_t number, uint32_t limit)
+static const char *check_segment(const struct neap_map *map, uint32_t number)
 {
 	const struct neap__segment *seg = &map->segs[number];
 	const uint8_t *begin = neap__begin_of(map, number);
@@ -51,7 +51,7 @@ static const char *check_segment(const struct neap_map *map, uint32_t number, ui
 		}
 	}
 	REQUIRE(seg->live == occupied);
-	REQUIRE((uint32_t)seg->live + seg->room <= limit);
+	REQUIRE((uint32_t)seg->live + seg->room <= map->limit);
 	return NULL;
 }
 
@@ -108,10 +108,9 @@ static size_t metadata_of(const struct neap_map *map)
 const char *neap__map_check(const struct neap_map *map)
 {
 	const char *broken = NULL;
-	uint32_t limit = map->pool != NULL ? neap__limit(map) : neap__small_limit(map);
 	size_t live = 0;
 	for (uint32_t number = 0; number < neap__segment_count(map) && broken == NULL; number++) {
-		broken = check_segment(map, number, limit);
+		broken = check_segment(map, number);
 		live += map->segs[number].live;
 	}
 	if (broken == NULL && map->pool != NULL)

@@ -138,8 +138,7 @@ static void divide_glance(const struct sighting *seen, struct neap__glance *ret)
 	size_t metadata, tail, left = map->bytes;
 	size_t slot_bytes = glance_tables(seen, &metadata, &tail);
 	size_t in_tables = glance_less(map->len, map->spilled) * slot;
-	size_t limit =
-		map->pool != NULL ? (size_t)neap__limit(map) * seen->pool.count : neap__small_limit(map);
+	size_t limit = (size_t)map->limit * (map->pool != NULL ? seen->pool.count : 1);
 	size_t spill_slots = map->spill_room * slot;
 
 	ret->slots = slot_bytes / slot + map->spill_room;

@@ -111,9 +111,8 @@ void neap__small_reset(struct neap_map *map);
 int neap__small_resize(struct neap_map *map, size_t n);
 /* Segments that have as many groups as the largest small table, a power of two. */
 uint32_t neap__small_segments(const struct neap_map *map);
-/* Most entries of the largest small table, and of the present one. */
+/* Most entries of the largest small table. */
 size_t neap__small_most(const struct neap_map *map);
-uint32_t neap__small_limit(const struct neap_map *map);
 /* Entries that the table neap__small_resize makes for `n` has room for. */
 uint32_t neap__small_limit_for(const struct neap_map *map, size_t n);
 /* Bytes of the present block, and of the one that neap__small_resize makes for `n`. */
@@ -134,6 +133,7 @@ struct neap__pool {
 	uint32_t count;	   /* segments in use: numbers 0 to count - 1 */
 	uint32_t touched;  /* segments whose memory has not been given back; count <= touched <= reserved */
 	uint32_t reserved; /* segments that the address space holds */
+	uint32_t dumped;   /* segments that core files take in; touched <= dumped or all */
 
 	uint8_t **dir;				/* 1 << depth first control words; map->dir points here */
 	uint32_t depth;				/* 1 to NEAP__MAX_DEPTH */

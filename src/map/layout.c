@@ -59,6 +59,7 @@ const struct neap_layout neap_layout[] = {
 	FIELD(neap_map, hash_offset),
 	FIELD(neap_map, group_bytes),
 	FIELD(neap_map, small_slots),
+	FIELD(neap_map, limit),
 	FIELD(neap_map, one),
 	FIELD(neap_map, spill_room),
 	FIELD(neap_map, epoch),

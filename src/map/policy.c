@@ -36,11 +36,6 @@ static uint32_t floor_log2(uint32_t n)
 	return 31u - (uint32_t)__builtin_clz(n | 1);
 }
 
-static uint32_t limit_now(const struct neap_map *map)
-{
-	return map->pool != NULL ? neap__limit(map) : neap__small_limit(map);
-}
-
 /* True for a map that has been more than one segment: 1 % of it may still be hundreds of entries, and its small
  * tables are halved at 3/8, when a third of the new one is free. Others are quartered at 1/8, which costs a third of
  * the moves: erasing all of 1,000 entries took 6.7 ns each, and 15.5 ns with halving.
@@ -57,7 +52,7 @@ static uint32_t small_shrink_at(const struct neap_map *map, uint32_t limit)
 
 void neap__policy_set(struct neap_map *map)
 {
-	uint32_t limit = limit_now(map);
+	uint32_t limit = map->limit;
 	map->shrink_at =
 		(uint16_t)(map->pool != NULL ? NEAP__MERGE_LIMIT(limit) : small_shrink_at(map, limit));
 	map->shrink_step = (uint16_t)((1u << floor_log2(limit / CHECKS)) - 1u);
@@ -79,7 +74,7 @@ static bool may_split(const struct neap_map *map, uint32_t number)
 
 static int grow_small(struct neap_map *map)
 {
-	const size_t want = (size_t)neap__small_limit(map) + 1;
+	const size_t want = (size_t)map->limit + 1;
 	const uint32_t segments = neap__small_segments(map);
 	return want <= neap__small_most(map) ? neap__small_resize(map, want)
 					     : neap__pool_from_small(map, segments < 2 ? 2 : segments);
@@ -91,7 +86,7 @@ enum { MUST_SPILL = 1 };
 static int make_room(struct neap_map *map, uint32_t number)
 {
 	const struct neap__segment *seg = &map->segs[number];
-	uint32_t limit = limit_now(map);
+	uint32_t limit = map->limit;
 	if (limit - seg->live > limit / 8 && limit != 0) {
 		neap__segment_repair(map, number);
 		return NEAP_OK;
@@ -127,7 +122,7 @@ static void shrink_small(struct neap_map *map)
 {
 	size_t want = follows_closely(map) ? map->len + map->len / 3 : map->len * 2;
 	want = want > map->floor ? want : map->floor;
-	if (neap__small_limit_for(map, want) < neap__small_limit(map))
+	if (want < map->limit && neap__small_limit_for(map, want) < map->limit)
 		(void)neap__small_resize(map, want);
 }
 

@@ -67,6 +67,29 @@ static void populate(const struct neap__area *area, uint32_t from, uint32_t to)
 	neap__os_populate(area->base + begin, whole_pages(area->stride * to) - begin);
 }
 
+/* Leaves what lies beyond `segments` out of core files, and takes in what lies before. gcore writes out what is readable,
+ * and would write gigabytes of address space that nothing ever touched.
+ */
+static void set_dumped(struct neap__pool *pool, uint32_t segments)
+{
+	struct neap__area *areas[] = {&pool->ctrl, &pool->slots, &pool->segs};
+	const bool marked = pool->dumped != 0;
+	pool->dumped = segments < pool->reserved ? segments : pool->reserved;
+	for (size_t i = 0; i < sizeof areas / sizeof areas[0]; i++) {
+		size_t front = areas[i]->stride * pool->dumped;
+		if (marked)
+			neap__os_dump(areas[i]->base, front, true);
+		neap__os_dump(areas[i]->base + front, areas[i]->reserved - front, false);
+	}
+}
+
+/* Twice what is used, so that it is rarely set. */
+static void follow_dumped(struct neap__pool *pool)
+{
+	if (pool->touched > pool->dumped || pool->touched < pool->dumped / 8)
+		set_dumped(pool, 2 * pool->touched);
+}
+
 /* Takes more pages, or accounts for those that were returned. A segment writes to all of its pages soon: taking them
  * at once cost 0.54 us a page here, and 0.93 one fault after the other.
  */
@@ -79,6 +102,8 @@ static void touch(struct neap_map *map, uint32_t touched)
 		populate(&pool->ctrl, pool->touched, touched);
 	}
 	pool->touched = touched;
+	if (touched != 0)
+		follow_dumped(pool);
 	neap__map_account(map, neap__pool_bytes(map, touched), before);
 }
 
@@ -133,6 +158,7 @@ static int grow_areas(struct neap_map *map)
 	struct neap__pool *pool = map->pool;
 	bool grown = false;
 	NEAP__UNPOISON(pool->slots.base, pool->slots.stride * pool->count); /* they may move */
+	set_dumped(pool, pool->reserved); /* what is marked in parts does not move as one */
 	for (uint32_t factor = RESERVATION_GROWTH; factor >= 2 && !grown; factor /= 2) {
 		uint64_t want = (uint64_t)pool->reserved * factor;
 		if (want > neap__segments_most(map))
@@ -144,6 +170,7 @@ static int grow_areas(struct neap_map *map)
 	}
 	const uint8_t *old = map->ctrl;
 	publish(map);
+	set_dumped(pool, 2 * pool->touched);
 	if (map->ctrl != old)
 		neap__dir_rebase(map, old);
 	map->epoch++;
@@ -193,6 +220,7 @@ int neap__pool_make(struct neap_map *map, uint32_t segments)
 	map->home_mask = NEAP__CONTROL_BYTES * (uint32_t)(groups - 1);
 	map->home_shift = (uint8_t)(36 - map->group_bits);
 	map->small_slots = 0;
+	map->limit = (uint16_t)neap__limit(map);
 	publish(map);
 	touch(map, segments);
 	lay_out(map, segments);

@@ -170,10 +170,9 @@ int neap__segment_split(struct neap_map *map, uint32_t number)
 static void repair(struct neap_map *map, uint32_t number)
 {
 	struct neap__segment *seg = &map->segs[number];
-	uint32_t limit = map->pool != NULL ? neap__limit(map) : neap__small_limit(map);
 	struct displaced displaced;
 	partition_any(map, number, number, 0, &displaced);
-	seg->room = (uint16_t)(limit - seg->live);
+	seg->room = (uint16_t)(map->limit - seg->live);
 	resettle(map, &displaced, number, number, 0);
 	map->rebuilds++;
 	map->epoch++;

@@ -108,34 +108,31 @@ uint32_t neap__small_limit_for(const struct neap_map *map, size_t n)
 	return limit_of(map, size_for(map, n));
 }
 
-uint32_t neap__small_limit(const struct neap_map *map)
-{
-	return has_block(map) ? limit_of(map, size_now(map)) : 0;
-}
-
 size_t neap__small_bytes(const struct neap_map *map)
 {
 	return has_block(map) ? bytes_of(map, size_now(map)) : 0;
 }
 
-static void set_geometry(struct neap_map *map, struct small_size size, uint8_t *ctrl, uint8_t *slots)
+/* Points the map at an empty table. */
+static void set_geometry(struct neap_map *map, struct small_size size, uint32_t limit, uint8_t *ctrl,
+			 uint8_t *slots)
 {
 	neap__map_aim(map, ctrl, slots, &map->one);
 	map->one_dir[0] = map->one_dir[1] = ctrl;
 	map->dir = map->one_dir;
 	map->dir_shift = 63;
-	map->one.path = neap__path_of(0, 0);
+	map->one = (struct neap__segment){0, (uint16_t)limit, neap__path_of(0, 0)};
 	map->home_mask = NEAP__CONTROL_BYTES * ((1u << size.group_bits) - 1u);
 	map->home_shift = (uint8_t)(36 - size.group_bits);
 	map->small_slots = (uint8_t)size.slots;
+	map->limit = (uint16_t)limit;
 	neap__policy_set(map);
 }
 
 void neap__small_reset(struct neap_map *map)
 {
 	uint8_t *ctrl = (uint8_t *)(uintptr_t)no_entries.bytes; /* never written: room is 0 */
-	map->one.live = map->one.room = 0;
-	set_geometry(map, (struct small_size){0, 0}, ctrl, ctrl);
+	set_geometry(map, (struct small_size){0, 0}, 0, ctrl, ctrl);
 }
 
 void neap__small_free(struct neap_map *map)
@@ -162,9 +159,7 @@ int neap__small_resize(struct neap_map *map, size_t n)
 	uint32_t groups = 1u << size.group_bits;
 	memset(block, 0, (size_t)groups * NEAP__CONTROL_BYTES);
 	map->pool = NULL;
-	map->one.live = 0;
-	map->one.room = (uint16_t)limit_of(map, size);
-	set_geometry(map, size, block, block + slots_offset(groups));
+	set_geometry(map, size, limit_of(map, size), block, block + slots_offset(groups));
 	neap__segments_fill(map, &old);
 
 	map->epoch++;

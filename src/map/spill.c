@@ -80,7 +80,7 @@ void neap__spill_fit(struct neap_map *map)
 	if (map->spilled == 0)
 		neap__spill_free(map);
 	else
-		(void)make_spill_room(map, map->spilled);
+		(void)make_spill_room(map, map->spilled < FIRST_ROOM ? FIRST_ROOM : map->spilled);
 }
 
 uint8_t *neap__spill_find(const struct neap_map *map, const void *key, uint64_t hash)

@@ -80,10 +80,9 @@ void neap_map_stats(const struct neap_map *map, struct neap_map_stats *ret)
 		return;
 	neap__reading(map, "neap_map_stats");
 	structure(map, ret);
-	uint32_t limit = map->pool != NULL ? neap__limit(map) : neap__small_limit(map);
 	for (uint32_t number = 0; number < ret->segments; number++) {
 		const struct neap__segment *seg = &map->segs[number];
-		ret->tombstone_slots += limit - seg->live - seg->room;
+		ret->tombstone_slots += (size_t)map->limit - seg->live - seg->room;
 		uint32_t probe = longest_probe_in(map, number);
 		if (probe > ret->longest_probe)
 			ret->longest_probe = probe;

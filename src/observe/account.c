@@ -117,7 +117,7 @@ static uint64_t clock_ns(clockid_t clock)
 /* The books are read one after the other: a thread that is kept waiting in between, on a busy machine, compares old with
  * new. Such a look is made again, whatever it said; the last one counts.
  */
-enum { LOOKS_MOST = 3, WAIT_NS = 1000000 };
+enum { LOOKS_MOST = 3, KEPT_WAITING_NS = 1000000 };
 
 int neap_account_process(struct neap_account *ret)
 {
@@ -126,7 +126,7 @@ int neap_account_process(struct neap_account *ret)
 		int error = neap__account_census(ret, NULL, NULL);
 		wall = clock_ns(CLOCK_MONOTONIC) - wall;
 		worked = clock_ns(CLOCK_THREAD_CPUTIME_ID) - worked;
-		if (error != NEAP_OK || looks == LOOKS_MOST || wall < worked + WAIT_NS)
+		if (error != NEAP_OK || looks == LOOKS_MOST || wall < worked + KEPT_WAITING_NS)
 			return error;
 	}
 }

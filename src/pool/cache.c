@@ -30,6 +30,9 @@ struct neap__pool_cache *neap__pool_cache_of(const struct neap_pool *pool)
 
 void neap__pool_cache_settle(struct neap__pool_cache *cache)
 {
+	if (cache->hand != NULL)
+		*cache->top++ = cache->hand;
+	cache->hand = NULL;
 	if (cache->loaded->room != 0)
 		cache->loaded->count = (uint32_t)(cache->top - cache->first);
 }

@@ -25,7 +25,7 @@ void neap__pool_destroy_object(struct neap_pool *pool, void *object)
 
 static size_t magazine_size(uint32_t room)
 {
-	return sizeof(struct neap__pool_magazine) + room * sizeof(void *);
+	return sizeof(struct neap__pool_magazine) + (room + 1) * sizeof(void *);
 }
 
 struct neap__pool_magazine *neap__pool_magazine_create(struct neap_pool *pool, uint32_t room)

@@ -32,13 +32,13 @@
 /* A stack of objects. */
 struct neap__pool_magazine {
 	struct neap__pool_magazine *next; /* in a list of the depot */
-	uint32_t count, room;		  /* count <= room */
-	size_t bytes;			  /* of its objects; only while it is in the depot */
+	uint32_t count, room; /* count <= room + 1: the last is what was in hand when it was full */
+	size_t bytes;	      /* of its objects; only while it is in the depot */
 	void *objects[];
 };
 
 /* Why the short paths of a cache are closed. The magazines of a cache are never NULL: one without room stands for
- * none. Those of the loaded one are counted by the cache's `top`; its own count is that of its last settling.
+ * none. Those of the loaded one are counted by the cache's `top` and `hand`; its own count is that of its last settling.
  */
 enum neap__pool_closed {
 	NEAP__POOL_CLAIMED = 1, /* somebody else wants to be in it; written under the lock */
@@ -125,7 +125,9 @@ struct neap__pool_cache *neap__pool_cache_join(struct neap_pool *pool);
  */
 void neap__pool_caches_visit(struct neap_pool *pool, void (*each)(struct neap__pool_cache *cache, void *ctx),
 			     void *ctx);
-/* Makes the loaded magazine's own count right, or loads another one. By the owner or a claimer, with the lock held. */
+/* Puts what is in hand into the loaded magazine and makes its own count right; loads another one. By the owner or a
+ * claimer, with the lock held.
+ */
 void neap__pool_cache_settle(struct neap__pool_cache *cache);
 void neap__pool_cache_load(struct neap__pool_cache *cache, struct neap__pool_magazine *magazine);
 /* Moves the objects of a cache that its owner is not in to the depot. With the lock held. */

@@ -35,11 +35,13 @@ static void set_bounds(struct neap_pool *pool, const struct neap_pool_options *o
 				  : pool->type.object_size > POOL_OBJECT_MOST ? pool->type.object_size
 									      : POOL_OBJECT_MOST;
 	pool->idle_ns = (options->idle_ms != 0 ? options->idle_ms : POOL_IDLE_MS) * UINT64_C(1000000);
-	/* Two magazines of the largest objects hold a quarter of the cap. */
+	/* Two magazines of the largest objects hold a quarter of the cap, one more object each included. */
 	size_t most = pool->type.bytes == NULL && pool->type.object_size != 0 ? pool->type.object_size
 									      : pool->front.object_most;
 	size_t room = pool->byte_cap / 8 / most;
-	pool->magazine_room = room < 1 ? 1 : room > POOL_MAGAZINE_MOST ? POOL_MAGAZINE_MOST : (uint32_t)room;
+	pool->magazine_room = room < 2			  ? 1
+			      : room > POOL_MAGAZINE_MOST ? POOL_MAGAZINE_MOST
+							  : (uint32_t)room - 1;
 }
 
 struct neap_pool *neap_pool_create(const struct neap_pool_type *type, const struct neap_pool_options *options)
@@ -207,7 +209,7 @@ static bool put_to_depot(struct neap_pool *pool, struct neap__pool_cache *cache,
 		return true;
 	}
 	neap__pool_cache_settle(cache);
-	if (cache->loaded->count == cache->loaded->room) {
+	if (cache->loaded->count >= cache->loaded->room) {
 		magazine = cache->previous->count < cache->previous->room ? cache->previous
 									  : neap__depot_empty(pool);
 		if (magazine == NULL)

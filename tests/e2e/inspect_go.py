@@ -383,7 +383,24 @@ def ask_kept_path(neap, snapshot, truth):
     text = subprocess.run([neap, "why", snapshot, address], capture_output=True, text=True, check=False).stdout
     check("  root     " in text and "main.cache" in text and "would free" in text, f"why of a snapshot: {text}")
     done = subprocess.run([neap, "why", snapshot, "0x10"], capture_output=True, text=True, check=False)
-    check(done.returncode == 2 and "no map" in done.stderr, f"why of no map: {done.returncode}: {done.stderr}")
+    check(done.returncode == 2 and "--graph" in done.stderr, f"why of no map: {done.returncode}: {done.stderr}")
+
+
+def ask_whole(neap, sample, whole):
+    """A snapshot with every object answers as the process does: of each object on the way to a map, and of the map."""
+    done = subprocess.run([neap, "snapshot", str(sample.pid), "-o", whole, "--graph"], capture_output=True, text=True, check=False)
+    check(done.returncode == 0, f"snapshot --graph: exit code {done.returncode}: {done.stderr}")
+    def why(target, address):
+        text = subprocess.run([neap, "why", target, address, "--json"], capture_output=True, text=True, check=False).stdout
+        answer = json.loads(text)
+        return [step["address"] for step in answer["path"]], answer["path"][0], answer["retained_bytes"], answer.get("dominator")
+    asked = {sample.truth[label]["address"] for label in ("numbers", "cache", "points")}
+    asked |= {address for map_ in list(asked) for address in why(str(sample.pid), map_)[0][1:]}
+    for address in asked:
+        live, kept = why(str(sample.pid), address), why(whole, address)
+        check(live == kept, f"why {address}: {live}, in the snapshot {kept}")
+    done = subprocess.run([neap, "why", whole, "0x10"], capture_output=True, text=True, check=False)
+    check(done.returncode == 1 and "nothing" in done.stdout, f"why of no object: {done}")
 
 
 def run_diff(options, program):
@@ -396,6 +413,7 @@ def run_diff(options, program):
             done = subprocess.run([options.neap, "snapshot", str(sample.pid), "-o", file, "--retained"], check=False)
             check(done.returncode == 0, f"snapshot: exit code {done.returncode}")
             check(sample.answers(line), "the program no longer answers")
+        ask_whole(options.neap, sample, os.path.join(folder, "whole.snap"))
     finally:
         sample.end()
     done = subprocess.run([options.neap, "diff", before, after, "--json"], capture_output=True, text=True, check=False)
@@ -411,6 +429,7 @@ def run_diff(options, program):
     same = subprocess.run([options.neap, "diff", before, before], capture_output=True, check=False)
     check(same.returncode == 0, f"diff of a snapshot with itself: exit code {same.returncode}")
     damage(options.neap, before, os.path.join(folder, "damaged.snap"))
+    damage(options.neap, os.path.join(folder, "whole.snap"), os.path.join(folder, "damaged.snap"))
 
 
 def run_export(options, program):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """neap why against what a program linked with libneap knows of itself, and what its collector says (neap_why).
 
-usage: why_neap.py --neap TOOL --sample PROGRAM [--stripped] [--core]
+usage: why_neap.py --neap TOOL --sample PROGRAM [--fuzzer PROGRAM] [--stripped]
 
 Exit status: 0 all agree, 1 something differs, 77 when processes may not be read here.
 """
@@ -16,6 +16,7 @@ import sys
 import tempfile
 
 # How the tool calls the root of each kind.
+FUZZ_ROUNDS = 40
 ROOTS = {"stack": "stack of thread", "thread-local": "thread-local data", "handle": "handle 0x"}
 
 failures = []
@@ -97,6 +98,26 @@ def by_name(neap, sample):
     check(outside.returncode == 2, f"{outside}")
 
 
+def from_snapshot(neap, sample, folder, symbols):
+    """With --graph a snapshot answers as the process does; without, it knows no ways."""
+    whole, plain = os.path.join(folder, "whole.snap"), os.path.join(folder, "plain.snap")
+    check(run(neap, "snapshot", sample.pid, "-o", whole, "--graph").returncode == 0, "snapshot --graph")
+    check(run(neap, "snapshot", sample.pid, "-o", plain).returncode == 0, "snapshot")
+    ask(neap, whole, sample.facts, symbols)
+    text = run(neap, "why", whole, "sessions by number").stdout
+    check("this     sessions by number (map" in text and "root     " in text, text)
+    refused = run(neap, "why", plain, sample.facts[0]["address"])
+    check(refused.returncode == 2 and "--graph" in refused.stderr, f"{refused}")
+    check(run(neap, "inspect", whole).returncode == 0 and run(neap, "diff", whole, plain).returncode == 0, "inspect and diff")
+
+
+def fuzz(fuzzer, sample):
+    """What the program's memory says is damaged on the way: the inspector ends by itself, whatever it reads."""
+    done = subprocess.run([fuzzer, sample.pid, "1", str(FUZZ_ROUNDS), "linked"], capture_output=True, text=True,
+                          timeout=600, check=False)
+    check(done.returncode == 0, f"fuzzer: exit code {done.returncode}: {done.stderr[-200:]}")
+
+
 def allow_core():
     resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     with open("/proc/self/coredump_filter", "w", encoding="ascii") as file:
@@ -122,6 +143,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--neap", required=True)
     parser.add_argument("--sample", required=True)
+    parser.add_argument("--fuzzer", help="the program fuzz_inspect")
     parser.add_argument("--stripped", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -134,6 +156,9 @@ def main():
             for mode in ([], ["--consistent"], ["--snapshot"]):
                 ask(options.neap, sample.pid, sample.facts, not options.stripped, *mode)
             by_name(options.neap, sample)
+            from_snapshot(options.neap, sample, folder, not options.stripped)
+            if options.fuzzer:
+                fuzz(options.fuzzer, sample)
             check(sample.answers(), "the program no longer answers")
         finally:
             sample.end()

@@ -16,6 +16,7 @@
 #include "gc/internal.h"
 #include "neap/any_gc.h"
 #include "neap/gc.h"
+#include "neap/gc_cmap.h"
 #include "neap/gc_map.h"
 #include "neap/weak_map.h"
 
@@ -55,6 +56,7 @@ static const struct neap_map_type by_number = {
 	.size = sizeof by_number, .key_size = 8, .key_align = 8, .value_size = 8, .value_align = 8};
 static struct item *head;
 static struct neap_gc_map *map;
+static struct neap_gc_cmap *shared; /* from i to an item of number 7 */
 static struct neap_weak_map *notes; /* from an item to one with its number */
 static struct neap_gc_map *values;  /* from i to an interface value that leads to an item */
 static struct item *chain;
@@ -104,8 +106,20 @@ static void check_values(const char *where)
 	}
 }
 
+static bool is_of_number_7(const void *key, const void *value, void *where)
+{
+	const struct item *item = *(struct item *const *)value;
+	if (item->number != 7) {
+		fprintf(stderr, "fault_gc: lost entry %llu of the concurrent map in %s\n",
+			(unsigned long long)*(const uint64_t *)key, (const char *)where);
+		_exit(1);
+	}
+	return true;
+}
+
 static void check(const char *where)
 {
+	(void)neap_gc_cmap_range(shared, is_of_number_7, (void *)(uintptr_t)where); /* or NEAP_ENOMEM */
 	uint64_t expected = head != NULL ? head->number : 0;
 	for (const struct item *item = head; item != NULL; item = item->next, expected--) {
 		const struct item *note = neap_weak_map_get(notes, item);
@@ -165,6 +179,7 @@ static void lengthen_chain(void)
 static void run(void)
 {
 	map = neap_gc_map_create(&by_number, NULL, &neap_gc_pointer, NULL);
+	shared = neap_gc_cmap_create(&by_number, NULL, &neap_gc_pointer, NULL);
 	notes = neap_weak_map_create(NULL);
 	values = neap_any_gc_map_create(NULL);
 	unsigned without = 0;
@@ -188,6 +203,10 @@ static void run(void)
 			(void)neap_gc_finalizer(other, i % (QUARTER / 4) == 0 ? count_end : NULL, NULL);
 			if (map != NULL && i % 100 == 0)
 				(void)neap_gc_map_put(map, &i, &other);
+			if (shared != NULL && i % 20 == 0)
+				(void)neap_gc_cmap_store(shared, &i, &other);
+			const uint64_t before = i / 2;
+			(void)neap_gc_cmap_delete(shared, &before);
 		}
 		if (i % QUARTER == 0) {
 			if (i % (3 * QUARTER) == 0)
@@ -232,9 +251,9 @@ static bool run_with(const char *call, int at, bool on)
 int main(void)
 {
 	static const char *const calls[] = {
-		"mmap",		"mprotect",	  "madvise",	     "process_madvise",
-		"userfaultfd",	"uffdio_api",	  "uffdio_register", "open",
-		"pagemap_scan", "pthread_create", "sigaction",	     "pthread_getattr_np"};
+		"mmap",	      "mprotect",	    "madvise",	  "process_madvise", "userfaultfd",
+		"uffdio_api", "uffdio_register",    "open",	  "pagemap_scan",    "pthread_create",
+		"sigaction",  "pthread_getattr_np", "membarrier", "reader"};
 	for (size_t c = 0; c < sizeof calls / sizeof *calls; c++) {
 		int runs = 0;
 		for (int on = 0; on < 2; on++) {

@@ -19,6 +19,7 @@
 
 #include "export.h"
 #include "look.h"
+#include "why.h"
 
 enum { ROUND_SECONDS = 60, CHANGES_MAX = 24, HEAD = 4096 };
 
@@ -101,6 +102,11 @@ static void use(struct look *look, FILE *nowhere)
 	}
 	snapshot_render(nowhere, snapshot, &options);
 	snapshot_json(nowhere, snapshot);
+	for (uint64_t i = 0; i < snapshot->header->object_rows; i += 1 + snapshot->header->object_rows / 50) {
+		struct why why = {0};
+		why_object(snapshot, snapshot->objects[i].address, &why);
+		why_free(&why);
+	}
 	for (uint64_t i = 0; i < snapshot->header->map_count && i < 50; i++)
 		snapshot_render_map(nowhere, snapshot, &snapshot->maps[i]);
 	export_report(nowhere, snapshot, snapshot);

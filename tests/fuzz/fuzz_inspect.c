@@ -1,6 +1,6 @@
 /* fuzz_inspect.c: the inspector against a process that lies.
  *
- * usage: fuzz_inspect PID SEED ROUNDS
+ * usage: fuzz_inspect PID SEED ROUNDS [linked]
  *
  * Each round inspects the process through a target whose reads are damaged: bits flipped, words replaced by
  * other words of the same memory (pointers to the wrong place, cycles), by small and by huge numbers, reads cut
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "inspection.h"
+#include "linked_graph.h"
 
 enum { ROUND_SECONDS = 60, REMEMBERED = 4096 };
 
@@ -67,8 +67,7 @@ static size_t lying_read(struct target *target, uint64_t address, void *buffer, 
 	return got;
 }
 
-/* Returns the exit code that the tool would give, 0 when the inspection was complete. */
-static int inspect_once(int pid, FILE *nowhere)
+static struct target *open_target(int pid)
 {
 	struct problem problem = {0};
 	struct target *target = target_live_open(pid, NULL, TARGET_RUNNING, &problem);
@@ -79,6 +78,40 @@ static int inspect_once(int pid, FILE *nowhere)
 	real_ops = target->ops;
 	lying_ops = *target->ops;
 	lying_ops.read = lying_read;
+	return target;
+}
+
+/* A program linked with libneap: its maps, and everything that it holds. In half of the rounds what the library tells of its
+   layout is whole, or little behind it would be reached. */
+static int look_at_linked(int pid, FILE *nowhere)
+{
+	struct problem problem = {0};
+	struct target *target = open_target(pid);
+	const struct inspection_wish wish = {.graph = true};
+	const struct render_options options = {.all = true};
+	bool whole = draw() % 2 == 0;
+	if (!whole)
+		target->ops = &lying_ops;
+	struct linked_process *process = linked_from(target, &wish, &problem);
+	if (process == NULL)
+		return (int)problem.kind;
+	target->ops = &lying_ops;
+	struct snapshot *snapshot = linked_snapshot_of(process, &wish, &problem);
+	int code = process->torn > 0 ? PROBLEM_PARTIAL : 0;
+	linked_close(process);
+	if (snapshot == NULL)
+		return (int)problem.kind;
+	snapshot_render(nowhere, snapshot, &options);
+	snapshot_json(nowhere, snapshot);
+	snapshot_close(snapshot);
+	return code;
+}
+
+/* Returns the exit code that the tool would give, 0 when the inspection was complete. */
+static int inspect_once(int pid, FILE *nowhere)
+{
+	struct problem problem = {0};
+	struct target *target = open_target(pid);
 	target->ops = &lying_ops;
 	const struct inspection_wish wish = {.every_type = true, .retained = true};
 	struct inspection *inspection = inspection_from(target, &wish, &problem);
@@ -98,8 +131,8 @@ static int inspect_once(int pid, FILE *nowhere)
 
 int main(int argc, char **argv)
 {
-	if (argc != 4) {
-		fprintf(stderr, "usage: fuzz_inspect PID SEED ROUNDS\n");
+	if (argc != 4 && argc != 5) {
+		fprintf(stderr, "usage: fuzz_inspect PID SEED ROUNDS [linked]\n");
 		return 2;
 	}
 	uint64_t seed = strtoull(argv[2], NULL, 10), rounds = strtoull(argv[3], NULL, 10);
@@ -111,7 +144,9 @@ int main(int argc, char **argv)
 		alarm(ROUND_SECONDS); /* a round that hangs is killed, which fails the test */
 		fprintf(stderr, "\rround %" PRIu64 " of seed %" PRIu64 ", one word in %" PRIu64 " ", round,
 			seed, words_between);
-		results[inspect_once(atoi(argv[1]), nowhere) & 7]++;
+		int code = argc == 5 ? look_at_linked(atoi(argv[1]), nowhere)
+				     : inspect_once(atoi(argv[1]), nowhere);
+		results[code & 7]++;
 	}
 	fclose(nowhere);
 	printf("\n%u complete, %u partial, %u refused\n", results[0], results[PROBLEM_PARTIAL],

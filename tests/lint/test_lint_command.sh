@@ -118,7 +118,7 @@ if command -v gcc >/dev/null; then
 	printf 'int broken(' >half.c
 	expect 4 'half.c: gcc did not compile it' alone/neap lint --gcc bad.c half.c good.c
 	expect 2 'is a folder' alone/neap lint --gcc .
-	expect 2 'is not named like one' alone/neap lint --gcc "$0"
+	expect 2 'is not named like one' alone/neap lint --gcc "$root/docs/lint.md"
 	expect 2 '-p does not go with --gcc' alone/neap lint --gcc -p compile_commands.json
 	expect 2 '--sarif does not go with --gcc' alone/neap lint --gcc --sarif bad.c
 	expect 2 'no file for gcc' alone/neap lint --gcc
@@ -136,6 +136,47 @@ expect 0 '' "$neap" lint one.c
 expect 1 'two.c:5' "$neap" lint one.c two.c
 printf '[{"directory": "%s", "file": "one.c", "command": "cc -Wall -O2 -c one.c -o one.o"},\n {"directory": "%s", "file": "two.c", "arguments": ["cc", "-c", "two.c"]}]\n' "$work" "$work" >compile_commands.json
 expect 1 'two.c:5' "$neap" lint -p compile_commands.json
+
+# `neap escape` as a user runs it: which flag tells which grade, and the exit code that follows.
+cat >grades.c <<'END'
+#include <stddef.h>
+int *kept;
+void unseen(int *);
+void dangling(void)
+{
+	int here = 1;
+	kept = &here;
+}
+void cleared(void)
+{
+	int there = 1;
+	kept = &there;
+	kept = NULL;
+}
+void handed(void)
+{
+	int away = 1;
+	unseen(&away);
+}
+int *through(int *given)
+{
+	return given;
+}
+END
+expect 1 'grades.c:6:6: here escapes to heap: DANGLING' "$neap" escape grades.c
+expect 1 'grades.c:11:6: there escapes to heap: MAY-DANGLE' "$neap" escape grades.c
+grep -q 'away\|given' "$work/out" && echo "FAILED: without -m only what dangles is told" && failed=1
+expect 1 'grades.c:17:6: away may be kept by unseen: INFO' "$neap" escape -m grades.c
+expect 1 'leaking param: given to result level=0' "$neap" escape -m grades.c
+expect 1 'flow: {heap} (kept) = &here: from assign at grades.c:7' "$neap" escape -m=2 grades.c
+expect 1 '"may_dangle": 1' "$neap" escape --json grades.c
+expect 1 '"grade": "INFO"' "$neap" escape --json grades.c
+expect 0 '' "$neap" escape good.c
+printf '[{"directory": "%s", "file": "grades.c", "arguments": ["cc", "-c", "grades.c"]},\n {"directory": "%s", "file": "good.c", "command": "cc -c good.c"}]\n' "$work" "$work" >grades.json
+expect 1 'here escapes to heap: DANGLING' "$neap" escape -p grades.json
+expect 1 '"file": "good.c"' "$neap" escape --json -p grades.json
+expect 2 'no file to analyse' "$neap" escape
+expect 2 'unknown option' "$neap" escape -m=3 grades.c
 
 # Bad input: said, and never in a way that looks like a pass.
 expect 2 'no file to analyse' "$neap" lint
@@ -166,6 +207,7 @@ fi
 expect 4 'In file included from includes.c:1' "$neap" escape -p broken.json
 printf '#include "nowhere.h"\n' >missing.c
 expect 4 'nowhere.h' "$neap" lint missing.c
+expect 4 'nowhere.h' "$neap" escape missing.c
 printf 'int f() { return 1; }\n' >plus.cpp
 expect 4 'C++ is not analysed' "$neap" lint plus.cpp
 expect 4 'C++ is not analysed' "$neap" escape plus.cpp
@@ -175,9 +217,14 @@ printf 'int f(int *p)\n{\n\t__asm__("" : : "r"(p) : "memory");\n\treturn 0;\n}\n
 expect 0 'inline assembly' "$neap" lint --notes asm.c
 printf 'int f(int n)\n{\n\tif (n)\n\t\tgoto b;\na:\n\tn--;\nb:\n\tn -= 2;\n\tif (n > 0)\n\t\tgoto a;\n\treturn n;\n}\n' >irreducible.c
 expect 0 'a loop with two entries' "$neap" lint --notes irreducible.c
+printf 'int f(void)\n{\n\tint x = 1;\n\t__asm__("" : : "r"(&x) : "memory");\n\treturn x;\n}\n' >asm_local.c
 # A table of functions: the one that is called is known.
 printf '#include <stdlib.h>\nstatic void (*const table[])(void *) = {free};\nint f(int *p)\n{\n\ttable[0](p);\n\treturn *p;\n}\n' >table.c
 expect 1 'use-after-free' "$neap" lint table.c
+# Of one that is not known: the address may be kept, and a note is not needed, since nothing is taken for granted.
+printf 'extern void (*hooks[])(int *);\nint f(int n)\n{\n\tint x = 1;\n\thooks[n](&x);\n\treturn x;\n}\n' >hooks.c
+expect 0 'x may be kept by a function pointer: INFO' "$neap" escape -m hooks.c
+expect 0 'x may be kept by inline assembly: INFO' "$neap" escape -m asm_local.c
 # A generated function of 6,000 branches ends within its budget, and says that it was cut off.
 {
 	echo 'int *g; int f(int n, int *p, int *q)'

@@ -131,6 +131,23 @@ static bool is_pair(const void *key, const void *value, void *ctx)
 	return true;
 }
 
+/* The bytes of a string key outlive their entry. */
+static bool empties_the_names(const void *key, const void *value, void *ctx)
+{
+	const struct neap_str *name = key;
+	unsigned *seen = ctx;
+	char text[32];
+	if (++*seen == 1) {
+		neap_gc_cmap_clear(names);
+		neap_gc_collect();
+	}
+	const struct parcel *parcel = *(struct parcel *const *)value;
+	int len = snprintf(text, sizeof text, "the name of %u", (unsigned)parcel->number);
+	REQUIRE(parcel_is(parcel, parcel->number));
+	REQUIRE(name->len == (uint32_t)len && memcmp(name->ptr, text, name->len) == 0);
+	return true;
+}
+
 /* Nodes, values of several words with a pointer inside, and keys that are objects. */
 static void every_kind_of_entry_is_read(void **state)
 {
@@ -157,6 +174,10 @@ static void every_kind_of_entry_is_read(void **state)
 	unsigned seen = 0;
 	assert_int_equal(neap_gc_cmap_range(by_object, is_pair, &seen), NEAP_OK);
 	assert_int_equal(seen, N);
+	seen = 0;
+	assert_int_equal(neap_gc_cmap_range(names, empties_the_names, &seen), NEAP_OK);
+	assert_in_range(seen, 20, N / 10);
+	put_names(N);
 	names = entries = by_object =
 		NULL; /* maps that nothing leads to are destroyed, with what they keep */
 	assert_in_range(live_now(), before, before + 3 * N * sizeof(struct parcel));

@@ -114,3 +114,17 @@ long good_gc_free(void)
 	struct node *n = neap_gc_alloc(&node_type);
 	return n ? n->key : 0;
 }
+
+/* Another struct of that name, as another file may have one. */
+struct holder {
+	void *slot;
+};
+// good missing-barrier: this node is not the one that has the barrier
+void good_other_node(void *memory, struct holder *left)
+{
+	struct node {
+		struct holder *left, *right;
+	};
+	struct node *n = memory;
+	n->right = left;
+}

@@ -8,7 +8,7 @@ struct session {
 	char *name;
 };
 extern const struct neap_map_type type;
-struct neap_map *shared, *guarded;
+struct neap_map *shared, *guarded, *rounds;
 pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 // bad use-after-delete: the value of the deleted entry
@@ -495,10 +495,23 @@ size_t good_reader(void)
 	pthread_mutex_unlock(&lock);
 	return n;
 }
+// bad unlocked-sharing: the second round is without the lock
+void *bad_rounds(void *arg)
+{
+	(void)arg;
+	pthread_mutex_lock(&lock);
+	for (int k = 0; k < 2; k++) {
+		neap_map_delete(rounds, &k);
+		pthread_mutex_unlock(&lock);
+	}
+	return 0;
+}
 void start(pthread_t *t)
 {
 	pthread_create(&t[0], 0, bad_thread, 0);
 	pthread_create(&t[1], 0, good_thread, 0);
+	pthread_create(&t[2], 0, bad_rounds, 0);
+	pthread_create(&t[3], 0, bad_rounds, 0);
 }
 
 /* Maps that a thread gets by its argument. */

@@ -724,3 +724,37 @@ int good_assigned(int c, int x, int y)
 	free(q);
 	return n;
 }
+
+// bad use-after-free: one of two, and that one was released
+int bad_either(struct item *p, struct item *other, int c)
+{
+	struct item *one;
+	free(p);
+	if (c)
+		one = p;
+	else
+		one = other;
+	return one->number;
+}
+// bad use-after-free: the same, the other way round
+int bad_other(struct item *p, struct item *other, int c)
+{
+	struct item *one;
+	free(p);
+	if (c)
+		one = other;
+	else
+		one = p;
+	return one->number;
+}
+// good use-after-free: neither was
+int good_either(struct item *p, struct item *other, struct item *third, int c)
+{
+	struct item *one;
+	free(p);
+	if (c)
+		one = third;
+	else
+		one = other;
+	return one->number;
+}

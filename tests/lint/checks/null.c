@@ -15,6 +15,20 @@ int bad_late(struct node *p)
 		return 0;
 	return n;
 }
+// good late-null-test: some way comes there without a use
+int good_some_way(struct node *p, int c)
+{
+	int n = 0;
+	char *copy = NULL;
+	if (c) {
+		n = p->number;
+		copy = malloc(8);
+	}
+	if (p == NULL)
+		n = -1;
+	free(copy);
+	return n;
+}
 // good late-null-test: the test comes first
 int good_late(struct node *p)
 {
@@ -180,4 +194,62 @@ void bad_unlink(struct chain *chain, struct link *link)
 	if (link->next == NULL)
 		chain->head = NULL;
 	chain->head->previous = NULL;
+}
+
+struct table {
+	char *bytes;
+	unsigned size;
+};
+// good null-dereference: NULL only of size 0, of which nothing is written
+int good_resize(struct table *table, char *bytes, unsigned size)
+{
+	if (bytes == NULL && size > 0)
+		return -1;
+	table->bytes = bytes;
+	for (unsigned i = table->size; i < size; i++)
+		table->bytes[i] = 0;
+	return 0;
+}
+// bad null-dereference: NULL of another size goes on
+int bad_resize(struct table *table, char *bytes, unsigned size)
+{
+	int failed = bytes == NULL && size > 0;
+	table->bytes = bytes;
+	if (bytes == NULL)
+		table->size = 0;
+	for (unsigned i = table->size; i < size; i++)
+		bytes[i] = 0;
+	return failed;
+}
+
+struct run {
+	int pooled;
+	int number;
+};
+struct work {
+	struct run *run;
+	struct node *live;
+};
+static void work_on(struct work *work)
+{
+	work->live->number++;
+}
+static int child(void *ctx)
+{
+	struct work work = {ctx, 0};
+	if (work.run->pooled)
+		work.live = calloc(1, sizeof *work.live);
+	if (work.run->pooled && work.live == NULL)
+		return 1;
+	if (work.run->pooled)
+		work_on(&work);
+	free(work.live);
+	return 0;
+}
+// good unchecked-result: the callee has looked at it; of which element of the array it was asked is not known
+int good_children(int n)
+{
+	struct run runs[4] = {{0}};
+	runs[n & 3].pooled = 1;
+	return child(&runs[n >> 1 & 3]);
 }

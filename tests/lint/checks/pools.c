@@ -244,3 +244,35 @@ void good_neap_reset(void)
 	}
 	neap_pool_destroy(p);
 }
+
+struct thing {
+	char *name;
+};
+void thing_close(struct thing *thing)
+{
+	if (thing)
+		free(thing->name);
+	free(thing);
+}
+// good leak: what releases a thing releases its name with it
+struct thing *good_thing(const char *name, int wanted)
+{
+	struct thing *thing = calloc(1, sizeof *thing);
+	if (thing)
+		thing->name = strdup(name);
+	if (thing && wanted && thing->name)
+		return thing;
+	thing_close(thing);
+	return NULL;
+}
+// bad leak: free knows nothing of names
+struct thing *bad_thing(const char *name, int wanted)
+{
+	struct thing *thing = calloc(1, sizeof *thing);
+	if (thing)
+		thing->name = strdup(name);
+	if (thing && wanted && thing->name)
+		return thing;
+	free(thing);
+	return NULL;
+}
