@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "gc/internal.h"
+#include "gc/mark.h"
 
 #ifdef NEAP_HOSTILE
 enum { COPIES_BYTES = 64 << 10 };

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/fault.h"
-#include "gc/internal.h"
+
+#include "gc/cycle.h"
+#include "gc/tables.h"
 
 _Noreturn void neap__gc_fault(const char *rule, const void *object, const char *operation)
 {

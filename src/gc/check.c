@@ -9,7 +9,9 @@
  * Checkmark traces again from the roots with a bitmap, a stack and a loop of its own, and stops the program at the
  * first object that it reaches and marking did not.
  */
-#include "gc/internal.h"
+
+#include "gc/mark.h"
+#include "gc/tables.h"
 
 #define GC_REQUIRE(condition)              \
 	do {                               \

@@ -19,6 +19,7 @@
 
 #include <string.h>
 
+#include "gc/cycle.h"
 #include "gc/map.h"
 
 /* NULL: no map, or no memory to attach the thread. Otherwise the thread is busy until cmap_end. */

@@ -25,7 +25,10 @@
 #include <string.h>
 
 #include "base/probes.h"
-#include "gc/internal.h"
+
+#include "gc/cycle.h"
+#include "gc/mark.h"
+#include "gc/tables.h"
 #include "neap/heap.h"
 
 enum {

@@ -14,6 +14,8 @@
  *
  * so each entry and each object is read once more. Without memory for the notes the slow way is taken to its end.
  */
+#include "gc/mark.h"
+#include "gc/tables.h"
 #include "gc/weak_map.h"
 
 enum {

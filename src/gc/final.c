@@ -16,7 +16,9 @@
 #include <signal.h>
 
 #include "base/collector.h"
-#include "gc/internal.h"
+#include "gc/cycle.h"
+#include "gc/mark.h"
+#include "gc/tables.h"
 
 enum { DUE_MOST = 1 << 20 };
 

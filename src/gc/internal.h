@@ -44,6 +44,9 @@
  *
  * During marking no span is given back to the heap: the marker may hold any address.
  *
+ * Here are the objects, spans, threads and roots; mark.h has the marker, cycle.h collections and their times, tables.h
+ * what is kept about objects apart from them (map.h and weak_map.h: maps).
+ *
  * Credits: Boehm, Demers and Shenker, "Mostly parallel garbage collection" (1991), for reading written pages again;
  * Go's runtime for sweeping by allocation, MemStats and pacing; Cher, Hosking and Vitek (2004) for the prefetch queue.
  */
@@ -163,28 +166,10 @@ struct neap__gc_central {
 	uint64_t claimed_bytes, swept_bytes, freed_bytes; /* of large objects; the others are count * size */
 };
 
+struct neap__gc_marker; /* mark.h */
+
 struct neap__gc_range {
 	uintptr_t start, end;
-};
-
-struct neap__gc_large {
-	uint32_t head, object;
-	uint64_t offset;
-};
-
-/* One thread at a time marks: the holder of the mark lock, or who stopped the world. */
-struct neap__gc_marker {
-	uint64_t stack[NEAP__GC_STACK_ROOM]; /* head << 32 | object */
-	size_t depth;
-	uint64_t fifo[NEAP__GC_FIFO];
-	unsigned in, out;
-	struct neap__gc_large large[256]; /* objects that are read in pieces; a map's offset is 0 or 1 */
-	unsigned larges;
-	uint64_t objects;	/* read in this cycle */
-	_Atomic uint64_t bytes; /* marked by the marker in this cycle; relaxed, for who paces */
-	uint64_t credit;	/* bytes still to read in this call */
-	uint64_t overflows;	/* in this cycle */
-	struct neap__os_pages pages[NEAP__GC_PAGES_AT_ONCE];
 };
 
 struct neap__gc_range_table {
@@ -403,155 +388,6 @@ void neap__gc_each_global(neap__gc_range_fn *each, void *ctx); /* statics, range
 /* Runs `work` with the list of loaded objects up to date and kept from changing. */
 void neap__gc_with_statics(void (*work)(void *ctx), void *ctx);
 int neap__gc_roots_start(void);
-
-/* mark.c; by the holder of the mark lock, or with the world stopped */
-void neap__gc_mark_range(uintptr_t start, uintptr_t end, void *unused); /* conservatively */
-void neap__gc_mark_word(uintptr_t word);
-/* True when this call marked an object, which nobody else will read. */
-bool neap__gc_mark_alone(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object);
-bool neap__gc_drain(uint64_t bytes); /* false: something is left */
-void neap__gc_take_shades(void);
-void neap__gc_marker_reset(void);
-void neap__gc_shade(struct neap__gc_thread *thread, uintptr_t word); /* by a busy thread */
-void neap__gc_shades_flush(struct neap__gc_thread *thread);
-/* The words of an object in [from, to), bytes from its start, that may be pointers. */
-typedef void neap__gc_word_fn(uintptr_t word, void *ctx);
-void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t to, neap__gc_word_fn *each,
-			void *ctx);
-
-/* The words of a value of a type, outside of any object, that may be pointers. */
-void neap__gc_each_typed(const void *base, unsigned type, neap__gc_word_fn *each, void *ctx);
-
-/* again.c; like mark.c */
-bool neap__gc_again_start(void);
-/* Bytes [from, to) of a large tracked object that is read for the first time. */
-void neap__gc_read_first(uint32_t head, uint64_t from, uint64_t to);
-/* Marked objects in [start, end): whole pages, of the tracked region, that were written to. */
-void neap__gc_read_again(uintptr_t start, uintptr_t end);
-void neap__gc_again_end(void); /* marking is over */
-
-/* rounds.c */
-bool neap__gc_arm_all(void); /* false: the kernel changed its mind, no page is watched */
-void neap__gc_drain_beside_program(void);
-void neap__gc_rounds(void);
-/* World stopped, all written pages, until a time on neap__os_now's clock: false when it comes first. What is left is
- * read by the next call; neap__gc_rounds_reset comes before the first one of a cycle.
- */
-void neap__gc_rounds_reset(void);
-void neap__gc_read_beside(uint64_t until); /* between two such stops, beside the program */
-bool neap__gc_read_stopped(uint64_t until);
-bool neap__gc_drain_stopped(uint64_t until);
-
-/* cycle.c */
-enum neap__gc_stop_part {
-	NEAP__GC_PART_WAIT,   /* until the last thread had stopped */
-	NEAP__GC_PART_PAGES,  /* that were written to */
-	NEAP__GC_PART_ROOTS,  /* stacks, static data, handles */
-	NEAP__GC_PART_MARK,   /* what these led to */
-	NEAP__GC_PART_TABLES, /* weak references, finalizers, maps, claims */
-	NEAP__GC_PARTS
-};
-struct neap__gc_cycle_record {
-	bool concurrent;
-	bool refused; /* the kernel stopped saying what was written */
-	unsigned rounds, attempts;
-	long round_pages, last_pages; /* read again in the last round, in the last stop */
-	bool forced, idle;
-	uint64_t begin, cpu_begin, marked_by;
-	/* ns: the first stop, 0 if there was none, and the attempts; waiting for the last thread is part of them. */
-	uint64_t stops[NEAP__GC_ATTEMPTS_MOST + 1], waits[NEAP__GC_ATTEMPTS_MOST + 1];
-	uint64_t parts[NEAP__GC_PARTS]; /* ns, of the last one */
-	uint64_t cpu;			/* of the thread that ran it */
-	_Atomic uint64_t assisted;	/* ns that other threads marked */
-	uint64_t heap_before, heap_after, marked, goal;
-	uint64_t claimed_before, claimed_at_flip; /* values of claimed_bytes */
-	uint64_t dropped_before;
-};
-extern struct neap__gc_cycle_record neap__gc_last; /* the cycle lock's */
-void neap__gc_cycle_now(void);			   /* a whole one that begins now */
-void neap__gc_cycle_due(void); /* waits for the one that runs; runs another if one is due then */
-void neap__gc_cycle_nudge(void);
-void neap__gc_cycle_stir(void);
-void neap__gc_cycle_start(void);
-bool neap__gc_launch(void *(*body)(void *));
-void neap__gc_cycle_forked(void);
-/* Runs `work` between two cycles with the world stopped and all swept, inside the loader's lock, the caller parked.
- * False, and not run: the caller is inside the collector, parked, or cannot be attached.
- */
-bool neap__gc_between_cycles(void (*work)(void *ctx), void *ctx);
-
-/* pacer.c */
-bool neap__gc_due(void);
-void neap__gc_pace(size_t size); /* by a thread that is about to claim, not busy; may mark, wait or collect */
-void neap__gc_pace_begin(void);
-void neap__gc_pace_flip(void);
-void neap__gc_pace_anew(void);
-void neap__gc_pace_start(void);
-void neap__gc_pace_drop(size_t entries); /* a map let go of so many: there may be garbage without a claim */
-bool neap__gc_nothing_new(void);
-bool neap__gc_idle(void); /* a cycle should run though none is due; asked by the collector's thread only */
-
-/* table.c: rows by the address of an object; under the lock of tables, or with the world stopped */
-struct neap__gc_row {
-	uintptr_t object; /* 0: free; 1: removed */
-	void *what, *ctx;
-};
-struct neap__gc_table {
-	struct neap__gc_row *rows;
-	size_t room; /* a power of two, or 0 */
-	_Atomic size_t count;
-	size_t removed;
-};
-struct neap__gc_row *neap__gc_table_find(const struct neap__gc_table *table, uintptr_t object);
-struct neap__gc_row *neap__gc_table_add(struct neap__gc_table *table, uintptr_t object); /* NULL: no memory */
-void neap__gc_table_remove(struct neap__gc_table *table, struct neap__gc_row *row);
-
-/* final.c */
-bool neap__gc_final_start(void);
-void neap__gc_final_read(void);	  /* marks what the objects with finalizers lead to */
-void neap__gc_final_select(void); /* world stopped, all marked: queues those that are white, and marks them */
-void neap__gc_final_roots(neap__gc_range_fn *each, void *ctx);
-void neap__gc_final_run(void); /* lets the thread run what is due */
-void neap__gc_final_forget(uintptr_t object);
-void neap__gc_final_forked(void);
-
-/* weak.c */
-void neap__gc_weak_clear(void); /* world stopped, all marked */
-void neap__gc_weak_forget(uintptr_t object);
-
-/* map.c */
-struct neap_gc_map;
-void neap__gc_map_words(const void *proxy, neap__gc_word_fn *each, void *ctx); /* world stopped */
-bool neap__gc_map_piece(const void *proxy, bool first);			       /* false: read to its end */
-void neap__gc_map_select(void);	 /* world stopped, all marked: takes maps whose objects are white */
-void neap__gc_map_release(void); /* destroys them */
-bool neap__gc_map_alive(const void *proxy);
-void neap__gc_maps_lock(bool take); /* all of them; the lock of tables is held */
-
-/* weak_map.c */
-void neap__gc_weak_maps_start(void);
-void neap__gc_weak_map_select(
-	void); /* world stopped, all marked: entries and maps that nothing leads to die */
-void neap__gc_weak_map_purge(void); /* removes them; the cycle lock is held */
-void neap__gc_weak_map_forget(uintptr_t object);
-void neap__gc_weak_maps_lock(bool take);
-void neap__gc_weak_maps_forked(void);
-
-/* ephemeron.c */
-void neap__gc_ephemerons_beside(void (*drain)(void));
-void neap__gc_ephemerons_stopped(void); /* marks the values that map and key keep, and what these lead to */
-/* Entries whose map and key live. */
-typedef bool neap__gc_lives_fn(uintptr_t address, void *ctx);
-typedef void neap__gc_entry_fn(uintptr_t key, uintptr_t value, void *ctx);
-void neap__gc_ephemerons_each(neap__gc_lives_fn *lives, neap__gc_entry_fn *each, void *ctx);
-bool neap__gc_is_black(uintptr_t address, void *unused);
-
-/* memstats.c */
-void neap__gc_stats_start(void);
-void neap__gc_record_cycle(void);
-/* Of neap_memstats what cycles left: no walk over the heap. NEAP_ENOMEM: this thread could not be attached. */
-int neap__gc_cycles(struct neap_memstats *ret);
-void neap__gc_felt(uint64_t begin); /* the collector held the calling thread up from `begin` until now */
 
 /* check.c; the world is stopped, or the program has one thread and no cycle runs */
 const char *neap__gc_check(void);

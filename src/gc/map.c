@@ -8,7 +8,9 @@
  * promise by neap__cmap_piece, without a lock.
  */
 #include "gc/map.h"
-
+#include "gc/cycle.h"
+#include "gc/mark.h"
+#include "gc/tables.h"
 #include "neap/gc_map.h"
 
 enum { PIECE_ENTRIES = 256 }; /* about 10 us under the lock */

@@ -11,7 +11,8 @@
  */
 #include <string.h>
 
-#include "gc/internal.h"
+#include "gc/mark.h"
+#include "gc/tables.h"
 #include "neap/any.h"
 
 enum { PIECE = 64 << 10 };

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gc/internal.h"
+#include "gc/cycle.h"
 
 enum {
 	RING = 256,

@@ -16,7 +16,9 @@
  *
  * What the collector's thread marks counts as well: a program that leaves it a processor helps with nothing.
  */
-#include "gc/internal.h"
+
+#include "gc/cycle.h"
+#include "gc/mark.h"
 
 enum {
 	LEAST_GOAL = 4 << 20,
@@ -24,7 +26,7 @@ enum {
 		1 << 20, /* what a program allocates while the collector's thread wakes up: a millisecond */
 	ASSIST_BYTES = 256 << 10, /* of marking at most for one claim, and as much again as it is large */
 	ASSIST_PORTION = 16 << 10,
-	WAIT_NS = 1000 * 1000
+	AT_GOAL_NS = 1000 * 1000
 };
 
 static _Atomic uint64_t alive; /* what the last cycle found, bytes; from its flip on an estimate */
@@ -158,7 +160,7 @@ static bool assist(struct neap__gc_thread *thread, size_t most)
 
 static void wait_for_epoch(void *epoch)
 {
-	neap__os_wait(&neap__gc.epoch, *(uint32_t *)epoch, WAIT_NS);
+	neap__os_wait(&neap__gc.epoch, *(uint32_t *)epoch, AT_GOAL_NS);
 }
 
 /* Leaves the processor to who runs the cycle, for a millisecond or until the cycle is over. */

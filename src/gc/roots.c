@@ -13,7 +13,7 @@
  */
 #include <link.h>
 
-#include "gc/internal.h"
+#include "gc/tables.h"
 
 enum { HANDLES_MOST = 1 << 23, HANDLES_STEP = 1 << 16 /* that core files take in at once */ };
 

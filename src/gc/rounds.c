@@ -10,7 +10,9 @@
  * stops, the less is left, at any rate of writing. The bound doubles now and then; the last of ATTEMPTS_MOST stops has
  * none, and the trace says so.
  */
-#include "gc/internal.h"
+
+#include "gc/cycle.h"
+#include "gc/mark.h"
 
 enum {
 	ROUNDS_MOST = 16,

@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "base/collector.h"
+#include "gc/cycle.h"
+#include "gc/mark.h"
+#include "gc/tables.h"
 #include "gc/weak_map.h"
 #include "neap/cmap_core.h"
 

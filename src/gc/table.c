@@ -3,7 +3,8 @@
  * A removed row stays as a gap until the table is built anew, so rows may be removed while the table is walked.
  * The rows lie in memory that is no root: an address in a table keeps nothing.
  */
-#include "gc/internal.h"
+
+#include "gc/tables.h"
 
 enum { ROOM_LEAST = 64 };
 

@@ -13,7 +13,8 @@
 #include <signal.h>
 #include <string.h>
 
-#include "gc/internal.h"
+#include "gc/cycle.h"
+#include "gc/mark.h"
 
 enum { ACK_PATIENCE_NS = 50 * 1000 * 1000, KILL_AGAIN_NS = 100 * 1000 };
 

@@ -3,7 +3,8 @@
  * One cell for each object, counted. Cells are cleared in the last stop of a cycle, when all is marked: a thread
  * that read the object before has it on its stack, so it was marked; one that reads after gets NULL.
  */
-#include "gc/internal.h"
+
+#include "gc/tables.h"
 
 struct neap_weak {
 	_Atomic uintptr_t object;

@@ -3,6 +3,9 @@
  */
 #include "neap/weak_map.h"
 
+#include "gc/cycle.h"
+#include "gc/mark.h"
+#include "gc/tables.h"
 #include "gc/weak_map.h"
 
 enum { PURGE_PIECE = 256 }; /* entries under one hold of the lock */

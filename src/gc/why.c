@@ -13,7 +13,9 @@
 #include <dlfcn.h>
 #include <stdio.h>
 
-#include "gc/internal.h"
+#include "gc/cycle.h"
+#include "gc/mark.h"
+#include "gc/tables.h"
 
 enum { NOTE_ROOM_LEAST = 4096 };
 #define NO_NOTE UINT32_MAX

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-#include "gc/internal.h"
+#include "gc/cycle.h"
+#include "gc/mark.h"
 #include "neap/gc.h"
 
 enum { PAGES = 700 };
