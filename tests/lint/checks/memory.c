@@ -758,3 +758,32 @@ int good_either(struct item *p, struct item *other, struct item *third, int c)
 		one = other;
 	return one->number;
 }
+
+struct queue {
+	char *item;
+	int closed;
+};
+static int enqueue(struct queue *queue, char *item)
+{
+	if (queue->closed)
+		return -1;
+	queue->item = item;
+	return 0;
+}
+// good leak: a queue that takes what it is given, unless it is closed, which this one is known not to be
+void good_enqueue(struct queue *queue)
+{
+	char *item = malloc(4);
+	if (item)
+		enqueue(queue, item);
+}
+static int look(struct queue *queue, const char *item)
+{
+	return queue->closed ? -1 : queue->item == item;
+}
+// bad leak: this one only looks at it
+int bad_look(struct queue *queue)
+{
+	char *item = malloc(4);
+	return item ? look(queue, item) : 0;
+}

@@ -203,12 +203,16 @@ struct table {
 // good null-dereference: NULL only of size 0, of which nothing is written
 int good_resize(struct table *table, char *bytes, unsigned size)
 {
-	if (bytes == NULL && size > 0)
-		return -1;
+	int got = 1;
+	if (bytes == NULL) {
+		if (size > 0)
+			return -1;
+		got = 0;
+	}
 	table->bytes = bytes;
 	for (unsigned i = table->size; i < size; i++)
 		table->bytes[i] = 0;
-	return 0;
+	return got;
 }
 // bad null-dereference: NULL of another size goes on
 int bad_resize(struct table *table, char *bytes, unsigned size)

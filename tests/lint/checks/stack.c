@@ -178,3 +178,21 @@ void good_pushed(struct machine *m)
 	m->top--;
 	*m->top++ = 0;
 }
+
+struct stack {
+	void **base, **top;
+};
+// good dangling-stack: the stack was emptied, and what lies above its top is nobody's
+void good_emptied(struct stack *stack)
+{
+	int word = 1;
+	*stack->top = &word;
+	stack->top = stack->base;
+}
+// bad dangling-stack: it is still on it
+void bad_pushed(struct stack *stack)
+{
+	int word = 1;
+	*stack->base = &word;
+	stack->top = stack->base;
+}
