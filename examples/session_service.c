@@ -1,4 +1,4 @@
-/* session_service.c: a service for users who pay each other, with everything that keeps deleted memory from piling up.
+/* session_c: a service for users who pay each other, with everything that keeps deleted memory from piling up.
  *
  *   accounts   a map under a lock; a hook counts its changes and keeps accounts that are frozen; its values are
  *              referred to by neap_ref; its blocks are sampled by guard pages
@@ -66,19 +66,20 @@ struct audit {
 	uint64_t changes, held_back;
 };
 
-static struct service {
-	pthread_mutex_t lock; /* accounts, audit, ledger */
-	struct neap_map *accounts;
-	struct audit audit;
-	struct neap_scopes *ledger; /* of maps like accounts: transactions */
-	struct neap_scopes *scopes; /* of maps from number to number: tables of requests, limits */
-	struct neap_live *limits;
-	struct neap_cmap *online;
-	struct neap_cache *names;
-	struct neap_pool *answers;
-	struct neap_sampler *sampler;
-	_Atomic uint64_t asked_directory, paid, refused;
-} service = {.lock = PTHREAD_MUTEX_INITIALIZER};
+/* Under the lock of the bank. */
+static pthread_mutex_t bank = PTHREAD_MUTEX_INITIALIZER;
+static struct neap_map *accounts;
+static struct audit record;
+static struct neap_scopes *ledger; /* of maps like accounts: transactions */
+static struct neap_sampler *sampler;
+
+/* For all threads at once. */
+static struct neap_scopes *scopes; /* of maps from number to number: tables of requests, limits */
+static struct neap_live *limits;
+static struct neap_cmap *online;
+static struct neap_cache *names;
+static struct neap_pool *answers;
+static _Atomic uint64_t asked_directory, paid, unpaid;
 
 /* What cannot go on ends here; a real service would answer with an error. */
 static void must(bool right)
@@ -101,15 +102,18 @@ static bool watch(const struct neap_map_event *event, void *ctx)
 	return !refused;
 }
 
-/* Under the lock. NEAP_EINVAL, with nothing changed, when there is not enough credit. */
+/* Under the lock. NEAP_EINVAL, with nothing changed, when there is no such account or not enough credit. */
 static int pay(uint64_t from, uint64_t to, int64_t amount)
 {
-	struct neap_tx *tx = neap_tx_begin(service.ledger, service.accounts);
+	struct account *payer_now = accounts_get(accounts, from), *payee_now = accounts_get(accounts, to);
+	if (payer_now == NULL || payee_now == NULL)
+		return NEAP_EINVAL;
+	/* A reference, not a pointer: should a change between here and its use move the account, the program stops. */
+	struct neap_ref ref = neap_ref_of(accounts, payer_now);
+	struct account payee = *payee_now;
+	struct neap_tx *tx = neap_tx_begin(ledger, accounts);
 	if (tx == NULL)
 		return NEAP_ENOMEM;
-	/* A reference, not a pointer: should a change between here and its use move the account, the program stops. */
-	struct neap_ref ref = neap_ref_of(service.accounts, accounts_get(service.accounts, from));
-	struct account payee = *accounts_get(service.accounts, to);
 	payee.credit += amount;
 	int error = neap_tx_put(tx, &to, &payee);
 	struct account payer = *(const struct account *)neap_ref_get(&ref);
@@ -132,7 +136,7 @@ static int ask_directory(const void *key, void *ret_value, void *ctx)
 	(void)ctx;
 	char text[64];
 	snprintf(text, sizeof text, "user %llu", (unsigned long long)*(const uint64_t *)key);
-	service.asked_directory++;
+	asked_directory++;
 	return neap_copy_string(((struct name *)ret_value)->text, NAME_ROOM, text); /* whole, or an error */
 }
 
@@ -142,20 +146,20 @@ static int64_t present_limit(void)
 {
 	uint32_t ticket;
 	const uint64_t key = LIMIT_KEY;
-	const struct neap_map *limits = neap_live_enter(service.limits, &ticket);
-	const int64_t *limit = neap_map_get(limits, &key);
+	const struct neap_map *present = neap_live_enter(limits, &ticket);
+	const int64_t *limit = neap_map_get(present, &key);
 	int64_t ret = limit != NULL ? *limit : 0;
-	neap_live_leave(service.limits, ticket);
+	neap_live_leave(limits, ticket);
 	return ret;
 }
 
 static void set_limit(int64_t limit)
 {
 	const uint64_t key = LIMIT_KEY;
-	struct neap_map *next = neap_live_prepare(service.limits);
+	struct neap_map *next = neap_live_prepare(limits);
 	must(next != NULL);
-	if (neap_map_put(next, &key, &limit) != NEAP_OK || neap_live_publish(service.limits, next) != NEAP_OK)
-		neap_live_discard(service.limits, next); /* the old one stays */
+	if (neap_map_put(next, &key, &limit) != NEAP_OK || neap_live_publish(limits, next) != NEAP_OK)
+		neap_live_discard(limits, next); /* the old one stays */
 }
 
 /* ---- Requests ---- */
@@ -163,7 +167,7 @@ static void set_limit(int64_t limit)
 static void give_answer_back(struct answer *answer)
 {
 	if (answer != NULL)
-		answers_put(service.answers, answer);
+		answers_put(answers, answer);
 }
 NEAP_SCOPED_DEFINE(struct answer, give_answer_back)
 NEAP_SCOPED_DEFINE(struct neap_transient, neap_transient_end)
@@ -171,8 +175,8 @@ NEAP_SCOPED_DEFINE(struct neap_transient, neap_transient_end)
 /* Both objects go back on every way out. */
 static int serve(uint64_t request)
 {
-	NEAP_SCOPED(give_answer_back) struct answer *answer = answers_get(service.answers);
-	NEAP_SCOPED(neap_transient_end) struct neap_transient *seen = neap_transient_begin(service.scopes);
+	NEAP_SCOPED(give_answer_back) struct answer *answer = answers_get(answers);
+	NEAP_SCOPED(neap_transient_end) struct neap_transient *seen = neap_transient_begin(scopes);
 	if (answer == NULL || seen == NULL)
 		return NEAP_ENOMEM;
 	for (uint64_t i = 0; i < PAYMENTS; i++) {
@@ -180,18 +184,18 @@ static int serve(uint64_t request)
 		struct name name;
 		bool first, kept;
 		uint64_t *times = neap_transient_slot(seen, &from, &first);
-		if (times == NULL || online_store(service.online, from, request) != NEAP_OK)
+		if (times == NULL || online_store(online, from, request) != NEAP_OK)
 			return NEAP_ENOMEM;
-		int error = names_load(service.names, from, ask_directory, NULL, &name, &kept);
+		int error = names_load(names, from, ask_directory, NULL, &name, &kept);
 		if (error != NEAP_OK)
 			return error;
 		if (++*times <= (uint64_t)present_limit() && from != to) {
-			pthread_mutex_lock(&service.lock);
+			pthread_mutex_lock(&bank);
 			error = pay(from, to, (int64_t)(request % 40));
-			pthread_mutex_unlock(&service.lock);
+			pthread_mutex_unlock(&bank);
 		}
-		service.paid += error == NEAP_OK;
-		service.refused += error != NEAP_OK;
+		paid += error == NEAP_OK;
+		unpaid += error != NEAP_OK;
 		if (neap_copy_at(answer->text, ANSWER_ROOM, answer->len, name.text, strlen(name.text)) ==
 		    NEAP_OK)
 			answer->len += strlen(name.text);
@@ -226,45 +230,43 @@ static void open_service(void)
 	/* A sandbox without membarrier is slower, not wrong. */
 	must(neap_init(&(struct neap_gate_options){.override = NEAP_GATE_MEMBARRIER,
 						   .refused = refused_by_gate}) == NEAP_OK);
-	service.sampler = neap_sampler_create(&(struct neap_sampler_options){.catch_faults = true});
-	must(service.sampler != NULL);
-	service.accounts = accounts_create(&(struct neap_map_options){
-		.name = "accounts", .allocator = neap_sampler_allocator(service.sampler)});
-	service.ledger = neap_scopes_create(&accounts_type, NULL);
-	service.scopes = neap_scopes_create(&numbers, NULL);
-	service.online = online_create(&(struct neap_cmap_options){.name = "online"});
-	service.names = names_create(&(struct neap_cache_options){
+	sampler = neap_sampler_create(&(struct neap_sampler_options){.catch_faults = true});
+	must(sampler != NULL);
+	accounts = accounts_create(
+		&(struct neap_map_options){.name = "accounts", .allocator = neap_sampler_allocator(sampler)});
+	ledger = neap_scopes_create(&accounts_type, NULL);
+	scopes = neap_scopes_create(&numbers, NULL);
+	online = online_create(&(struct neap_cmap_options){.name = "online"});
+	names = names_create(&(struct neap_cache_options){
 		.name = "names", .max_entries = USERS / 2, .ttl = UINT64_C(60000000000)});
-	service.answers = answers_create(&(struct neap_pool_options){.name = "answers"});
-	must(service.accounts != NULL && service.ledger != NULL && service.scopes != NULL &&
-	     service.online != NULL && service.names != NULL && service.answers != NULL);
-	service.limits = neap_live_create(service.scopes);
-	must(service.limits != NULL);
+	answers = answers_create(&(struct neap_pool_options){.name = "answers"});
+	must(accounts != NULL && ledger != NULL && scopes != NULL && online != NULL && names != NULL &&
+	     answers != NULL);
+	limits = neap_live_create(scopes);
+	must(limits != NULL);
 	set_limit(3);
 	for (uint64_t id = 0; id < USERS; id++)
-		must(accounts_put(service.accounts, id, (struct account){CREDIT, id % FROZEN_EVERY == 0}) ==
-		     NEAP_OK);
-	must(neap_map_set_hook(service.accounts, watch, &service.audit) == NEAP_OK);
+		must(accounts_put(accounts, id, (struct account){CREDIT, id % FROZEN_EVERY == 0}) == NEAP_OK);
+	must(neap_map_set_hook(accounts, watch, &record) == NEAP_OK);
 }
 
 static bool close_service(void)
 {
-	neap_live_destroy(service.limits);
-	neap_map_destroy(service.accounts);
-	neap_cmap_destroy(service.online);
-	neap_cache_destroy(service.names);
-	size_t out = neap_scopes_destroy(service.scopes) + neap_scopes_destroy(service.ledger) +
-		     neap_pool_destroy(service.answers);
-	neap_sampler_destroy(service.sampler);
+	neap_live_destroy(limits);
+	neap_map_destroy(accounts);
+	neap_cmap_destroy(online);
+	neap_cache_destroy(names);
+	size_t out = neap_scopes_destroy(scopes) + neap_scopes_destroy(ledger) + neap_pool_destroy(answers);
+	neap_sampler_destroy(sampler);
 	return out == 0;
 }
 
 /* ---- What there is to see ---- */
 
-static void show_class(const char *name, struct neap_scopes *scopes, enum neap_scope_class scope_class)
+static void show_class(const char *name, struct neap_scopes *of, enum neap_scope_class scope_class)
 {
 	struct neap_scopes_stats stats = {.size = sizeof stats};
-	neap_scopes_stats(scopes, scope_class, &stats);
+	neap_scopes_stats(of, scope_class, &stats);
 	printf("%-12s %llu taken, %llu made\n", name, (unsigned long long)stats.begun,
 	       (unsigned long long)stats.made);
 }
@@ -272,24 +274,27 @@ static void show_class(const char *name, struct neap_scopes *scopes, enum neap_s
 static bool show_accounts(void)
 {
 	int64_t sum = 0;
-	neap_map_each (it, service.accounts)
+	pthread_mutex_lock(&bank);
+	neap_map_each (it, accounts)
 		sum += ((const struct account *)it.value)->credit;
-	neap_map_clear(service.accounts); /* the hook keeps what is frozen */
-	printf("payments     %llu made, %llu refused; credit of all: %lld\n",
-	       (unsigned long long)service.paid, (unsigned long long)service.refused, (long long)sum);
+	neap_map_clear(accounts); /* the hook keeps what is frozen */
+	printf("payments     %llu made, %llu refused; credit of all: %lld\n", (unsigned long long)paid,
+	       (unsigned long long)unpaid, (long long)sum);
 	printf("accounts     %zu frozen ones stay, %llu deletes held back by the hook\n",
-	       neap_map_len(service.accounts), (unsigned long long)service.audit.held_back);
-	return sum == USERS * CREDIT && neap_map_len(service.accounts) == USERS / FROZEN_EVERY &&
-	       service.audit.changes >= service.audit.held_back + USERS;
+	       neap_map_len(accounts), (unsigned long long)record.held_back);
+	bool right = sum == USERS * CREDIT && neap_map_len(accounts) == USERS / FROZEN_EVERY &&
+		     record.changes >= record.held_back + USERS;
+	pthread_mutex_unlock(&bank);
+	return right;
 }
 
 static bool show_online(void)
 {
 	struct neap_cmap_stats full = {.size = sizeof full}, empty = full;
-	neap_cmap_stats(service.online, &full);
+	neap_cmap_stats(online, &full);
 	for (uint64_t id = 0; id < USERS; id++)
-		must(online_delete(service.online, id));
-	neap_cmap_stats(service.online, &empty);
+		must(online_delete(online, id));
+	neap_cmap_stats(online, &empty);
 	printf("online       %zu users in %zu bytes; when all have left %zu in %zu\n", full.len, full.total,
 	       empty.len, empty.total);
 	return full.len == USERS && empty.len == 0 && empty.total < full.total;
@@ -297,19 +302,17 @@ static bool show_online(void)
 
 static bool show_reuse(void)
 {
-	struct neap_cache_stats names = {.size = sizeof names};
-	struct neap_pool_stats answers = {.size = sizeof answers};
-	neap_cache_stats(service.names, &names);
-	neap_pool_stats(service.answers, &answers);
-	printf("names        %zu kept, asked %llu times for %d\n", neap_cache_len(service.names),
-	       (unsigned long long)service.asked_directory, REQUESTS * PAYMENTS);
-	printf("answers      %llu used again, %llu made\n", (unsigned long long)answers.hits,
-	       (unsigned long long)answers.created);
-	show_class("requests", service.scopes, NEAP_SCOPE_TRANSIENT);
-	show_class("transactions", service.ledger, NEAP_SCOPE_TRANSACTION);
-	show_class("limits", service.scopes, NEAP_SCOPE_LIVE);
-	return neap_cache_len(service.names) <= USERS / 2 && answers.hits + answers.misses == REQUESTS &&
-	       answers.created <= THREADS;
+	struct neap_pool_stats stats = {.size = sizeof stats};
+	neap_pool_stats(answers, &stats);
+	printf("names        %zu kept, asked %llu times for %d\n", neap_cache_len(names),
+	       (unsigned long long)asked_directory, REQUESTS * PAYMENTS);
+	printf("answers      %llu used again, %llu made\n", (unsigned long long)stats.hits,
+	       (unsigned long long)stats.created);
+	show_class("requests", scopes, NEAP_SCOPE_TRANSIENT);
+	show_class("transactions", ledger, NEAP_SCOPE_TRANSACTION);
+	show_class("limits", scopes, NEAP_SCOPE_LIVE);
+	return neap_cache_len(names) <= USERS / 2 && stats.hits + stats.misses == REQUESTS &&
+	       stats.created <= THREADS;
 }
 
 int main(void)

@@ -26,9 +26,14 @@ static int load(struct go_process *process, struct problem *problem)
 	if (go_module_find(process, problem) != 0)
 		return -1;
 	go_types_load(process);
-	if (go_heap_load(process, problem) != 0)
+	if (go_heap_load(process, problem) != 0 || go_stacks_load(process, problem) != 0)
 		return -1;
-	return go_stacks_load(process, problem);
+	/* every program has a goroutine: without any, what stacks hold would be told as garbage */
+	if (process->layout_source == GO_LAYOUT_INTERPOLATED && process->stacks.count == 0)
+		return problem_set(problem, PROBLEM_FEATURE,
+				   "%s: the goroutines do not have the layout of a neighbouring version",
+				   process->version.text);
+	return 0;
 }
 
 struct go_process *go_process_from(struct target *target, struct problem *problem)

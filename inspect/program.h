@@ -44,6 +44,7 @@ int program_go_version(const struct program *program, struct go_version *ret, st
 enum program_form {
 	PROGRAM_VALUE,	 /* it is of that type */
 	PROGRAM_POINTER, /* it points to one */
+	PROGRAM_TWICE,	 /* it points to a pointer to one */
 	PROGRAM_SLICE,	 /* it is a slice of them */
 };
 

@@ -17,7 +17,8 @@ enum {
 	DW_AT_go_elem = 0x2902,
 	DW_AT_go_runtime_type = 0x2904,
 	DEFAULT_ADDR_BASE = 8,
-	VALUE_DEPTH = 6, /* of structs without a descriptor in structs without a descriptor */
+	ELEMENTS_MAX = 4096, /* of an array without a descriptor */
+	VALUE_DEPTH = 6,     /* of structs without a descriptor in structs without a descriptor */
 };
 
 static Dwarf *open_dwarf(const struct program *program)
@@ -135,6 +136,37 @@ static void add_variable(struct variable_search *search, const char *name, uint6
 		(struct program_variable){name, address + search->program->bias, form, type};
 }
 
+/* Through a pointer, or two of which the first has no descriptor. */
+static void take_pointer(struct variable_search *search, const char *name, uint64_t address,
+			 Dwarf_Die *target)
+{
+	Dwarf_Die inner;
+	uint64_t runtime = runtime_type(target);
+	if (runtime != 0)
+		add_variable(search, name, address, PROGRAM_POINTER, runtime);
+	else if (dwarf_tag(target) == DW_TAG_pointer_type && type_of(target, DW_AT_type, &inner) &&
+		 (runtime = runtime_type(&inner)) != 0)
+		add_variable(search, name, address, PROGRAM_TWICE, runtime);
+}
+
+static uint64_t inner_size(Dwarf_Die *type)
+{
+	Dwarf_Word size;
+	if (dwarf_tag(type) == DW_TAG_pointer_type)
+		return 8;
+	return dwarf_aggregate_size(type, &size) == 0 ? size : 0;
+}
+
+static uint64_t element_count(Dwarf_Die *array)
+{
+	Dwarf_Die range;
+	Dwarf_Word count;
+	if (dwarf_child(array, &range) != 0 || dwarf_tag(&range) != DW_TAG_subrange_type ||
+	    !number_of(&range, DW_AT_count, &count))
+		return 0;
+	return count;
+}
+
 /* The linker drops the descriptor of a type that the program needs no descriptor of, such as a slice type. Then
    the parts of the value still have theirs. */
 static void take_value(struct variable_search *search, const char *name, uint64_t address, Dwarf_Die *type,
@@ -150,11 +182,14 @@ static void take_value(struct variable_search *search, const char *name, uint64_
 	} else if (dwarf_tag(type) == DW_TAG_typedef && type_of(type, DW_AT_type, &inner)) {
 		take_value(search, name, address, &inner, depth + 1);
 	} else if (dwarf_tag(type) == DW_TAG_pointer_type && type_of(type, DW_AT_type, &inner)) {
-		if ((runtime = runtime_type(&inner)) != 0)
-			add_variable(search, name, address, PROGRAM_POINTER, runtime);
+		take_pointer(search, name, address, &inner);
 	} else if (dwarf_tag(type) == DW_TAG_structure_type && type_of(type, DW_AT_go_elem, &inner)) {
 		if ((runtime = runtime_type(&inner)) != 0 && dwarf_hasattr(type, DW_AT_go_kind))
 			add_variable(search, name, address, PROGRAM_SLICE, runtime);
+	} else if (dwarf_tag(type) == DW_TAG_array_type && type_of(type, DW_AT_type, &inner)) {
+		uint64_t size = inner_size(&inner), count = element_count(type);
+		for (uint64_t i = 0; size != 0 && i < count && i < ELEMENTS_MAX; i++)
+			take_value(search, name, address + i * size, &inner, depth + 1);
 	} else if (dwarf_tag(type) == DW_TAG_structure_type && dwarf_child(type, &member) == 0) {
 		do {
 			if (type_of(&member, DW_AT_type, &inner) &&

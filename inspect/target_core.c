@@ -2,7 +2,8 @@
  *
  * A core is an ELF file: PT_LOAD segments hold memory, PT_NOTE the registers of each thread (NT_PRSTATUS),
  * the auxiliary vector and the list of mapped files (NT_FILE). Text and constants that were never written
- * are usually left out; they are taken from the executable itself, which must therefore be the same file.
+ * are usually left out; they are taken from the executable and the libraries themselves, which must therefore be the same
+ * files.
  *
  * Nothing in the file is believed before it was measured against the file's size.
  */
@@ -31,6 +32,9 @@ struct core {
 	int file;		  /* the dump, to ask for its holes */
 	const uint8_t *file_note; /* NT_FILE */
 	size_t file_note_size;
+	struct mapped_file *libraries;
+	size_t library_count, library_capacity;
+	const char *library; /* the path of the last one: its lines follow each other */
 };
 
 static bool map_file(const char *path, struct mapped_file *ret)
@@ -108,6 +112,9 @@ static void core_close(struct target *target)
 	struct core *core = target->state;
 	unmap_file(&core->dump);
 	unmap_file(&core->program);
+	for (size_t i = 0; i < core->library_count; i++)
+		unmap_file(&core->libraries[i]);
+	free(core->libraries);
 	if (core->file >= 0)
 		close(core->file);
 	free(core);
@@ -250,20 +257,50 @@ static void find_program(struct target *target, const struct file_line *line)
 }
 
 /* Backs the ranges of the executable by its file, for what was left out of the dump. */
-static void lay_program(struct target *target, const struct file_line *line)
+static void lay_file(struct target *target, const struct file_line *line, const struct mapped_file *file)
 {
-	const struct core *core = target->state;
-	const char *base = strrchr(line->path, '/');
-	if (strcmp(base != NULL ? base + 1 : line->path, target->name) != 0 ||
-	    line->offset >= core->program.size)
+	if (line->offset >= file->size)
 		return;
 	struct target_range *range = range_from(target, line->start);
 	if (range == NULL)
 		range = target_range_add(target, line->start, line->end, line->path);
-	uint64_t present = core->program.size - line->offset;
+	uint64_t present = file->size - line->offset;
 	range->readable = true;
-	range->file_bytes = core->program.bytes + line->offset;
+	range->file_bytes = file->bytes + line->offset;
 	range->file_count = present < range->end - range->start ? present : range->end - range->start;
+}
+
+static bool is_program(const struct target *target, const struct file_line *line)
+{
+	const char *base = strrchr(line->path, '/');
+	return strcmp(base != NULL ? base + 1 : line->path, target->name) == 0;
+}
+
+static void lay_program(struct target *target, const struct file_line *line)
+{
+	const struct core *core = target->state;
+	if (is_program(target, line))
+		lay_file(target, line, &core->program);
+}
+
+/* The same for libraries, of which only what nobody writes is sure to be as in the file. Data files are none. */
+static void lay_library(struct target *target, const struct file_line *line)
+{
+	struct core *core = target->state;
+	const struct target_range *range = range_from(target, line->start);
+	if (is_program(target, line) || (range != NULL && range->writable))
+		return;
+	if (core->library == NULL || strcmp(core->library, line->path) != 0) {
+		struct mapped_file file = {0};
+		(void)map_file(line->path, &file);
+		core->library = line->path;
+		core->libraries = make_room(core->libraries, core->library_count, &core->library_capacity,
+					    sizeof *core->libraries);
+		core->libraries[core->library_count++] = file;
+	}
+	const struct mapped_file *file = &core->libraries[core->library_count - 1];
+	if (file->size > SELFMAG && memcmp(file->bytes, ELFMAG, SELFMAG) == 0)
+		lay_file(target, line, file);
 }
 
 /* gcore writes the notes last, and a core that was cut short has lost them. A program that is not relocated
@@ -346,10 +383,12 @@ static int open_core(struct target *target, const char *path, const char *progra
 			problem, PROBLEM_NO_TARGET,
 			"can't open %s, the program that the core is of; name it with --program FILE",
 			target->program);
-	if (core->file_note != NULL)
+	if (core->file_note != NULL) {
 		each_file(target, lay_program);
-	else
+		each_file(target, lay_library);
+	} else {
 		lay_segments(target);
+	}
 	target_ranges_finish(target);
 	return 0;
 }

@@ -377,6 +377,10 @@ static void seed_variables(struct typing *typing)
 		switch (variables[i].form) {
 		case PROGRAM_VALUE: type_static(typing, variables[i].address, type, 1); break;
 		case PROGRAM_POINTER: type_target(typing, word(bytes, 0), type, 1, false); break;
+		case PROGRAM_TWICE:
+			if ((bytes = image_at(process->image, word(bytes, 0), 8)) != NULL)
+				type_target(typing, word(bytes, 0), type, 1, false);
+			break;
 		case PROGRAM_SLICE: walk_slice(typing, type, bytes); break;
 		}
 	}

@@ -104,7 +104,7 @@ static void shared_collected(struct neap_gc_cmap *map, uint64_t key, int verb)
 {
 	uint64_t *object = NULL;
 	if (verb == SHARED_LOAD) {
-		if (neap_gc_cmap_load(map, &key, &object) && *object != key)
+		if (neap_gc_cmap_load(map, &key, &object) && (object == NULL || *object != key))
 			abort();
 	} else if (verb == SHARED_STORE) {
 		object = neap_gc_alloc_data(sizeof *object);

@@ -12,6 +12,7 @@
 
 struct access {
 	uint32_t global, function;
+	int64_t member;
 	const struct insn *insn;
 	bool changes, locked;
 };
@@ -21,15 +22,25 @@ struct sharing {
 	size_t n, capacity;
 };
 
-static int64_t global_of(const struct frame *frame, uint32_t argument, const struct insn *insn)
+/* The global that leads to the container, or -1; and the member in it that does, or OFFSET_ANY. */
+static int64_t global_of(const struct frame *frame, uint32_t argument, const struct insn *insn,
+			 int64_t *ret_member)
 {
 	const struct operand *operand = operand_of(frame->body, insn, argument);
+	int64_t member = 0;
 	for (int depth = 0; depth < 6 && operand->kind == OPERAND_VALUE; depth++) {
 		const struct insn *from = &frame->body->insns[operand->index];
 		if (from->op != OP_LOAD && from->op != OP_SAME && from->op != OP_OFFSET)
 			return -1;
+		if (from->op == OP_LOAD)
+			member = 0;
+		else if (from->varies)
+			member = OFFSET_ANY;
+		else if (member != OFFSET_ANY)
+			member += from->offset;
 		operand = operand_of(frame->body, from, 0);
 	}
+	*ret_member = member == OFFSET_ANY ? OFFSET_ANY : member + operand->number;
 	return operand->kind == OPERAND_GLOBAL ? (int64_t)operand->index : -1;
 }
 
@@ -37,7 +48,7 @@ void lint_sharing_access(struct engine *engine, const struct frame *frame, const
 			 const struct insn *insn, uint32_t argument, bool changes)
 {
 	const struct function *callee = lint_callee(engine->program, frame->body, insn);
-	int64_t global = global_of(frame, argument, insn);
+	int64_t member, global = global_of(frame, argument, insn, &member);
 	if (global < 0 || callee == NULL || callee->known == NULL || strncmp(callee->name, "neap_", 5) != 0)
 		return;
 	if (engine->sharing == NULL)
@@ -51,8 +62,8 @@ void lint_sharing_access(struct engine *engine, const struct frame *frame, const
 		}
 	sharing->items =
 		lint_grow(sharing->items, &sharing->capacity, sharing->n + 1, sizeof *sharing->items);
-	sharing->items[sharing->n++] =
-		(struct access){(uint32_t)global, frame->function->index, insn, changes, state->locks > 0};
+	sharing->items[sharing->n++] = (struct access){(uint32_t)global, frame->function->index, member, insn,
+						       changes,		 state->locks > 0};
 }
 
 /* How many thread starts lead to each function: 2 means two or more. */
@@ -95,12 +106,12 @@ static void mark_threads(const struct program *program, uint8_t *times)
 	free(seen);
 }
 
-static bool is_shared(const struct sharing *sharing, uint32_t global, const uint8_t *times)
+static bool is_shared(const struct sharing *sharing, const struct access *of, const uint8_t *times)
 {
 	bool changes = false, in_thread = false, elsewhere = false;
 	for (size_t i = 0; i < sharing->n; i++) {
 		const struct access *access = &sharing->items[i];
-		if (access->global != global)
+		if (access->global != of->global || access->member != of->member)
 			continue;
 		changes |= access->changes;
 		in_thread |= times[access->function] > 0;
@@ -117,7 +128,7 @@ void lint_check_sharing(struct engine *engine)
 		mark_threads(engine->program, times);
 	for (size_t i = 0; sharing != NULL && i < sharing->n; i++) {
 		const struct access *access = &sharing->items[i];
-		if (access->locked || !is_shared(sharing, access->global, times) ||
+		if (access->locked || !is_shared(sharing, access, times) ||
 		    strcmp(engine->program->functions[access->function].name, "main") == 0)
 			continue;
 		struct finding *finding = lint_finding_add(

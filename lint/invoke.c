@@ -228,6 +228,15 @@ static bool use_arguments(const struct invocation *v, struct state *state)
 	return true;
 }
 
+/* Something of another argument is stored where this one points to, and it is no container. */
+static bool is_stored_into(const struct effects *effects, int i)
+{
+	bool stored = false;
+	for (int other = 0; other < ARGS_MAX; other++)
+		stored |= effects->args[other].into[i] != NEVER;
+	return stored && effects->args[i].change == CHANGE_NONE && effects->makes == NULL;
+}
+
 static void apply_argument(const struct invocation *v, struct state *state, int i)
 {
 	const struct arg_effects *arg = &v->effects->args[i];
@@ -275,7 +284,7 @@ static void apply_argument(const struct invocation *v, struct state *state, int 
 	for (size_t c = 0; content_kept && c < state->n_cells; c++)
 		if (state->cells[c].thing == value.id && state->cells[c].value.kind == VALUE_ADDRESS)
 			lint_escape_thing(v->engine, state, state->cells[c].value.id);
-	if ((arg->writes && !arg->steps) || !is_row(v))
+	if ((arg->writes && !arg->steps) || !is_row(v) || is_stored_into(v->effects, i))
 		lint_havoc_thing(v->engine, state, value.id, 0);
 }
 

@@ -61,7 +61,7 @@ static void publish(struct neap_map *map)
 		      (struct neap__segment *)(void *)pool->segs.base);
 }
 
-static void populate(const struct neap__area *area, uint32_t from, uint32_t to)
+static void take_pages(const struct neap__area *area, uint32_t from, uint32_t to)
 {
 	size_t begin = whole_pages(area->stride * from);
 	neap__os_populate(area->base + begin, whole_pages(area->stride * to) - begin);
@@ -98,8 +98,8 @@ static void touch(struct neap_map *map, uint32_t touched)
 	struct neap__pool *pool = map->pool;
 	size_t before = neap__pool_bytes(map, pool->touched);
 	if (touched > pool->touched) {
-		populate(&pool->slots, pool->touched, touched);
-		populate(&pool->ctrl, pool->touched, touched);
+		take_pages(&pool->slots, pool->touched, touched);
+		take_pages(&pool->ctrl, pool->touched, touched);
 	}
 	pool->touched = touched;
 	if (touched != 0)

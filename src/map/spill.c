@@ -45,7 +45,7 @@ static void mark_all(struct neap_map *map, uint32_t number, uint32_t tag)
 }
 
 /* A slot for an entry of `hash`, for which there is room. */
-static uint8_t *add(struct neap_map *map, uint64_t hash)
+static uint8_t *spill_append(struct neap_map *map, uint64_t hash)
 {
 	uint32_t tag = neap__tag(hash);
 	neap__spill_tags(map)[map->spilled] = (uint8_t)tag;
@@ -61,7 +61,7 @@ uint8_t *neap__spill_claim(struct neap_map *map, uint64_t hash)
 			return NULL;
 	}
 	map->len++;
-	return add(map, hash);
+	return spill_append(map, hash);
 }
 
 int neap__spill_provide(struct neap_map *map, uint32_t more)
@@ -71,7 +71,7 @@ int neap__spill_provide(struct neap_map *map, uint32_t more)
 
 void neap__spill_move(struct neap_map *map, const uint8_t *slot, uint64_t hash)
 {
-	memcpy(add(map, hash), slot, map->slot_size);
+	memcpy(spill_append(map, hash), slot, map->slot_size);
 	map->moved_now++;
 }
 

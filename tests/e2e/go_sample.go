@@ -43,6 +43,12 @@ type Square struct {
 
 func (s *Square) Area() float64 { return s.side * s.side }
 
+// Held through an array and through two pointers, of whose types a program needs no descriptor.
+type Shelf struct {
+	label string
+	books map[int32]string
+}
+
 type Tree struct {
 	name string
 	kids map[string]*Tree
@@ -63,6 +69,8 @@ var (
 	any1     interface{}
 	shape    Shape
 	tree     *Tree
+	rack     [3]*Shelf
+	behind   **Shelf
 	growing  map[uint64]*Node
 	stale    = map[uint64]*Node{}
 	empty    = make(map[string]string)
@@ -238,6 +246,21 @@ func makeFinal() {
 	truth("final", "map[int]*main.Node", unsafe.Pointer(&final), len(final), 100)
 }
 
+func makeShelf(label string) *Shelf {
+	shelf := &Shelf{label: label, books: map[int32]string{}}
+	for i := int32(0); i < 50; i++ {
+		shelf.books[i] = "book"
+	}
+	truth(label, "map[int32]string", unsafe.Pointer(&shelf.books), len(shelf.books), 50)
+	return shelf
+}
+
+func makeShelves() {
+	rack[1] = makeShelf("on the rack")
+	shelf := makeShelf("behind")
+	behind = &shelf
+}
+
 func tellProbes() {
 	probes("numbers", numbers)
 	probes("names", names)
@@ -312,6 +335,7 @@ func makeAll(made chan bool) {
 	makeHolders()
 	makeGrowing()
 	makeStale()
+	makeShelves()
 	tellProbes()
 	made <- true
 }

@@ -170,6 +170,14 @@ def compare(report, truth, case):
     compare_rss(report["rss"])
 
 
+def compare_holders(report, truth):
+    """With debug information the types of what DWARF alone describes are known too."""
+    held = {found["address"]: found["held_by"] for found in report["maps"]}
+    for label, way in (("on the rack", "main.rack+8 -> main.Shelf.books"), ("behind", "main.behind -> ")):
+        found = held.get(truth[label]["address"], "")
+        check(found.startswith(way) and found.endswith("main.Shelf.books"), f"{label}: held by {found}")
+
+
 def compare_stale(report, truth):
     """A classic map keeps 1500 deleted nodes and their bodies alive; a Swiss map keeps nothing."""
     classic = int(report["go"].split(".")[1]) < 24 or "noswissmap" in os.environ.get("GOEXPERIMENT", "")
@@ -193,7 +201,36 @@ def check_layout(tool, program):
     check(done.returncode == 0, f"layout: {done.stdout}{done.stderr}")
 
 
+# A program that says it is of another version, for which there is no row: (what it is, what it says, the exit code).
+NEIGHBOURS = {19: ("go1.19.", "go1.20.", 5), 21: ("go1.21.", "go1.20.", 0), 24: ("go1.24.", "go1.25.", 5),
+              27: ("go1.27.", "go1.28.", 0)}
+
+
+def check_neighbour(options, program):
+    """The row of a neighbour is believed when all of it fits, and refused by what does not."""
+    minor = minor_of(options.go)
+    if minor not in NEIGHBOURS:
+        return
+    own, other, code = NEIGHBOURS[minor]
+    with open(program, "rb") as file:
+        content = file.read()
+    changed = program + ".other"
+    with open(changed, "wb") as file:
+        file.write(content.replace(own.encode(), other.encode()))
+    os.chmod(changed, 0o755)
+    sample = Sample(changed)
+    try:
+        done = inspect(options.neap, sample.pid)
+        check(done.returncode == code, f"{own} as {other}: exit code {done.returncode}: {done.stderr}")
+        check(code == 5 or json.loads(done.stdout)["layout"] == "neighbouring version", f"{own} as {other}: {done.stdout[:300]}")
+        check(code == 0 or other in done.stderr, f"{own} as {other}: {done.stderr}")
+    finally:
+        sample.end()
+
+
 def run_static(options, program, case):
+    if case == "stripped":
+        check_neighbour(options, program)
     if case == "full" and options.layout_check:
         check_layout(options.layout_check, program)
     sample = Sample(program)
@@ -217,6 +254,8 @@ def run_static(options, program, case):
             compare(report, sample.truth, "full" if case in MODES else case)
             check((report["stopped_ms"] > 0) == (case in MODES), f"stopped for {report['stopped_ms']} ms")
             ask_why(options.neap, target, sample.truth, case)
+            if case in ("full", "core", "pie"):
+                compare_holders(json.loads(inspect(options.neap, target).stdout), sample.truth)
         if case == "full":
             ask_retained(options.neap, target, sample.truth)
         ask_close_up(options.neap, target, sample.truth)
@@ -308,6 +347,8 @@ def ask_close_up(neap, target, truth):
         check(sum(view["probes"]) == truth[label]["len"] and view["misplaced"] == 0, f"{label}: probes {view}")
         check(sum(view["groups_by_live"]) * 8 == view["map"]["slots"] and sum(view["pages_by_live"]) == view["pages"] > 0,
               f"{label}: groups and pages {view}")
+        # a page counts once, however many groups lie on it and in whatever order they are walked
+        check(view["pages"] * 4096 <= view["map"]["bytes"] * 1.25 + 65536, f"{label}: {view['pages']} pages for {view['map']['bytes']} bytes")
         own = truth.get(f"probes of {label}")
         check(own is None or (own["probes"], own["depth"], own["tables"]) == (view["probes"], view["directory_depth"],
               view["tables"]), f"{label}: {view}, the program says {own}")

@@ -1,5 +1,6 @@
 /* Neap's other modules: scopes, guards, profiles, interface values. A label stands above each function. */
 #include "neap/any.h"
+#include "neap/cmap.h"
 #include "neap/guard.h"
 #include "neap/heap.h"
 #include "neap/map.h"
@@ -266,4 +267,17 @@ int good_reference(const struct neap_map_type *type, long key)
 	int found = ref.value != NULL;
 	neap_map_destroy(map);
 	return found;
+}
+
+// good null-dereference: what was loaded is not what stood there before
+long good_loaded(struct neap_cmap *map, long key)
+{
+	long *value = NULL;
+	return neap_cmap_load(map, &key, &value) ? *value : 0;
+}
+// bad null-dereference: nothing was loaded
+long bad_loaded(struct neap_cmap *map, long key)
+{
+	long *value = NULL;
+	return !neap_cmap_delete(map, &key) ? *value : 0;
 }
