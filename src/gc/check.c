@@ -143,6 +143,7 @@ void neap__gc_checkmark(void)
 	if (second.seen != NULL && second.stack != NULL) {
 		neap__gc_each_stack(second_range, &second);
 		neap__gc_each_global(second_range, &second);
+		neap__gc_each_handle(second_range, &second);
 		neap__gc_ephemerons_each(neap__gc_is_black, second_value, &second);
 		while (second.depth > 0) {
 			uint64_t packed = second.stack[--second.depth];

@@ -143,14 +143,14 @@ static size_t rounded(size_t bytes)
 	return (bytes + 15) & ~(size_t)15;
 }
 
-static size_t text_bytes(const struct neap__map_core *core, const void *key)
+static size_t key_text_bytes(const struct neap__map_core *core, const void *key)
 {
 	return core->text ? ((const struct neap_str *)key)->len : 0;
 }
 
 static size_t copy_bytes(const struct neap__map_core *core, const void *key)
 {
-	return rounded(core->key_size) + rounded(core->value_size) + rounded(text_bytes(core, key));
+	return rounded(core->key_size) + rounded(core->value_size) + rounded(key_text_bytes(core, key));
 }
 
 static bool copy_entry(const void *key, const void *value, void *ctx)
@@ -164,8 +164,8 @@ static bool copy_entry(const void *key, const void *value, void *ctx)
 	     *text = to + rounded(core->key_size) + rounded(core->value_size);
 	memcpy(to, key, core->key_size);
 	memcpy(to + rounded(core->key_size), value, core->value_size);
-	if (text_bytes(core, key) != 0) {
-		memcpy(text, ((const struct neap_str *)key)->ptr, text_bytes(core, key));
+	if (key_text_bytes(core, key) != 0) {
+		memcpy(text, ((const struct neap_str *)key)->ptr, key_text_bytes(core, key));
 		((struct neap_str *)(void *)to)->ptr = text;
 	}
 	copies->used += copy_bytes(core, key);

@@ -51,6 +51,7 @@ static void read_globals(void *unused)
 	neap__lock_take(&neap__gc.mark_lock);
 	neap__lock_take(&neap__gc.tables);
 	neap__gc_each_global(neap__gc_mark_range, NULL);
+	neap__gc_each_handle(neap__gc_mark_range, NULL);
 	neap__gc_final_read();
 	neap__lock_give(&neap__gc.tables);
 	neap__lock_give(&neap__gc.mark_lock);
@@ -114,6 +115,8 @@ static bool mark_the_rest(uint64_t until, uint64_t *since)
 		return false;
 	neap__gc_each_stack(neap__gc_mark_range, NULL);
 	neap__gc_each_global(neap__gc_mark_range, NULL);
+	if (!neap__gc_last.concurrent)
+		neap__gc_each_handle(neap__gc_mark_range, NULL);
 	tick(NEAP__GC_PART_ROOTS, since);
 	all = neap__gc_drain_stopped(until);
 	if (all) {

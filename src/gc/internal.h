@@ -26,10 +26,11 @@
  *                 announced when marking begins or ends.
  *     new         objects allocated during marking are black; as their memory was zeroed, what they point to was
  *                 stored later, which is one of the two cases above.
- *     roots       all of them are read again with the world stopped.
+ *     handles     are read once; who sets one marks the new value, busy as in neap_store.
+ *     roots       all others are read again with the world stopped.
  *
  * Nothing here relies on what was reachable before: a pointer that the program read before it was overwritten is
- * on a stack or in a register at the end, or was stored somewhere that one of the four lines covers.
+ * on a stack or in a register at the end, or was stored somewhere that one of these lines covers.
  *
  * Laws (neap__gc_check):
  *     span:    mark & ~alloc == 0 outside marking; bits past `objects` are set in alloc, clear in mark
@@ -384,7 +385,8 @@ void neap__gc_threads_forked(void);
 /* roots.c */
 typedef void neap__gc_range_fn(uintptr_t start, uintptr_t end, void *ctx);
 void neap__gc_each_stack(neap__gc_range_fn *each, void *ctx);  /* world stopped */
-void neap__gc_each_global(neap__gc_range_fn *each, void *ctx); /* statics, ranges, handles */
+void neap__gc_each_global(neap__gc_range_fn *each, void *ctx); /* statics, ranges, due finalizers */
+void neap__gc_each_handle(neap__gc_range_fn *each, void *ctx);
 /* Runs `work` with the list of loaded objects up to date and kept from changing. */
 void neap__gc_with_statics(void (*work)(void *ctx), void *ctx);
 int neap__gc_roots_start(void);

@@ -13,6 +13,7 @@
  */
 #include <link.h>
 
+#include "gc/mark.h"
 #include "gc/tables.h"
 
 enum { HANDLES_MOST = 1 << 23, HANDLES_STEP = 1 << 16 /* that core files take in at once */ };
@@ -64,8 +65,12 @@ void neap__gc_each_global(neap__gc_range_fn *each, void *ctx)
 		each(neap__gc.statics->at[i].start, neap__gc.statics->at[i].end, ctx);
 	for (size_t i = 0; i < neap__gc.ranges->count; i++)
 		each(neap__gc.ranges->at[i].start, neap__gc.ranges->at[i].end, ctx);
-	each((uintptr_t)neap__gc.handles, (uintptr_t)(neap__gc.handles + neap__gc.handles_made), ctx);
 	neap__gc_final_roots(each, ctx);
+}
+
+void neap__gc_each_handle(neap__gc_range_fn *each, void *ctx)
+{
+	each((uintptr_t)neap__gc.handles, (uintptr_t)(neap__gc.handles + neap__gc.handles_made), ctx);
 }
 
 /* The loaded objects. */
@@ -228,6 +233,14 @@ struct neap_gc_handle {
 	_Atomic uintptr_t object;
 };
 
+/* Handles are read once in a cycle, beside the program: what is stored later is marked by who stores it. Busy. */
+static void store_handle(struct neap__gc_thread *thread, _Atomic uintptr_t *slot, void *object)
+{
+	if (neap__gc_is_marking())
+		neap__gc_shade(thread, (uintptr_t)object);
+	atomic_store_explicit(slot, (uintptr_t)object, memory_order_relaxed);
+}
+
 struct neap_gc_handle *neap_gc_handle_create(void *object)
 {
 	struct neap__gc_thread *thread = neap__gc_attached();
@@ -246,7 +259,7 @@ struct neap_gc_handle *neap_gc_handle_create(void *object)
 		slot = &neap__gc.handles[neap__gc.handles_made++];
 	}
 	if (slot != NULL)
-		atomic_store_explicit(slot, (uintptr_t)object, memory_order_relaxed);
+		store_handle(thread, slot, object);
 	neap__lock_give(&neap__gc.tables);
 	neap__gc_leave(thread);
 	return (struct neap_gc_handle *)slot;
@@ -275,5 +288,10 @@ void *neap_gc_handle_get(const struct neap_gc_handle *handle)
 
 void neap_gc_handle_set(struct neap_gc_handle *handle, void *object)
 {
-	atomic_store_explicit(&handle->object, (uintptr_t)object, memory_order_relaxed);
+	struct neap__gc_thread *thread = neap__gc_attached();
+	if (thread == NULL)
+		neap__gc_fault("a store that no thread can announce", handle, "neap_gc_handle_set");
+	neap__gc_enter(thread);
+	store_handle(thread, &handle->object, object);
+	neap__gc_leave(thread);
 }

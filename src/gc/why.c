@@ -211,6 +211,7 @@ static void search_stopped(void *ctx)
 		return;
 	}
 	neap__gc_each_global(note_range, search);
+	neap__gc_each_handle(note_range, search);
 	neap__gc_each_stack(note_range, search);
 	note_descendants(search);
 	search->own = true;

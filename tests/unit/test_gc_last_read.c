@@ -39,6 +39,7 @@ static struct neap_gc_map *holder_map; /* another */
 static struct neap_weak *hidden[MANY]; /* no root: the cells are the collector's */
 static void (*store)(void);	       /* NULL: no cycle is watched */
 static unsigned calls;
+static struct neap_gc_handle *handles[MANY];
 static sem_t go, done;
 
 typedef int each_object(struct dl_phdr_info *info, size_t size, void *ctx);
@@ -85,6 +86,16 @@ static void store_announced(void)
 		neap_store(&holders[i]->held, neap_weak_get(hidden[i]));
 }
 
+/* Every second handle is there already, and gets its object. */
+static void store_into_handles(void)
+{
+	for (unsigned i = 0; i < MANY; i++)
+		if (i % 2 == 0)
+			handles[i] = neap_gc_handle_create(neap_weak_get(hidden[i]));
+		else
+			neap_gc_handle_set(handles[i], neap_weak_get(hidden[i]));
+}
+
 static void store_into_map(void)
 {
 	for (uint64_t i = 0; i < MANY; i++) {
@@ -126,9 +137,12 @@ static void watch(struct neap_gc_type *type, void (*how)(void))
 		if (object == NULL)
 			fail_msg("object %lu was lost", (unsigned long)i);
 		assert_int_equal(object->number, i);
-		assert_ptr_equal(object, how == store_into_map
-						 ? *(struct holder **)neap_gc_map_get(holder_map, &i)
-						 : holders[i]->held);
+		if (how == store_into_map)
+			assert_ptr_equal(object, *(struct holder **)neap_gc_map_get(holder_map, &i));
+		else if (how == store_into_handles)
+			assert_ptr_equal(object, neap_gc_handle_get(handles[i]));
+		else
+			assert_ptr_equal(object, holders[i]->held);
 		neap_weak_destroy(hidden[i]);
 	}
 	sem_post(&go);
@@ -162,6 +176,16 @@ static void puts_into_a_map_before_the_second_stop(void **state)
 	watch(&plain_type, store_into_map);
 }
 
+static void handles_set_before_the_second_stop(void **state)
+{
+	(void)state;
+	for (unsigned i = 1; i < MANY; i += 2)
+		handles[i] = neap_gc_handle_create(NULL);
+	watch(&plain_type, store_into_handles);
+	for (unsigned i = 0; i < MANY; i++)
+		neap_gc_handle_destroy(handles[i]);
+}
+
 /* Without the store they die: nothing else keeps them. */
 static void hidden_objects_die_otherwise(void **state)
 {
@@ -185,6 +209,7 @@ int main(void)
 		cmocka_unit_test(plain_stores_before_the_second_stop),
 		cmocka_unit_test(announced_stores_before_the_second_stop),
 		cmocka_unit_test(puts_into_a_map_before_the_second_stop),
+		cmocka_unit_test(handles_set_before_the_second_stop),
 		cmocka_unit_test(hidden_objects_die_otherwise),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
