@@ -130,6 +130,15 @@ static __attribute__((noinline)) void make_server(void)
 	tell_one("deleted", "none", "", deleted, 0);
 }
 
+/* What a freed chunk still holds, in a thread's cache of them, is nobody's. */
+static __attribute__((noinline)) void make_freed(uintptr_t *hidden)
+{
+	char *volatile *holder = must(malloc(48));
+	holder[3] = must(malloc(333));
+	*hidden = ~(uintptr_t)holder[3];
+	free((void *)holder);
+}
+
 static __attribute__((noinline)) void make_others(void)
 {
 	char **outer = must(neap_heap_alloc(1000));
@@ -233,7 +242,7 @@ int main(void)
 {
 	char line[64];
 	pthread_t thread;
-	uintptr_t hidden[5], own;
+	uintptr_t hidden[5], own, freed;
 	static const char *const labels[] = {"chain", "handle", "collected map", "weak value", "no root"};
 	make_server();
 	make_others();
@@ -247,7 +256,10 @@ int main(void)
 	own = (uintptr_t)own_block;
 	tell_one("thread-local", "thread-local", "own_block", (void *)own, 500);
 	make_collected(hidden);
+	make_freed(&freed);
 	clear_stack();
+	begin("freed", ~freed, "none", "");
+	end(0);
 	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
 		tell_collected(labels[i], hidden[i]);
 	puts("ready");
