@@ -7,6 +7,10 @@
 #include "freeze.h"
 
 enum { STACK_LIMIT = 8 << 20 }; /* bytes of a stack that are copied while the process is stopped */
+/* Bytes of a root of which also pages are read that are not resident, because they may be swapped out. A larger one is
+ * not believed so far: what was read of it may be damaged.
+ */
+static const uint64_t believed_limit = 1 << 30;
 
 /* ---- Words ---- */
 
@@ -162,8 +166,12 @@ static void visit_root(struct linked_graph *graph, size_t number, linked_word_fn
 		}
 		if (root->kind == LINKED_STATIC)
 			end = linked_own_start(graph, at, end);
-		visit_words(&words, at, end - at);
-		at = end;
+		bool readable = image_at(graph->process->image, at, end - at) != NULL;
+		if (readable)
+			visit_words(&words, at, end - at);
+		at = !readable || root->end - root->start > believed_limit
+			     ? linked_next_resident(graph->process, end, root->end)
+			     : end;
 	}
 }
 
