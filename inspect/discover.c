@@ -226,9 +226,15 @@ static void try_type(struct go_process *process, const struct go_hash_key *key,
 	}
 }
 
-/* Tries every map type; types of one layout share one walk. `accept_torn` takes counts that nearly fit. */
+enum effort {
+	READ_ONLY, /* the first layout that fits is good enough: all that the map consists of has been read then */
+	EXACT,	     /* the count must fit */
+	ACCEPT_TORN, /* or nearly */
+};
+
+/* Tries every map type; types of one layout share one walk. */
 static struct trial try_types(struct go_process *process, const struct maps *maps,
-			      const struct go_map_header *header, bool accept_torn)
+			      const struct go_map_header *header, enum effort effort)
 {
 	const struct go_map_types *types = &maps->types;
 	struct trial trial = {0};
@@ -249,8 +255,12 @@ static struct trial try_types(struct go_process *process, const struct maps *map
 		}
 		if (fits && counts.live != header->count && nearly(counts.live, header->count))
 			trial.near_miss = true;
-		if (fits &&
-		    (counts.live == header->count || (accept_torn && nearly(counts.live, header->count))))
+		if (fits && effort == READ_ONLY && counts.live == header->count) {
+			trial.best = type;
+			break;
+		}
+		if (fits && (counts.live == header->count ||
+			     (effort == ACCEPT_TORN && nearly(counts.live, header->count))))
 			try_type(process, &maps->hash_key, header, groups, type, &counts, &trial);
 	}
 	return trial;
@@ -387,7 +397,7 @@ static bool try_header(struct go_process *process, struct maps *maps, uint64_t a
 		return object != GO_NO_OBJECT;
 	}
 	for (int attempt = 0; attempt <= RETRIES; attempt++) {
-		trial = try_types(process, maps, &header, attempt == RETRIES);
+		trial = try_types(process, maps, &header, attempt == RETRIES ? ACCEPT_TORN : EXACT);
 		if (trial.best != NULL || !trial.near_miss || !process->target->changing)
 			break;
 		forget_map(process, &header);
@@ -403,45 +413,48 @@ static bool try_header(struct go_process *process, struct maps *maps, uint64_t a
 	return true;
 }
 
-/* One map, in the stop, where what it consists of is read again as it is looked at. */
-static bool try_again(struct go_process *process, const struct maps *maps, uint64_t address,
-		      struct go_map_header *header, struct trial *trial)
-{
-	go_heap_look_again(process, address);
-	image_forget(process->image, address, HEADER_MAX);
-	if (!go_map_header(process, address, header))
-		return false;
-	*trial = try_types(process, maps, header, false);
-	return trial->best != NULL;
-}
-
-static void mend(struct go_process *process, const struct maps *maps, struct found_map *map)
+/* Its type is known from the first look: one walk tells what it holds now. Reading more than that would take most of the
+   time that there is to stop. */
+static void mend(struct go_process *process, struct found_map *map)
 {
 	struct go_map_header header;
-	struct trial trial;
-	if (!try_again(process, maps, map->header.address, &header, &trial))
+	struct map_counts counts;
+	uint64_t address = map->header.address;
+	go_heap_look_again(process, address);
+	image_forget(process->image, address, HEADER_MAX);
+	if (!go_map_header(process, address, &header) || !maps_try(process, &header, map->type, &counts) ||
+	    counts.live != header.count)
 		return;
 	map->header = header;
-	map->type = trial.best;
-	map->candidates = trial.candidates;
-	map->counts = trial.counts;
+	map->counts = counts;
 	map->growing = header.old_buckets != 0;
-	map->confidence = judge(process, &header, &trial);
 	map->torn = false;
 	process->torn--;
 }
 
-static bool find_suspect(struct go_process *process, struct maps *maps, uint64_t address)
+/* In the stop: everything that the map consists of is read again, and nothing is judged. */
+static bool read_suspect(struct go_process *process, const struct maps *maps, struct go_map_header *suspect)
 {
 	struct go_map_header header;
-	struct trial trial;
-	uint32_t index;
-	if (!try_again(process, maps, address, &header, &trial))
+	go_heap_look_again(process, suspect->address);
+	image_forget(process->image, suspect->address, HEADER_MAX);
+	if (!go_map_header(process, suspect->address, &header) ||
+	    try_types(process, maps, &header, READ_ONLY).best == NULL)
 		return false;
-	const struct go_span *span = go_heap_object(&process->heap, address, &index);
-	if (span != NULL)
-		add_map(process, maps, &header, &trial, span->first + index);
-	return span != NULL;
+	*suspect = header;
+	return true;
+}
+
+/* After the stop, from what was read in it. What keys and values lead to is looked at only now. */
+static bool judge_suspect(struct go_process *process, struct maps *maps, const struct go_map_header *header)
+{
+	uint32_t index;
+	const struct go_span *span = go_heap_object(&process->heap, header->address, &index);
+	struct trial trial = try_types(process, maps, header, EXACT);
+	if (trial.best == NULL || span == NULL)
+		return false;
+	add_map(process, maps, header, &trial, span->first + index);
+	return true;
 }
 
 static bool fits(const struct go_process *process, const struct freeze *freeze, uint64_t bytes)
@@ -452,7 +465,7 @@ static bool fits(const struct go_process *process, const struct freeze *freeze, 
 /* Everything that the time to stop allows, suspects first; true when it was of use and some are left. */
 static bool read_in_stop(struct go_process *process, struct maps *maps)
 {
-	size_t torn = 0, mended = 0, left = 0, count = maps->count, suspects = maps->suspect_count;
+	size_t torn = 0, mended = 0, read = 0, left = 0, count = maps->count, suspects = maps->suspect_count;
 	struct freeze freeze;
 	struct problem ignored = {0};
 	for (size_t i = 0; i < count; i++)
@@ -463,21 +476,27 @@ static bool read_in_stop(struct go_process *process, struct maps *maps)
 	process->heap.again = true;
 	for (size_t i = 0; i < process->heap.span_count; i++)
 		process->heap.spans[i].again = false;
+	memset(process->heap.pages_again, 0, sizeof process->heap.pages_again);
 	if (target_ranges_again(process->target))
 		image_extend(process->image);
-	for (size_t i = 0; i < suspects; i++) {
-		const struct go_map_header header = maps->suspects[i];
+	for (size_t i = 0; i < suspects; i++) { /* those that were read come first */
+		struct go_map_header header = maps->suspects[i];
 		uint64_t bytes = header.count < UINT32_MAX ? header.count * SUSPECT_ENTRY : UINT64_MAX;
-		if (!fits(process, &freeze, bytes) || !find_suspect(process, maps, header.address))
-			maps->suspects[left++] = header;
+		if (!fits(process, &freeze, bytes) || !read_suspect(process, maps, &header))
+			continue;
+		maps->suspects[i] = maps->suspects[read];
+		maps->suspects[read++] = header;
 	}
-	maps->suspect_count = left;
 	for (size_t i = 0; i < count; i++)
 		if (maps->list[i].torn && fits(process, &freeze, maps->list[i].bytes)) {
-			mend(process, maps, &maps->list[i]);
+			mend(process, &maps->list[i]);
 			mended += !maps->list[i].torn;
 		}
 	target_go_on(process->target, &freeze);
+	for (size_t i = 0; i < suspects; i++)
+		if (i >= read || !judge_suspect(process, maps, &maps->suspects[i]))
+			maps->suspects[left++] = maps->suspects[i];
+	maps->suspect_count = left;
 	process->heap.again = false;
 	go_heap_number(&process->heap);
 	return left + torn - mended > 0 && (left < suspects || mended > 0);

@@ -26,9 +26,21 @@ static bool read_record(struct go_process *process, const struct go_arena *arena
 	       span >= TARGET_PAGE && target_read(process->target, span, record, process->layout.mspan_size);
 }
 
+/* Bits of many spans share a page: what was read in this stop need not be read again. */
+static bool is_read(struct go_heap *heap, uint64_t page)
+{
+	uint64_t *place = &heap->pages_again[page / TARGET_PAGE % GO_PAGES_AGAIN];
+	bool is = *place == page;
+	*place = page;
+	return is;
+}
+
 static void read_again(struct go_process *process, uint64_t address, uint64_t size)
 {
-	image_forget(process->image, address, size);
+	uint64_t page = address / TARGET_PAGE * TARGET_PAGE;
+	for (; page < address + size; page += TARGET_PAGE)
+		if (!is_read(&process->heap, page))
+			image_forget(process->image, page, TARGET_PAGE);
 	(void)image_at(process->image, address, size); /* into the same place: pointers to it stay valid */
 }
 
