@@ -72,7 +72,7 @@ static struct footprint footprint_now(void)
 	now.objects = stats.HeapObjects;
 	now.other = stats.OtherSys;
 	FILE *maps = fopen("/proc/self/maps", "r"), *statm = fopen("/proc/self/statm", "r");
-	unsigned long size, pages;
+	unsigned long size, pages = 0;
 	assert_true(maps != NULL && statm != NULL && fscanf(statm, "%lu %lu", &size, &pages) == 2);
 	now.resident_kb = pages * ((size_t)sysconf(_SC_PAGESIZE) >> 10);
 	for (int c; (c = fgetc(maps)) != EOF;)
