@@ -19,7 +19,7 @@ static const char style[] =
 	".6em;text-align:right;border-bottom:1px solid #ddd}"
 	"td:last-child,th:last-child{text-align:left;word-break:break-all}svg{display:block;margin:.3em 0}"
 	"details{margin-left:1.2em}summary{cursor:pointer}h3{margin-bottom:0;word-break:break-all}small{"
-	"color:#666}";
+	"color:#666}.part{white-space:nowrap;margin-right:1em}";
 
 static void text(FILE *out, const char *from)
 {
@@ -44,7 +44,7 @@ static void write_bar(FILE *out, const struct snapshot_header *header)
 		     {"empty slots", "#edae49", header->empty},
 		     {"stale", "#8d5bb0", header->stale},
 		     {"other objects", "#3d6fb4", header->objects},
-		     {"free, not returned", "#5bc0be", header->free_held},
+		     {"free-held", "#5bc0be", header->free_held},
 		     {"other", "#aaaaaa", header->other}};
 	double at = 0, whole = header->rss == 0 ? 1 : (double)header->rss;
 	char bytes[32];
@@ -57,8 +57,8 @@ static void write_bar(FILE *out, const struct snapshot_header *header)
 	}
 	fputs("</svg><p>", out);
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-		fprintf(out, "<span style=\"color:%s\">■</span> %s %s &nbsp; ", parts[i].colour,
-			parts[i].name, format_bytes(bytes, parts[i].bytes));
+		fprintf(out, "<span class=part><span style=\"color:%s\">■</span> %s %s</span> ",
+			parts[i].colour, parts[i].name, format_bytes(bytes, parts[i].bytes));
 	fputs("</p>\n", out);
 }
 

@@ -50,7 +50,7 @@ static void list_parts(const struct account *account, struct part *parts)
 		{"empty slots", "▒", "\033[33m", account->empty},
 		{"stale", "X", "\033[35m", account->stale},
 		{"other objects", "▚", "\033[34m", account->objects},
-		{"free, not returned", "░", "\033[36m", account->free_held},
+		{"free-held", "░", "\033[36m", account->free_held},
 		{"other", "·", "\033[90m", account->other},
 		{"unexplained", "?", "\033[91m",
 		 account->unexplained > 0 ? (uint64_t)account->unexplained : 0},
