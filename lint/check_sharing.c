@@ -88,19 +88,11 @@ static void mark_threads(const struct program *program, uint8_t *times)
 	for (uint32_t f = 0; f < program->n_bottom_up; f++) {
 		const struct body *body = program->functions[program->bottom_up[f]].body;
 		for (uint32_t i = 0; i < body->n_insns; i++) {
-			const struct insn *insn = &body->insns[i];
-			const struct function *callee =
-				insn->op == OP_CALL ? lint_callee(program, body, insn) : NULL;
-			if (callee == NULL || (strcmp(callee->name, "pthread_create") != 0 &&
-					       strcmp(callee->name, "thrd_create") != 0))
+			int64_t started = lint_thread_started(program, body, &body->insns[i]);
+			if (started < 0)
 				continue;
-			for (uint32_t o = 0; o + 1 < insn->n_operands; o++) {
-				const struct operand *operand = operand_of(body, insn, o);
-				if (operand->kind != OPERAND_FUNCTION)
-					continue;
-				memset(seen, 0, program->n_functions + 1);
-				reach(program, operand->index, times, seen);
-			}
+			memset(seen, 0, program->n_functions + 1);
+			reach(program, (uint32_t)started, times, seen);
 		}
 	}
 	free(seen);

@@ -52,6 +52,16 @@ static int handed_argument(const struct effects *effects)
 	return -1;
 }
 
+int64_t lint_thread_started(const struct program *program, const struct body *body, const struct insn *insn)
+{
+	const struct function *callee = insn->op == OP_CALL ? lint_callee(program, body, insn) : NULL;
+	int at = callee != NULL ? handed_argument(callee->known) : -1;
+	if (at < 1 || (uint32_t)at + 1 >= insn->n_operands)
+		return -1;
+	const struct operand *operand = operand_of(body, insn, (uint32_t)at - 1);
+	return operand->kind == OPERAND_FUNCTION ? (int64_t)operand->index : -1;
+}
+
 struct threads *lint_threads_open(const struct program *program)
 {
 	struct threads *threads = lint_calloc(1, sizeof *threads);
@@ -59,15 +69,9 @@ struct threads *lint_threads_open(const struct program *program)
 	for (uint32_t f = 0; f < program->n_bottom_up; f++) {
 		const struct body *body = program->functions[program->bottom_up[f]].body;
 		for (uint32_t i = 0; i < body->n_insns; i++) {
-			const struct insn *insn = &body->insns[i];
-			const struct function *callee =
-				insn->op == OP_CALL ? lint_callee(program, body, insn) : NULL;
-			int at = callee != NULL ? handed_argument(callee->known) : -1;
-			if (at < 1 || (uint32_t)at + 1 >= insn->n_operands)
-				continue;
-			const struct operand *operand = operand_of(body, insn, (uint32_t)at - 1);
-			if (operand->kind == OPERAND_FUNCTION)
-				threads->starts[operand->index] = 1;
+			int64_t started = lint_thread_started(program, body, &body->insns[i]);
+			if (started >= 0)
+				threads->starts[started] = 1;
 		}
 	}
 	return threads;

@@ -184,6 +184,8 @@ void lint_check_contract(struct engine *engine, const struct function *function)
 void lint_sharing_access(struct engine *engine, const struct frame *frame, const struct state *state,
 			 const struct insn *insn, uint32_t argument, bool changes);
 void lint_check_sharing(struct engine *engine);
+/* The function that a call lets another thread run, or -1. */
+int64_t lint_thread_started(const struct program *program, const struct body *body, const struct insn *insn);
 struct threads *lint_threads_open(const struct program *program);
 /* When the call starts a thread: marks what the thread holds, and returns the state in which the start failed. */
 struct state *lint_threads_start(struct engine *engine, struct state *state, const struct effects *effects,
