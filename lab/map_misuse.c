@@ -300,15 +300,20 @@ static int freed_twice_child(void *ctx)
 }
 
 /* Every block guarded; in production one in thousands. */
+static const struct neap_allocator *guarded_blocks(void)
+{
+	const struct neap_sampler_options options = {.one_in = 1, .catch_faults = true};
+	/* neap-lint: allow leak: the process ends with it */
+	struct neap_sampler *sampler = neap_sampler_create(&options);
+	if (sampler == NULL)
+		_exit(1);
+	return neap_sampler_allocator(sampler);
+}
+
 static int past_the_end_child(void *ctx)
 {
 	(void)ctx;
-	const struct neap_sampler_options options = {.one_in = 1, .catch_faults = true};
-	/* neap-lint: allow leak: the process ends here */
-	struct neap_sampler *sampler = neap_sampler_create(&options);
-	if (sampler == NULL)
-		return 1;
-	const struct neap_allocator *allocator = neap_sampler_allocator(sampler);
+	const struct neap_allocator *allocator = guarded_blocks();
 	for (int i = 0; i < 100; i++) { /* at the end of its page or at its start, at random */
 		volatile char *block = allocator->alloc(allocator->ctx, 48, 16);
 		block[48] = 1;
@@ -319,12 +324,7 @@ static int past_the_end_child(void *ctx)
 static int freed_block_child(void *ctx)
 {
 	(void)ctx;
-	const struct neap_sampler_options options = {.one_in = 1, .catch_faults = true};
-	/* neap-lint: allow leak: the process ends here */
-	struct neap_sampler *sampler = neap_sampler_create(&options);
-	if (sampler == NULL)
-		return 1;
-	const struct neap_allocator *allocator = neap_sampler_allocator(sampler);
+	const struct neap_allocator *allocator = guarded_blocks();
 	volatile uint64_t *block = allocator->alloc(allocator->ctx, 48, 16);
 	*block = 1;
 	allocator->free(allocator->ctx, (void *)(uintptr_t)block, 48);
