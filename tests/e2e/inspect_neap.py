@@ -15,43 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-failures = []
-
-
-def check(condition, message):
-    if not condition:
-        failures.append(message)
-        print("FAIL:", message)
-
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode == 3 and "may not be read" in done.stderr:
-        print("skipped:", done.stderr.strip())
-        sys.exit(77)
-    return done
-
-
-class Sample:
-    def __init__(self, program, **more):
-        self.process = subprocess.Popen([os.path.abspath(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, **more)
-        self.truth = {}
-        for line in self.process.stdout:
-            if line.strip() == "ready":
-                break
-            fact = json.loads(line)
-            self.truth[fact["label"]] = fact
-        self.pid = str(self.process.pid)
-
-    def answers(self, line="ping"):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip() == "pong"
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
+from linked_sample import Sample, check, failures, run
 
 
 def compare_maps(report, truth):

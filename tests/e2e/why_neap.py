@@ -15,48 +15,13 @@ import subprocess
 import sys
 import tempfile
 
+from linked_sample import Sample, check, failures, run
+
 # What is in freed memory stays there: some harnesses have malloc overwrite it.
 LEFT_AS_IT_IS = {name: value for name, value in os.environ.items() if name != "MALLOC_PERTURB_"}
 FUZZ_ROUNDS = 40
 # How the tool calls the root of each kind.
 ROOTS = {"stack": "stack of thread", "thread-local": "thread-local data", "handle": "handle 0x"}
-
-failures = []
-
-
-def check(condition, message):
-    if not condition:
-        failures.append(message)
-        print("FAIL:", message)
-
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode == 3 and "may not be read" in done.stderr:
-        print("skipped:", done.stderr.strip())
-        sys.exit(77)
-    return done
-
-
-class Sample:
-    def __init__(self, program, **more):
-        self.process = subprocess.Popen([os.path.abspath(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env=LEFT_AS_IT_IS, **more)
-        self.facts = []
-        for line in self.process.stdout:
-            if line.strip() == "ready":
-                break
-            self.facts.append(json.loads(line))
-        self.pid = str(self.process.pid)
-
-    def answers(self):
-        self.process.stdin.write("ping\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip() == "pong"
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
 
 
 def compare(fact, answer, symbols):
@@ -133,7 +98,7 @@ def from_core(neap, program, folder, symbols):
     if "/" in pattern or pattern.startswith("|") or resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
         print(f"cores go to '{pattern}', or are limited: the core is not tested")
         return
-    sample = Sample(program, cwd=folder, preexec_fn=allow_core)
+    sample = Sample(program, env=LEFT_AS_IT_IS, cwd=folder, preexec_fn=allow_core)
     sample.process.send_signal(signal.SIGABRT)
     sample.process.wait()
     cores = [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith("core")]
@@ -154,7 +119,7 @@ def main():
         if options.stripped:
             program = shutil.copy(options.sample, os.path.join(folder, "stripped"))
             subprocess.run(["strip", program], check=True)
-        sample = Sample(program)
+        sample = Sample(program, env=LEFT_AS_IT_IS)
         try:
             for mode in ([], ["--consistent"], ["--snapshot"]):
                 ask(options.neap, sample.pid, sample.facts, not options.stripped, *mode)
