@@ -56,14 +56,28 @@ static bool refill_slot(struct neap__gc_thread *thread, unsigned kind)
 	return got;
 }
 
-static void *hand_out(struct neap__gc_slot *slot, int type)
+/* From a claim that is not empty: its block, still to be cleared. */
+static inline unsigned take_lowest(struct neap__gc_slot *slot, char **ret_block)
 {
 	unsigned object = (unsigned)__builtin_ctzll(slot->free);
 	slot->free &= slot->free - 1;
-	char *block = slot->base + object * (size_t)slot->size;
-	memset(block, 0, slot->size);
+	*ret_block = slot->base + object * (size_t)slot->size;
+	return object;
+}
+
+/* After it is clear: who reads the type may read the object. */
+static inline void give_type(struct neap__gc_slot *slot, unsigned object, int type)
+{
 	if (slot->types != NULL)
-		atomic_store_explicit(&slot->types[object], (uint16_t)type, memory_order_relaxed);
+		atomic_store_explicit(&slot->types[object], (uint16_t)type, memory_order_release);
+}
+
+static inline void *hand_out(struct neap__gc_slot *slot, int type)
+{
+	char *block;
+	unsigned object = take_lowest(slot, &block);
+	memset(block, 0, slot->size);
+	give_type(slot, object, type);
 	return block;
 }
 
@@ -154,9 +168,44 @@ static void *alloc_typed(struct neap_gc_type *type, size_t size)
 	return number > 0 ? alloc_of(neap__gc.types[number].flavour, size, number) : NULL;
 }
 
+enum { SHORT_MOST = 64 };
+
+/* A multiple of 16 bytes, at most SHORT_MOST, without a call. */
+static inline void clear_short(char *block, size_t size)
+{
+	memset(block, 0, 16);
+	memset(block + size - 16, 0, 16);
+	if (size > 32) {
+		memset(block + 16, 0, 16);
+		memset(block + size - 32, 0, 16);
+	}
+}
+
+static __attribute__((noinline)) void *stopped_with(struct neap__gc_thread *thread, void *block)
+{
+	neap__gc_stop_late(thread);
+	return block;
+}
+
+/* Short objects of a known type, from the thread's claim, without a frame on the stack. */
 void *neap_gc_alloc(struct neap_gc_type *type)
 {
-	return alloc_typed(type, type->size);
+	struct neap__gc_thread *thread = neap__gc_self;
+	/* Acquire: whoever has the number may read the row. */
+	uint32_t number = __atomic_load_n(&type->neap__id, __ATOMIC_ACQUIRE);
+	if (NEAP__GC_UNLIKELY(thread == NULL || number == 0 || type->size > SHORT_MOST))
+		return alloc_typed(type, type->size);
+	struct neap__gc_slot *slot = &thread->slots[neap__gc.types[number].kind];
+	neap__gc_enter(thread);
+	char *block = NULL;
+	if (NEAP__GC_LIKELY(slot->free != 0)) {
+		unsigned object = take_lowest(slot, &block);
+		clear_short(block, slot->size);
+		give_type(slot, object, (int)number);
+	}
+	if (NEAP__GC_UNLIKELY(neap__gc_leaves_late(thread)))
+		block = stopped_with(thread, block);
+	return NEAP__GC_LIKELY(block != NULL) ? block : alloc_typed(type, type->size);
 }
 
 void *neap_gc_alloc_array(struct neap_gc_type *type, size_t count)

@@ -24,7 +24,7 @@ static uint64_t pack(uint32_t head, uint32_t object)
 	return (uint64_t)head << 32 | object;
 }
 
-static void push_grey(struct neap__gc_marker *marker, uint32_t head, uint32_t object)
+static inline void push_grey(struct neap__gc_marker *marker, uint32_t head, uint32_t object)
 {
 	if (NEAP__GC_LIKELY(marker->depth < NEAP__GC_STACK_ROOM)) {
 		marker->stack[marker->depth++] = pack(head, object);
@@ -36,7 +36,7 @@ static void push_grey(struct neap__gc_marker *marker, uint32_t head, uint32_t ob
 }
 
 /* True when this call marked it. */
-static bool set_mark(struct neap__gc_span *span, uint32_t object)
+static inline bool set_mark(struct neap__gc_span *span, uint32_t object)
 {
 	struct neap__gc_word *word = &span->words[object / 64];
 	uint64_t bit = UINT64_C(1) << object % 64;
@@ -46,7 +46,7 @@ static bool set_mark(struct neap__gc_span *span, uint32_t object)
 	return (atomic_fetch_or_explicit(&word->mark, bit, memory_order_relaxed) & bit) == 0;
 }
 
-static void mark_packed(struct neap__gc_marker *marker, uint64_t packed)
+static inline void mark_packed(struct neap__gc_marker *marker, uint64_t packed)
 {
 	uint32_t head = (uint32_t)(packed >> 32), object = (uint32_t)packed;
 	struct neap__gc_span *span = neap__gc_span(head);
@@ -62,7 +62,7 @@ static void mark_oldest(struct neap__gc_marker *marker)
 	mark_packed(marker, marker->fifo[marker->out++ % NEAP__GC_FIFO]);
 }
 
-static inline void visit_word(struct neap__gc_marker *marker, uintptr_t word)
+static inline __attribute__((always_inline)) void visit_word(struct neap__gc_marker *marker, uintptr_t word)
 {
 	uint32_t head, object;
 	if (!neap__gc_find(word, &head, &object))
@@ -110,10 +110,7 @@ static inline void bits_words(const char *base, uint64_t bytes, const uint64_t *
 		uint64_t set = bits[w / 64];
 		if (words - w < 64)
 			set &= (UINT64_C(1) << (words - w)) - 1;
-		for (; set != 0; set &= set - 1) {
-			const char *at = base + (w + (unsigned)__builtin_ctzll(set)) * 8;
-			each(__atomic_load_n((const uintptr_t *)(const void *)at, __ATOMIC_RELAXED), ctx);
-		}
+		neap__gc_words_at(base + w * 8, set, each, ctx);
 	}
 }
 
@@ -166,7 +163,12 @@ void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t 
 	words_of_object(head, object, from, to, each, ctx);
 }
 
-static void visit_each(uintptr_t word, void *ctx)
+static inline __attribute__((always_inline)) void visit_now(uintptr_t word, void *ctx)
+{
+	visit_word(ctx, word);
+}
+
+static __attribute__((noinline)) void visit_each(uintptr_t word, void *ctx)
 {
 	visit_word(ctx, word);
 }
@@ -176,7 +178,7 @@ static void charge(struct neap__gc_marker *marker, uint64_t bytes)
 	marker->credit = marker->credit > bytes ? marker->credit - bytes : 0;
 }
 
-static void read_whole(struct neap__gc_marker *marker, uint32_t head, uint32_t object)
+static void read_other(struct neap__gc_marker *marker, uint32_t head, uint32_t object)
 {
 	uint64_t size = neap__gc_span(head)->size;
 	bool map = is_map(neap__gc_span(head), object);
@@ -191,6 +193,19 @@ static void read_whole(struct neap__gc_marker *marker, uint32_t head, uint32_t o
 	words_of_object(head, object, 0, size, visit_each, marker);
 	marker->objects++;
 	charge(marker, size);
+}
+
+static inline void read_whole(struct neap__gc_marker *marker, uint32_t head, uint32_t object)
+{
+	const struct neap__gc_span *span = neap__gc_span(head);
+	const struct neap__gc_type *type = neap__gc_type_of(span, object);
+	if (NEAP__GC_UNLIKELY(span->size > type->single)) {
+		read_other(marker, head, object);
+		return;
+	}
+	neap__gc_words_at(neap__gc_address(head, object), type->first, visit_now, marker);
+	marker->objects++;
+	charge(marker, span->size);
 }
 
 static void read_piece(struct neap__gc_marker *marker)
