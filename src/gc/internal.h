@@ -78,7 +78,7 @@ enum {
 	NEAP__GC_STACK_ROOM = 1 << 20, /* 8 MB of address space; a binary tree of any size needs far less */
 	NEAP__GC_CLAIM_MOST = 64,
 #endif
-	NEAP__GC_FIFO = 16, /* 74 ns an object without it, 34 to 66 with it, in the research */
+	NEAP__GC_FIFO = 16, /* loads under way at once; see mark.c */
 	NEAP__GC_PAGES_AT_ONCE = 256,
 	NEAP__GC_ATTEMPTS_MOST = 48, /* stops that try to end a cycle */
 	NEAP__GC_BUCKETS = 24,	     /* of a histogram: powers of two of a microsecond, up to 8 seconds */

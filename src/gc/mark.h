@@ -16,8 +16,10 @@ struct neap__gc_large {
 struct neap__gc_marker {
 	uint64_t stack[NEAP__GC_STACK_ROOM]; /* head << 32 | object */
 	size_t depth;
-	uint64_t fifo[NEAP__GC_FIFO];
+	uint64_t fifo[NEAP__GC_FIFO]; /* on the way to the stack */
 	unsigned in, out;
+	uint64_t asked[NEAP__GC_FIFO]; /* on the way from the stack; 0: nothing */
+	unsigned turn;
 	struct neap__gc_large large[256]; /* objects that are read in pieces; a map's offset is 0 or 1 */
 	unsigned larges;
 	uint64_t objects;	/* read in this cycle */
