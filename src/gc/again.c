@@ -95,7 +95,12 @@ static void read_small(uint32_t head, uintptr_t from, uintptr_t to)
 	uint32_t object = (uint32_t)((from - base) * span->magic >> NEAP__MAGIC_SHIFT);
 	for (; object < span->objects && base + object * span->size < to; object++) {
 		uintptr_t at = base + object * span->size;
-		if (neap__gc_marked(head, object))
+		if (!neap__gc_marked(head, object))
+			continue;
+		const struct neap__gc_type *type = neap__gc_type_of(span, object);
+		if (NEAP__GC_LIKELY(span->size <= type->single))
+			neap__gc_words_at((const char *)at, type->first, visit_again, NULL);
+		else
 			neap__gc_each_word(head, object, from > at ? from - at : 0, to - at, visit_again,
 					   NULL);
 	}

@@ -78,7 +78,7 @@ enum {
 	NEAP__GC_STACK_ROOM = 1 << 20, /* 8 MB of address space; a binary tree of any size needs far less */
 	NEAP__GC_CLAIM_MOST = 64,
 #endif
-	NEAP__GC_FIFO = 16, /* 74 ns an object without it, 34 to 66 with it, in the research */
+	NEAP__GC_FIFO = 16, /* loads under way at once; see mark.c */
 	NEAP__GC_PAGES_AT_ONCE = 256,
 	NEAP__GC_ATTEMPTS_MOST = 48, /* stops that try to end a cycle */
 	NEAP__GC_BUCKETS = 24,	     /* of a histogram: powers of two of a microsecond, up to 8 seconds */
@@ -123,7 +123,11 @@ struct neap__gc_type {
 	uint64_t *head, *tail; /* a bit for each word that may be a pointer; NULL: none */
 	uint32_t head_size;    /* bytes; elements of `stride` bytes follow up to the end of the object */
 	uint32_t stride;       /* 0: nothing follows that holds pointers */
+	/* Blocks of at most `single` bytes have just the words of `first`, the head's bits: nearly all objects. */
+	uint64_t first;
+	uint32_t single; /* 0: none; a map, or a head of more than 64 words */
 	uint8_t flavour;
+	uint8_t kind;	/* of an object without elements in its tail */
 	bool map;	/* the object is a struct neap__gc_map */
 	bool interface; /* struct neap_any: in maps its type decides */
 };
@@ -291,6 +295,11 @@ static inline bool neap__gc_allocated(uint32_t head, uint32_t object)
 	return neap__gc_bit(&neap__gc_span(head)->words[object / 64].alloc, object);
 }
 
+static inline const struct neap__gc_type *neap__gc_type_of(const struct neap__gc_span *span, uint32_t object)
+{
+	return &neap__gc.types[atomic_load_explicit(&span->types[object], memory_order_relaxed)];
+}
+
 /* The place that any word points into: true when it lies in a span, in the area of an object. */
 static inline bool neap__gc_find(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object)
 {
@@ -317,10 +326,16 @@ static inline void neap__gc_enter(struct neap__gc_thread *thread)
 
 void neap__gc_stop_late(struct neap__gc_thread *thread);
 
-static inline void neap__gc_leave(struct neap__gc_thread *thread)
+/* True when the thread is to call neap__gc_stop_late now. */
+static inline bool neap__gc_leaves_late(struct neap__gc_thread *thread)
 {
 	atomic_signal_fence(memory_order_seq_cst);
-	if (--thread->busy == 0 && NEAP__GC_UNLIKELY(thread->late))
+	return --thread->busy == 0 && NEAP__GC_UNLIKELY(thread->late);
+}
+
+static inline void neap__gc_leave(struct neap__gc_thread *thread)
+{
+	if (neap__gc_leaves_late(thread))
 		neap__gc_stop_late(thread);
 }
 
