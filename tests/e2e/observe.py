@@ -227,7 +227,8 @@ def check_commands(served, folder):
     assert "rss" in run(neap, "top", os.getpid(), "-n", "1")
     for command in ("profile", "top", "reclaim", "watch"):
         assert "no such process" in run(neap, command, "4194303", code=3)
-        run(neap, command, "nonsense", code=2)
+        for nonsense in ("nonsense", "127.0.0.1:99999", "127.0.0.1:", "127.0.0.1:80x", ":80", "unix:"):
+            run(neap, command, nonsense, code=2)
         run(neap, command, code=2)
         assert "usage: neap " + command in run(neap, command, "--help")
     assert "Connection refused" in run(neap, "profile", f"127.0.0.1:{free_port()}", code=3)
@@ -250,6 +251,7 @@ def check_watch(served, folder):
         program.kill()
         program.wait()
     kept = list(folder.glob("*.txt"))
+    assert "no such file" in run(neap, "watch", os.getpid(), "--metrics", folder / "none/watch.prom", "--for", "1", code=4).lower()
     assert len(kept) == 1 and "VmRSS" in kept[0].read_text(), f"--keep 1 kept {kept}"
     assert "neap_watch_triggers_total" in (folder / "watch.prom").read_text()
     program = subprocess.Popen([grower, "1", "10"])
