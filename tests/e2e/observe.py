@@ -447,6 +447,11 @@ def check_report(served, folder):
     for name in ("sessions 0", "sessions 1", "sessions 2"):
         assert name in seen, f"{name} is not in the report:\n{seen}"
     assert int(re.search(r"(\d+) rectangles are seen", seen).group(1)) > 20, seen
+    assert "Who holds them" not in seen, "a snapshot without --graph does not know"
+    run(neap, "report", served.process.pid, "-o", page, code=(0, 4))
+    seen = run("node", here / "report_page.mjs", modules, page, pathlib.Path(build) / "report-page.png")
+    holders = seen.split("Who holds them")[1]
+    assert re.search(r"^\S.* \d+ maps, .*gives back ", holders, re.M), seen
 
 
 def check_collector(served, folder):
