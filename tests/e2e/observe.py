@@ -34,7 +34,7 @@ def need(program, package):
 
 
 def run(*words, code=0, timeout=120, env=None):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=timeout,
+    done = subprocess.run([str(word) for word in words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
                           env={**os.environ, **(env or {})}, errors="replace")
     allowed = code if isinstance(code, tuple) else (code,)
     assert done.returncode in allowed, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -426,6 +426,17 @@ def check_gdb(served, folder):
         raise Skip("gdb may not trace here")
     assert re.search(r"\$1 = \w+: \d+ entries, \d+ slots \(tombstone \d+, empty \d+\), \d+ kB in \d+ segments", seen), seen
     assert re.search(r"^0x[0-9a-f]+ map   \w+: \d+ entries", seen, re.M), seen
+    # A classic map, at its end: what the program deleted are its tombstones.
+    sample = next(pathlib.Path(build).glob("tests/e2e/neap_sample_shared"), None)
+    if sample is None:
+        return
+    seen = run("gdb", "-nx", "-batch", "-ex", f"source {share}/gdb/neap-gdb.py", "-ex", "set breakpoint pending on", "-ex",
+               "set startup-with-shell off", "-ex", "break neap_hmap_destroy", "-ex", "run", "-ex", "print *map", sample)
+    told = re.search(r"\$1 = classic: (\d+) entries, (\d+) slots \(tombstone (\d+), empty (\d+)\), \d+ kB in \d+ buckets$",
+                     seen, re.M)
+    assert told, seen
+    entries, slots, tombstones, empty = map(int, told.groups())
+    assert entries == slots - tombstones - empty == 20000 and 5000 < tombstones <= 10000, told.group()
 
 
 def check_live_page(served, folder):
