@@ -333,11 +333,11 @@ static _Atomic int collector_thread;
 static _Atomic uint32_t asked;
 static _Atomic bool asleep; /* without a clock */
 
-/* Runs a cycle if one is due, or if `idle`: then what is free goes back too. */
+/* Runs a cycle if one is due, or overdue, or if `idle`: then what is free goes back too. */
 static void cycle_in_background(bool idle)
 {
 	neap__lock_take(&cycle_lock);
-	if (idle || neap__gc_due())
+	if (idle || neap__gc_due() || neap__gc_overdue())
 		run_cycle(false, idle);
 	if (idle)
 		(void)neap__gc_return_holes();
@@ -348,8 +348,8 @@ static void cycle_in_background(bool idle)
 }
 
 /* Wakes when asked, and four times a second while the program allocates: when it has stopped for a second with
- * enough behind it, or two minutes after the last cycle, a cycle runs unasked. A program that claims nothing is not
- * woken for.
+ * enough behind it, a cycle runs unasked. For a program that claims nothing it wakes every two minutes, and a cycle runs
+ * if the program ran.
  */
 static void *collector_main(void *unused)
 {
@@ -360,12 +360,13 @@ static void *collector_main(void *unused)
 		uint32_t now = atomic_load_explicit(&asked, memory_order_acquire);
 		if (now == done) {
 			atomic_store(&asleep, quiet);
-			neap__os_wait(&asked, done, quiet && neap__gc_nothing_new() ? -1 : IDLE_TICK_NS);
+			quiet = quiet && neap__gc_nothing_new();
+			neap__os_wait(&asked, done, quiet ? (int64_t)neap__gc.period_ns : IDLE_TICK_NS);
 			atomic_store(&asleep, false);
 		}
 		now = atomic_load_explicit(&asked, memory_order_acquire);
 		bool idle = neap__gc_idle();
-		if (idle || now != done)
+		if (idle || now != done || neap__gc_overdue())
 			cycle_in_background(idle);
 		done = now;
 	}

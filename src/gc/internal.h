@@ -243,7 +243,9 @@ struct neap__gc {
 	 */
 	_Atomic bool sweeping;
 	bool stop_the_world, checkmark, clobber;
-	unsigned stress, trace;	     /* trace 2: the stops too */
+	unsigned stress, trace; /* trace 2: the stops too */
+	uint64_t
+		period_ns; /* a program that runs is collected at least so often, if anything started the thread */
 	_Atomic uint32_t checked;    /* cycles that checkmark has traced again */
 	_Atomic uint32_t epoch;	     /* changes while the world is stopped */
 	_Atomic uint64_t live_bytes; /* claimed and not freed, swept or returned */

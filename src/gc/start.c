@@ -11,7 +11,7 @@
 #include "gc/weak_map.h"
 #include "neap/cmap_core.h"
 
-enum { SIGNAL_ABOVE_RTMIN = 6, SHADED_ROOM = 1 << 20, STRESS_HOSTILE = 64 };
+enum { SIGNAL_ABOVE_RTMIN = 6, SHADED_ROOM = 1 << 20, STRESS_HOSTILE = 64, PERIOD_MS = 120 * 1000 };
 
 struct neap__gc neap__gc;
 static pthread_mutex_t starting_gc = PTHREAD_MUTEX_INITIALIZER;
@@ -31,6 +31,7 @@ static void read_settings(const struct neap_gc_options *options)
 	gc->stop_the_world = options->stop_the_world || debug_value("gcstoptheworld", 0) != 0;
 	gc->checkmark = debug_value("gccheckmark", 0) != 0;
 	gc->trace = debug_value("gctrace", 0);
+	gc->period_ns = UINT64_C(1000000) * debug_value("gcperiod", PERIOD_MS);
 #ifdef NEAP_HOSTILE
 	gc->stress = debug_value("gcstress", STRESS_HOSTILE);
 	gc->clobber = true;
