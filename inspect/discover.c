@@ -5,14 +5,12 @@
  * on stacks, where every word may begin one.
  *
  * A live target changes under the reader. When a header's map almost fits (the count is a little off), its
- * memory is read again; when it still does not fit, once more in one short stop of the process for all such maps; and
- * when that does not help, it is reported as torn rather than dropped or guessed.
+ * memory is read again; when it still does not fit, once more in a short stop (maps_again.c); and when that does not
+ * help, it is reported as torn rather than dropped or guessed.
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "freeze.h"
 #include "maps.h"
 
 enum {
@@ -21,24 +19,10 @@ enum {
 	HASHES_CONFIRM = 2,
 	RETRIES = 3,
 	MASK_WORDS = 64,
-	SUSPECTS_LIMIT = 256,
-	STOPS = 8,
-	HEADER_MAX = 64,
 	IMPOSSIBLE = -1000000,
 	SCORE_CONTRADICTED = IMPOSSIBLE / 2, /* better than no type: the map is one, by all else */
 	SCORE_CONFIRMED = 10000,
 };
-
-/* What it takes to read a map again and to count its slots, seconds a byte: 0.5 to 1 ns were measured. A map that takes
-   more than is left of the time to stop stays torn. */
-#define SECONDS_PER_BYTE 1e-9
-
-/* Of a processor, that a process uses before "it did not change" is believed; and how long that is waited for. */
-#define SIFT_MOMENT_SECONDS 0.05 /* goroutines take turns of 10 ms */
-#define SIFT_WAIT_SECONDS   1.0
-
-/* Bytes of an entry of a suspect, at least: its type is not known. */
-enum { SUSPECT_ENTRY = 16 };
 
 /* A header's words that are pointers, bit by bit. */
 enum {
@@ -105,6 +89,15 @@ bool maps_try(struct go_process *process, const struct go_map_header *header, co
 	struct counting counting = {type, ret};
 	struct go_map_visitor visitor = {.context = &counting, .block = count_block, .group = count_group};
 	return go_map_walk(process, header, type, &visitor);
+}
+
+bool maps_agree(const struct go_process *process, const struct go_map_header *header,
+		const struct map_counts *counts, bool still)
+{
+	still |= !process->target->changing;
+	return counts->live == header->count ||
+	       (still && header->writing && counts->live + 1 >= header->count &&
+		counts->live <= header->count + 1);
 }
 
 /* How far a live count may be off before "written while it was read" stops being the explanation. */
@@ -198,17 +191,9 @@ static int score_hashes(struct go_process *process, const struct go_hash_key *ke
 	return checked >= HASHES_CONFIRM ? SCORE_CONFIRMED : 0;
 }
 
-struct trial {
-	const struct go_map_type *best;
-	struct map_counts counts;
-	int score;
-	unsigned candidates;
-	bool near_miss; /* a type fits but for the count */
-};
-
 static void try_type(struct go_process *process, const struct go_hash_key *key,
 		     const struct go_map_header *header, uint64_t groups, const struct go_map_type *type,
-		     const struct map_counts *counts, struct trial *trial)
+		     const struct map_counts *counts, bool exact, struct map_trial *trial)
 {
 	if (!mask_fits(process, groups, type))
 		return;
@@ -219,6 +204,7 @@ static void try_type(struct go_process *process, const struct go_hash_key *key,
 	if (trial->best == NULL || score > trial->score) {
 		trial->best = type;
 		trial->counts = *counts;
+		trial->exact = exact;
 		trial->score = score;
 		trial->candidates = 1;
 	} else if (score == trial->score) {
@@ -226,24 +212,17 @@ static void try_type(struct go_process *process, const struct go_hash_key *key,
 	}
 }
 
-enum effort {
-	READ_ONLY, /* the first layout that fits is good enough: all that the map consists of has been read then */
-	EXACT,	     /* the count must fit */
-	ACCEPT_TORN, /* or nearly */
-};
-
-/* Tries every map type; types of one layout share one walk. */
-static struct trial try_types(struct go_process *process, const struct maps *maps,
-			      const struct go_map_header *header, enum effort effort)
+struct map_trial maps_try_types(struct go_process *process, const struct maps *maps,
+				const struct go_map_header *header, enum map_effort effort)
 {
 	const struct go_map_types *types = &maps->types;
-	struct trial trial = {0};
+	struct map_trial trial = {0};
 	struct go_span *span;
 	uint64_t groups = go_map_first_groups(process, header), stored = 0;
 	(void)go_heap_data(process, groups, &span, &stored);
 	const struct go_map_type *walked = NULL;
 	struct map_counts counts = {0};
-	bool fits = false;
+	bool fits = false, exact = false;
 	for (size_t i = 0; types->list != NULL && i < types->count; i++) {
 		const struct go_map_type *type = &types->list[i];
 		if ((stored != 0 && type->group != stored) ||
@@ -251,17 +230,13 @@ static struct trial try_types(struct go_process *process, const struct maps *map
 			continue;
 		if (walked == NULL || !go_map_type_same_layout(walked, type)) {
 			fits = maps_try(process, header, type, &counts);
+			exact = fits && maps_agree(process, header, &counts, effort == MAP_STILL);
 			walked = type;
 		}
-		if (fits && counts.live != header->count && nearly(counts.live, header->count))
-			trial.near_miss = true;
-		if (fits && effort == READ_ONLY && counts.live == header->count) {
-			trial.best = type;
-			break;
-		}
-		if (fits && (counts.live == header->count ||
-			     (effort == ACCEPT_TORN && nearly(counts.live, header->count))))
-			try_type(process, &maps->hash_key, header, groups, type, &counts, &trial);
+		bool near = fits && !exact && nearly(counts.live, header->count);
+		trial.near_miss |= near;
+		if (exact || (effort == MAP_ACCEPT_TORN && near))
+			try_type(process, &maps->hash_key, header, groups, type, &counts, exact, &trial);
 	}
 	return trial;
 }
@@ -298,7 +273,7 @@ static bool is_tiny(const struct go_process *process, const struct go_map_header
 }
 
 static enum map_confidence judge(struct go_process *process, const struct go_map_header *header,
-				 const struct trial *trial)
+				 const struct map_trial *trial)
 {
 	struct go_span *span;
 	uint64_t stored;
@@ -318,8 +293,8 @@ static bool is_bare(const struct go_map_header *header)
 	return header->buckets == 0 && header->directory == 0;
 }
 
-static void add_map(struct go_process *process, struct maps *maps, const struct go_map_header *header,
-		    const struct trial *trial, uint64_t object)
+void maps_add(struct go_process *process, struct maps *maps, const struct go_map_header *header,
+	      const struct map_trial *trial, uint64_t object)
 {
 	maps->list = make_room(maps->list, maps->count, &maps->capacity, sizeof *maps->list);
 	struct found_map *map = &maps->list[maps->count++];
@@ -331,73 +306,24 @@ static void add_map(struct go_process *process, struct maps *maps, const struct 
 				  .growing = header->old_buckets != 0};
 	if (trial->best != NULL)
 		map->confidence = judge(process, header, trial);
-	map->torn = trial->best != NULL && trial->counts.live != header->count;
+	map->torn = trial->best != NULL && !trial->exact;
 	process->torn += map->torn;
-}
-
-/* A header that leads nowhere: half written, or its array is younger than the list of spans. Or it is no map at all: in a
-   process that runs, one that stays as it is for a moment is none. */
-static void suspect(struct go_process *process, struct maps *maps, const struct go_map_header *header)
-{
-	uint64_t array = process->layout.maps == GO_MAP_CLASSIC ? header->buckets : header->directory;
-	if (maps->suspect_count == SUSPECTS_LIMIT || (!header->writing && !process->target->changing) ||
-	    go_heap_arena(process, array, false) == NULL)
-		return;
-	maps->suspects = make_room(maps->suspects, maps->suspect_count, &maps->suspect_capacity,
-				   sizeof *maps->suspects);
-	maps->suspects[maps->suspect_count++] = *header;
-}
-
-/* Marks the suspects whose header is another now; returns how many are marked. */
-static size_t mark_changed(struct go_process *process, struct maps *maps, bool *changed)
-{
-	size_t kept = 0, size = process->layout.maps == GO_MAP_CLASSIC ? process->layout.hmap_size
-								       : process->layout.swiss_size;
-	uint8_t now[HEADER_MAX];
-	for (size_t i = 0; i < maps->suspect_count; i++) {
-		const void *then = image_at(process->image, maps->suspects[i].address, size);
-		changed[i] |= then != NULL && size <= sizeof now &&
-			      target_read(process->target, maps->suspects[i].address, now, size) &&
-			      memcmp(then, now, size) != 0;
-		kept += changed[i];
-	}
-	return kept;
-}
-
-/* On a busy machine the process may not have run since. It had its moment when it used a processor for a while, or when no
-   thread of it wants to run. */
-void maps_sift_suspects(struct go_process *process, struct maps *maps)
-{
-	if (process->target->mode == TARGET_CLONED || maps->suspect_count == 0)
-		return;
-	bool *changed = take(maps->suspect_count, sizeof *changed), ready = true;
-	double start = target_processor_seconds(process->target, &ready),
-	       limit = monotonic_seconds() + SIFT_WAIT_SECONDS;
-	while (mark_changed(process, maps, changed) < maps->suspect_count && ready &&
-	       monotonic_seconds() < limit &&
-	       target_processor_seconds(process->target, &ready) - start < SIFT_MOMENT_SECONDS)
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-	size_t kept = 0;
-	for (size_t i = 0; i < maps->suspect_count; i++)
-		if (changed[i])
-			maps->suspects[kept++] = maps->suspects[i];
-	maps->suspect_count = kept;
-	free(changed);
 }
 
 static bool try_header(struct go_process *process, struct maps *maps, uint64_t address, uint64_t object)
 {
 	struct go_map_header header;
-	struct trial trial = {0};
+	struct map_trial trial = {0};
 	if (!go_map_header(process, address, &header))
 		return false;
 	if (is_bare(&header)) {
 		if (object != GO_NO_OBJECT)
-			add_map(process, maps, &header, &trial, object);
+			maps_add(process, maps, &header, &trial, object);
 		return object != GO_NO_OBJECT;
 	}
 	for (int attempt = 0; attempt <= RETRIES; attempt++) {
-		trial = try_types(process, maps, &header, attempt == RETRIES ? ACCEPT_TORN : EXACT);
+		trial = maps_try_types(process, maps, &header,
+				       attempt == RETRIES ? MAP_ACCEPT_TORN : MAP_EXACT);
 		if (trial.best != NULL || !trial.near_miss || !process->target->changing)
 			break;
 		forget_map(process, &header);
@@ -405,108 +331,12 @@ static bool try_header(struct go_process *process, struct maps *maps, uint64_t a
 			return false;
 	}
 	if (trial.best == NULL && object != GO_NO_OBJECT && header.count > 0)
-		suspect(process, maps, &header);
+		maps_suspect(process, maps, &header);
 	/* on a stack, where no mask helps, only a map with entries counts */
 	if (trial.best == NULL || (object == GO_NO_OBJECT && is_tiny(process, &header)))
 		return false;
-	add_map(process, maps, &header, &trial, object);
+	maps_add(process, maps, &header, &trial, object);
 	return true;
-}
-
-/* Its type is known from the first look: one walk tells what it holds now. Reading more than that would take most of the
-   time that there is to stop. */
-static void mend(struct go_process *process, struct found_map *map)
-{
-	struct go_map_header header;
-	struct map_counts counts;
-	uint64_t address = map->header.address;
-	go_heap_look_again(process, address);
-	image_forget(process->image, address, HEADER_MAX);
-	if (!go_map_header(process, address, &header) || !maps_try(process, &header, map->type, &counts) ||
-	    counts.live != header.count)
-		return;
-	map->header = header;
-	map->counts = counts;
-	map->growing = header.old_buckets != 0;
-	map->torn = false;
-	process->torn--;
-}
-
-/* In the stop: everything that the map consists of is read again, and nothing is judged. */
-static bool read_suspect(struct go_process *process, const struct maps *maps, struct go_map_header *suspect)
-{
-	struct go_map_header header;
-	go_heap_look_again(process, suspect->address);
-	image_forget(process->image, suspect->address, HEADER_MAX);
-	if (!go_map_header(process, suspect->address, &header) ||
-	    try_types(process, maps, &header, READ_ONLY).best == NULL)
-		return false;
-	*suspect = header;
-	return true;
-}
-
-/* After the stop, from what was read in it. What keys and values lead to is looked at only now. */
-static bool judge_suspect(struct go_process *process, struct maps *maps, const struct go_map_header *header)
-{
-	uint32_t index;
-	const struct go_span *span = go_heap_object(&process->heap, header->address, &index);
-	struct trial trial = try_types(process, maps, header, EXACT);
-	if (trial.best == NULL || span == NULL)
-		return false;
-	add_map(process, maps, header, &trial, span->first + index);
-	return true;
-}
-
-static bool fits(const struct go_process *process, const struct freeze *freeze, uint64_t bytes)
-{
-	return target_stop_left(process->target, freeze) > (double)bytes * SECONDS_PER_BYTE;
-}
-
-/* Everything that the time to stop allows, suspects first; true when it was of use and some are left. */
-static bool read_in_stop(struct go_process *process, struct maps *maps)
-{
-	size_t torn = 0, mended = 0, read = 0, left = 0, count = maps->count, suspects = maps->suspect_count;
-	struct freeze freeze;
-	struct problem ignored = {0};
-	for (size_t i = 0; i < count; i++)
-		torn += maps->list[i].torn && fits(process, NULL, maps->list[i].bytes);
-	if (torn + suspects == 0 || !process->target->changing || !fits(process, NULL, 0) ||
-	    target_stop(process->target, &freeze, &ignored) != 0)
-		return false;
-	process->heap.again = true;
-	for (size_t i = 0; i < process->heap.span_count; i++)
-		process->heap.spans[i].again = false;
-	memset(process->heap.pages_again, 0, sizeof process->heap.pages_again);
-	if (target_ranges_again(process->target))
-		image_extend(process->image);
-	for (size_t i = 0; i < suspects; i++) { /* those that were read come first */
-		struct go_map_header header = maps->suspects[i];
-		uint64_t bytes = header.count < UINT32_MAX ? header.count * SUSPECT_ENTRY : UINT64_MAX;
-		if (!fits(process, &freeze, bytes) || !read_suspect(process, maps, &header))
-			continue;
-		maps->suspects[i] = maps->suspects[read];
-		maps->suspects[read++] = header;
-	}
-	for (size_t i = 0; i < count; i++)
-		if (maps->list[i].torn && fits(process, &freeze, maps->list[i].bytes)) {
-			mend(process, &maps->list[i]);
-			mended += !maps->list[i].torn;
-		}
-	target_go_on(process->target, &freeze);
-	for (size_t i = 0; i < suspects; i++)
-		if (i >= read || !judge_suspect(process, maps, &maps->suspects[i]))
-			maps->suspects[left++] = maps->suspects[i];
-	maps->suspect_count = left;
-	process->heap.again = false;
-	go_heap_number(&process->heap);
-	return left + torn - mended > 0 && (left < suspects || mended > 0);
-}
-
-/* Several short stops rather than a long one; together they are no longer than one may be. */
-void maps_read_again(struct go_process *process, struct maps *maps)
-{
-	for (int stop = 0; stop < STOPS && read_in_stop(process, maps); stop++)
-		;
 }
 
 static void scan_heap(struct go_process *process, struct maps *maps)

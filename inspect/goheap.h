@@ -23,9 +23,8 @@ enum {
 	GO_ARENA_SHIFT = 26,
 	GO_ARENA_PAGES = 1 << (GO_ARENA_SHIFT - 13),
 	GO_SIZE_CLASSES = 68,
-	GO_SMALL_MAX = 32768, /* larger objects have a span of their own */
-	GO_ADDRESS_BITS = 47, /* of user space */
-	GO_PAGES_AGAIN = 1024,
+	GO_SMALL_MAX = 32768,	  /* larger objects have a span of their own */
+	GO_ADDRESS_BITS = 47,	  /* of user space */
 	GO_SPAN_INDEX_SHIFT = 6,  /* at most 64 spans to step over from an index entry on */
 	GO_HEADER_FREE_MAX = 512, /* 1.22 on: objects to this size have no type word in front */
 	GO_SPANS_LATE = 4096,	  /* spans that may be added in the stop */
@@ -46,7 +45,7 @@ struct go_span {
 	uint32_t magic;		   /* reciprocal of elem_size, as the runtime's divMul */
 	uint8_t size_class;	   /* 0: one large object */
 	bool noscan;
-	bool again; /* it was read in the stop */
+	uint8_t moment; /* of the image, when it was last looked at again; 0: never */
 };
 
 struct go_heap {
@@ -54,14 +53,12 @@ struct go_heap {
 	const char *found_by;  /* "symbol" or "scan" */
 	struct go_span *spans; /* sorted by base; behind them those that were added in the stop */
 	size_t span_count, span_capacity;
-	bool again; /* the process is stopped: what is looked at is read again first */
-	uint64_t pages_again
-		[GO_PAGES_AGAIN]; /* addresses of pages that were, by the last digits of their number */
-	uint64_t object_count;	  /* slots, free ones included */
-	uint64_t in_use_bytes;	  /* pages of spans in use */
-	uint64_t misfits;	  /* spans whose record contradicts itself */
-	int32_t *arena_index;	  /* by address >> 26; 0: none, else 1 + index in arenas */
-	uint32_t *span_index;	  /* by object number >> GO_SPAN_INDEX_SHIFT: the span of that object */
+	uint8_t moment; /* of the image: what was read before is read again when it is looked at; 0: nothing is */
+	uint64_t object_count; /* slots, free ones included */
+	uint64_t in_use_bytes; /* pages of spans in use */
+	uint64_t misfits;      /* spans whose record contradicts itself */
+	int32_t *arena_index;  /* by address >> 26; 0: none, else 1 + index in arenas */
+	uint32_t *span_index;  /* by object number >> GO_SPAN_INDEX_SHIFT: the span of that object */
 	struct go_arena *arenas;
 	size_t arena_count, arena_capacity;
 };
@@ -86,8 +83,8 @@ bool go_span_take(struct go_process *process, const uint8_t *record, struct go_s
 struct go_arena *go_heap_arena(struct go_process *process, uint64_t address, bool sure);
 bool go_span_in_use(const struct go_process *process, const uint8_t *record);
 
-/* In the stop: reads again, once, what the runtime says of the page at `address`, and the memory of its span. May add a
-   span; go_heap_number must follow before objects are looked up by number. */
+/* Reads again, once in a moment, what the runtime says of the page at `address`, and the memory of its span. May add a span;
+   go_heap_number must follow before objects are looked up by number. */
 void go_heap_look_again(struct go_process *process, uint64_t address);
 
 /* Makes span_index from the spans, whose `first` must be set. */

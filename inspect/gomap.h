@@ -82,6 +82,7 @@ struct go_map_visitor {
 	void (*block)(void *context, uint64_t address, uint64_t size, bool old);
 	void (*group)(void *context, const struct go_group *group); /* may be NULL */
 	const bool *enough; /* the walk ends early, as a success, once this is true; may be NULL */
+	bool reads_only;    /* nothing is judged: what can't be is passed over, and all else is looked at */
 };
 
 static inline bool go_map_seen_enough(const struct go_map_visitor *visitor)

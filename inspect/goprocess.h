@@ -35,10 +35,10 @@ struct go_process {
 	uint64_t torn; /* things that did not fit together because they changed while they were read */
 };
 
-/* For what is about to be looked at: in the stop, as it is now. */
+/* For what is about to be looked at: when the heap is looked at again, as it is at this moment. */
 static inline void go_heap_fresh(struct go_process *process, uint64_t address)
 {
-	if (process->heap.again)
+	if (process->heap.moment != 0)
 		go_heap_look_again(process, address);
 }
 

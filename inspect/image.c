@@ -5,9 +5,11 @@
  * megabytes (the runtime's mspans) is read in a few calls instead of one per record.
  *
  *   state of page = UNKNOWN -> LOADED | BAD        LOADED -> UNKNOWN only by image_forget
+ *   LOADED + m    = read in moment m: old when m is less than the image's moment
  */
 #include "image.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,12 +18,18 @@
 #include "residence.h"
 
 enum { CHUNK_PAGES = 16, SMALL_CHUNK_PAGES = 2, RUN_PAGES = 2048 };
-enum page_state { PAGE_UNKNOWN, PAGE_LOADED, PAGE_BAD };
+enum page_state { PAGE_UNKNOWN, PAGE_BAD, PAGE_LOADED };
+static_assert(PAGE_LOADED + IMAGE_MOMENTS <= UINT8_MAX, "a byte holds the state of a page");
 
 struct region {
 	uint64_t start, end;
 	uint8_t *local; /* NULL until something of the region was asked for */
 	uint8_t *state; /* enum page_state per page */
+};
+
+struct piece {
+	uint64_t address;
+	size_t size;
 };
 
 struct image {
@@ -31,6 +39,9 @@ struct image {
 	size_t last;	    /* the region of the last look: most looks stay in one */
 	size_t chunk_pages; /* what is read at once */
 	uint64_t fault;
+	uint8_t moment;
+	struct piece *pieces; /* that image_renew has read, whole pages */
+	size_t piece_count, piece_capacity;
 };
 
 static void add_region(struct image *image, uint64_t start, uint64_t end)
@@ -97,6 +108,7 @@ void image_destroy(struct image *image)
 		free(region->state);
 	}
 	free(image->regions);
+	free(image->pieces);
 	free(image);
 }
 
@@ -154,13 +166,13 @@ static void load_pages(struct image *image, struct region *region, size_t first,
 {
 	uint64_t at = (uint64_t)first * TARGET_PAGE;
 	if (target_read(image->target, region->start + at, region->local + at, count * TARGET_PAGE)) {
-		memset(region->state + first, PAGE_LOADED, count);
+		memset(region->state + first, PAGE_LOADED + image->moment, count);
 		return;
 	}
 	for (size_t page = first; page < first + count; page++) {
 		at = (uint64_t)page * TARGET_PAGE;
 		bool read = target_read(image->target, region->start + at, region->local + at, TARGET_PAGE);
-		region->state[page] = read ? PAGE_LOADED : PAGE_BAD;
+		region->state[page] = (uint8_t)(read ? PAGE_LOADED + image->moment : PAGE_BAD);
 	}
 }
 
@@ -251,7 +263,7 @@ static const void *look(const struct image *image, uint64_t address, size_t size
 	const struct region *region = &image->regions[image->last];
 	uint64_t offset = address - region->start, page = offset / TARGET_PAGE;
 	if (address < region->start || address >= region->end || region->state == NULL ||
-	    size > TARGET_PAGE - offset % TARGET_PAGE || region->state[page] != PAGE_LOADED)
+	    size > TARGET_PAGE - offset % TARGET_PAGE || region->state[page] < PAGE_LOADED)
 		return NULL;
 	return region->local + offset;
 }
@@ -301,6 +313,97 @@ void image_forget(struct image *image, uint64_t address, size_t size)
 	size_t first = (address - region->start) / TARGET_PAGE;
 	size_t last = (address + size - 1 - region->start) / TARGET_PAGE;
 	memset(region->state + first, PAGE_UNKNOWN, last - first + 1);
+}
+
+unsigned image_new_moment(struct image *image)
+{
+	assert(image->moment < IMAGE_MOMENTS);
+	return ++image->moment;
+}
+
+static bool is_old(const struct image *image, const struct region *region, size_t page)
+{
+	return region->state[page] < PAGE_LOADED + image->moment;
+}
+
+/* The first run of old pages of [*first, end): returns its length, and moves *first to it. */
+static size_t old_run(const struct image *image, const struct region *region, size_t *first, size_t end)
+{
+	size_t run = 0;
+	while (*first < end && !is_old(image, region, *first))
+		++*first;
+	while (*first + run < end && is_old(image, region, *first + run))
+		run++;
+	return run;
+}
+
+void image_renew(struct image *image, uint64_t address, size_t size)
+{
+	struct region *region = region_of(image, address, size);
+	if (region == NULL || size == 0 || !reserve(region))
+		return;
+	size_t first = (address - region->start) / TARGET_PAGE;
+	size_t end = (address + size - 1 - region->start) / TARGET_PAGE + 1;
+	for (size_t run; (run = old_run(image, region, &first, end)) > 0; first += run) {
+		load_pages(image, region, first, run);
+		image->pieces = make_room(image->pieces, image->piece_count, &image->piece_capacity,
+					  sizeof *image->pieces);
+		image->pieces[image->piece_count++] =
+			(struct piece){region->start + first * TARGET_PAGE, run * TARGET_PAGE};
+	}
+}
+
+size_t image_pieces(const struct image *image)
+{
+	return image->piece_count;
+}
+
+size_t image_piece_bytes(const struct image *image, size_t first, size_t end)
+{
+	size_t bytes = 0;
+	for (size_t i = first; i < end; i++)
+		bytes += image->pieces[i].size;
+	return bytes;
+}
+
+/* What could not be read with the others is tried page by page. */
+static void read_together(struct image *image, const struct target_piece *wanted, size_t count)
+{
+	for (size_t done = 0; done < count; done++) {
+		size_t whole = target_read_pieces(image->target, wanted + done, count - done);
+		for (size_t i = done; i < done + whole; i++) {
+			struct region *region = find_region(image, wanted[i].address);
+			memset(region->state + (wanted[i].address - region->start) / TARGET_PAGE,
+			       PAGE_LOADED + image->moment, wanted[i].size / TARGET_PAGE);
+		}
+		done += whole;
+		if (done < count) {
+			struct region *region = find_region(image, wanted[done].address);
+			load_pages(image, region, (wanted[done].address - region->start) / TARGET_PAGE,
+				   wanted[done].size / TARGET_PAGE);
+		}
+	}
+}
+
+void image_renew_pieces(struct image *image, size_t first, size_t end)
+{
+	struct target_piece *wanted = NULL;
+	size_t count = 0, capacity = 0;
+	for (size_t i = first; i < end; i++) {
+		const struct piece *piece = &image->pieces[i];
+		struct region *region = region_of(image, piece->address, piece->size);
+		size_t page = region == NULL ? 0 : (piece->address - region->start) / TARGET_PAGE;
+		size_t past = page + piece->size / TARGET_PAGE;
+		for (size_t run; region != NULL && (run = old_run(image, region, &page, past)) > 0;
+		     page += run) {
+			wanted = make_room(wanted, count, &capacity, sizeof *wanted);
+			wanted[count++] =
+				(struct target_piece){region->start + page * TARGET_PAGE,
+						      region->local + page * TARGET_PAGE, run * TARGET_PAGE};
+		}
+	}
+	read_together(image, wanted, count);
+	free(wanted);
 }
 
 int image_copy_still(struct target *target, struct image **image, struct residence **residence,

@@ -49,6 +49,21 @@ void image_extend(struct image *image);
 /* Drops the copy of the pages of [address, address + size): the next look reads the target again. */
 void image_forget(struct image *image, uint64_t address, size_t size);
 
+/* A new moment begins; returns its number. What was read before it is old, and stays until image_renew comes by. There may
+   be IMAGE_MOMENTS. */
+enum { IMAGE_MOMENTS = 64 };
+unsigned image_new_moment(struct image *image);
+
+/* Reads again what is old of [address, address + size), into the same place: pointers to it stay valid. What it reads is
+   noted as a piece; image_pieces tells how many there are. */
+void image_renew(struct image *image, uint64_t address, size_t size);
+size_t image_pieces(const struct image *image);
+
+/* Reads again what is old of the pieces from `first` to before `end`, with as few calls as the target allows: what a
+   rehearsal looked at is there when it counts. The other tells how many bytes they are. */
+void image_renew_pieces(struct image *image, size_t first, size_t end);
+size_t image_piece_bytes(const struct image *image, size_t first, size_t end);
+
 /* True when [address, address + size) lies within readable memory of the target, read or not. */
 bool image_covers(const struct image *image, uint64_t address, size_t size);
 

@@ -73,6 +73,7 @@ static struct inspection *look_again(struct inspection *first, const char *name,
 		process->target->stopped += first->process->target->stopped;
 		process->target->worked += first->process->target->worked;
 		process->target->stops += first->process->target->stops;
+		process->target->stop_reads += first->process->target->stop_reads;
 	}
 	struct inspection *second = inspect(process, wish, start, &ignored);
 	if (second == NULL)

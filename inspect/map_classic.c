@@ -159,6 +159,18 @@ static bool check_overflow(struct walk *walk, uint64_t bucket)
 	return true;
 }
 
+/* Looks at every bucket of a chain, as far as it leads anywhere. */
+static void read_chain(struct walk *walk, uint64_t home)
+{
+	uint64_t bucket = walk->start + home * walk->type->group_size;
+	for (unsigned depth = 0; bucket != 0 && depth < CHAIN_LIMIT; depth++) {
+		const uint64_t link = bucket + walk->type->group_size - sizeof bucket;
+		if ((depth > 0 && !check_overflow(walk, bucket)) ||
+		    !image_word(walk->process->image, link, &bucket))
+			return;
+	}
+}
+
 static bool walk_chain(struct walk *walk, uint64_t home)
 {
 	const struct go_map_type *type = walk->type;
@@ -217,7 +229,10 @@ static bool walk_array(struct go_process *process, const struct go_map_header *h
 		16 * buckets + CHAIN_LIMIT, old};
 	if (!check_array(&walk, header->address, log_buckets))
 		return false;
-	for (uint64_t home = 0; home < buckets && !go_map_seen_enough(visitor); home++)
+	for (uint64_t home = 0; home < buckets && visitor->reads_only; home++)
+		read_chain(&walk, home);
+	for (uint64_t home = 0; home < buckets && !visitor->reads_only && !go_map_seen_enough(visitor);
+	     home++)
 		if (!walk_chain(&walk, home))
 			return false;
 	return true;
@@ -226,7 +241,8 @@ static bool walk_array(struct go_process *process, const struct go_map_header *h
 bool go_classic_walk(struct go_process *process, const struct go_map_header *header,
 		     const struct go_map_type *type, const struct go_map_visitor *visitor)
 {
-	if (header->buckets != 0 && !walk_array(process, header, type, visitor, false))
+	if (header->buckets != 0 && !walk_array(process, header, type, visitor, false) &&
+	    !visitor->reads_only)
 		return false;
 	return header->old_buckets == 0 || walk_array(process, header, type, visitor, true);
 }

@@ -120,7 +120,8 @@ static bool walk_table(struct walk *walk, uint64_t address, uint64_t index, unsi
 	walk->table_groups = count;
 	walk->directory_at = index;
 	walk->directory_places = 1ull << (depth - bytes[LOCAL_DEPTH]);
-	for (walk->in_table = 0; walk->in_table < count && !go_map_seen_enough(walk->visitor);
+	for (walk->in_table = 0;
+	     walk->in_table < count && !walk->visitor->reads_only && !go_map_seen_enough(walk->visitor);
 	     walk->in_table++)
 		if (!walk_group(walk, groups + walk->in_table * walk->type->group_size, false, live))
 			return false;
@@ -141,7 +142,8 @@ static bool walk_directory(struct walk *walk, const struct go_map_header *header
 		unsigned live = 0;
 		if (!image_word(walk->process->image, header->directory + i * 8, &table))
 			return false;
-		if (table != before && !walk_table(walk, table, i, header->depth, &live))
+		if (table != before && !walk_table(walk, table, i, header->depth, &live) &&
+		    !walk->visitor->reads_only)
 			return false;
 		before = table;
 	}

@@ -87,9 +87,39 @@ uint64_t map_reclaimable(const struct found_map *map);
 uint64_t maps_object_type(const struct go_process *process, const struct maps *maps, uint64_t object,
 			  bool *array);
 
-/* For the parts of this module (discover.c, typing.c). */
+/* For the parts of this module (discover.c, maps_again.c, typing.c). */
 bool maps_try(struct go_process *process, const struct go_map_header *header, const struct go_map_type *type,
 	      struct map_counts *ret);
+
+/* True when the live slots are as many as the header says. `still`: it was read while the process stood still, where a write
+   may be half done; then the entry that is being written may be counted in one place only. */
+bool maps_agree(const struct go_process *process, const struct go_map_header *header,
+		const struct map_counts *counts, bool still);
+
+/* What a map is when its type is not known. */
+struct map_trial {
+	const struct go_map_type *best;
+	struct map_counts counts;
+	int score;
+	unsigned candidates;
+	bool exact;	/* the counts agree */
+	bool near_miss; /* a type fits but for the count */
+};
+
+enum map_effort {
+	MAP_EXACT,	 /* the count must fit */
+	MAP_STILL,	 /* the same, of what was read while the process stood still */
+	MAP_ACCEPT_TORN, /* or nearly */
+};
+
+/* Tries every map type; types of one layout share one walk. */
+struct map_trial maps_try_types(struct go_process *process, const struct maps *maps,
+				const struct go_map_header *header, enum map_effort effort);
+void maps_add(struct go_process *process, struct maps *maps, const struct go_map_header *header,
+	      const struct map_trial *trial, uint64_t object);
+
+/* Notes what may be a map that was caught in its growth. */
+void maps_suspect(struct go_process *process, struct maps *maps, const struct go_map_header *header);
 void maps_discover(struct go_process *process, struct maps *maps);
 void maps_read_again(struct go_process *process, struct maps *maps);
 void maps_propagate_types(struct go_process *process, bool every_type, struct maps *maps);

@@ -34,6 +34,25 @@ bool target_read(struct target *target, uint64_t address, void *buffer, size_t s
 	return false;
 }
 
+size_t target_read_pieces(struct target *target, const struct target_piece *pieces, size_t count)
+{
+	size_t whole = 0;
+	while (whole < count && target->ops->read_pieces != NULL) {
+		size_t got, asked = target->ops->read_pieces(target, pieces + whole, count - whole, &got);
+		target->reads++;
+		target->bytes += got;
+		for (size_t i = 0; i < asked; i++, whole++) {
+			if (got < pieces[whole].size)
+				return whole;
+			got -= pieces[whole].size;
+		}
+	}
+	while (whole < count &&
+	       target_read(target, pieces[whole].address, pieces[whole].buffer, pieces[whole].size))
+		whole++;
+	return whole;
+}
+
 const struct target_range *target_range_at(const struct target *target, uint64_t address)
 {
 	size_t low = 0, high = target->range_count;

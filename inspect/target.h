@@ -39,12 +39,23 @@ struct target_thread {
 
 struct target;
 
+/* A stretch of the target's memory, and where its copy goes. */
+struct target_piece {
+	uint64_t address;
+	void *buffer;
+	size_t size;
+};
+
 struct target_ops {
 	/* Copies up to `size` bytes; returns how many came before the first one that can't be read. */
 	size_t (*read)(struct target *target, uint64_t address, void *buffer, size_t size);
 	/* Sets pages[i] to 1 when page i of [start, start + count pages), which lie in one range, is resident. */
 	void (*resident)(struct target *target, uint64_t start, size_t count, uint8_t *pages);
 	void (*close)(struct target *target);
+	/* Copies the first of these pieces with one call, *ret_got bytes in all; returns how many it asked for. NULL when
+	   the target can't: then they are read one by one. */
+	size_t (*read_pieces)(struct target *target, const struct target_piece *pieces, size_t count,
+			      size_t *ret_got);
 };
 
 /* How to look at a live process. */
@@ -74,9 +85,10 @@ struct target {
 	uint64_t fault; /* address of the last fault */
 	uint64_t reads; /* calls and bytes so far: what the inspection cost */
 	uint64_t bytes;
-	bool cut;    /* the core ends before its last segment does */
-	bool gone;   /* the process ended while it was read */
-	void *state; /* of the implementation */
+	uint64_t stop_reads; /* of the calls: in stops */
+	bool cut;	     /* the core ends before its last segment does */
+	bool gone;	     /* the process ended while it was read */
+	void *state;	     /* of the implementation */
 };
 
 /* Open a process, or a core file; `program` overrides the path of the executable (NULL: find it). NULL and a
@@ -108,6 +120,9 @@ bool target_ranges_again(struct target *target);
 
 /* Reads exactly `size` bytes. False, with target->fault set, when any of them can't be read. */
 bool target_read(struct target *target, uint64_t address, void *buffer, size_t size);
+
+/* Reads pieces with as few calls as can be; returns how many came whole before the first that can't be read. */
+size_t target_read_pieces(struct target *target, const struct target_piece *pieces, size_t count);
 
 /* The range that holds `address`, or NULL. */
 const struct target_range *target_range_at(const struct target *target, uint64_t address);

@@ -120,7 +120,7 @@ static void core_close(struct target *target)
 	free(core);
 }
 
-static const struct target_ops core_ops = {core_read, core_resident, core_close};
+static const struct target_ops core_ops = {core_read, core_resident, core_close, NULL};
 
 static void take_segment(struct target *target, const struct core *core, const Elf64_Phdr *segment)
 {

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct live {
 	int pagemap; /* -1 when it can't be opened */
 	struct twin twin;
 	struct urgency urgency; /* of a stop */
+	uint64_t reads_before;	/* it */
 };
 
 /* Of all stops of a look, seconds: letting the threads go takes the rest of the 10 ms that are promised. On a busy machine
@@ -46,6 +48,24 @@ static size_t live_read(struct target *target, uint64_t address, void *buffer, s
 	if (got < 0 && errno == ESRCH)
 		target->gone = true;
 	return got < 0 ? 0 : (size_t)got;
+}
+
+static size_t live_read_pieces(struct target *target, const struct target_piece *pieces, size_t count,
+			       size_t *ret_got)
+{
+	struct iovec local[IOV_MAX], remote[IOV_MAX];
+	const struct live *live = target->state;
+	size_t asked = count < IOV_MAX ? count : IOV_MAX;
+	for (size_t i = 0; i < asked; i++) {
+		local[i] = (struct iovec){.iov_base = pieces[i].buffer, .iov_len = pieces[i].size};
+		remote[i] = (struct iovec){.iov_base = (void *)(uintptr_t)pieces[i].address,
+					   .iov_len = pieces[i].size};
+	}
+	ssize_t got = process_vm_readv(live->pid, local, asked, remote, asked, 0);
+	if (got < 0 && errno == ESRCH)
+		target->gone = true;
+	*ret_got = got < 0 ? 0 : (size_t)got;
+	return asked;
 }
 
 /* ioctl(pagemap, PAGEMAP_SCAN), Linux 6.7; the headers of Debian 12 do not have it yet. */
@@ -113,7 +133,7 @@ static void live_close(struct target *target)
 	free(live);
 }
 
-static const struct target_ops live_ops = {live_read, live_resident, live_close};
+static const struct target_ops live_ops = {live_read, live_resident, live_close, live_read_pieces};
 
 static void proc_path(char *out, size_t size, int pid, const char *name)
 {
@@ -326,6 +346,7 @@ int target_stop(struct target *target, struct freeze *freeze, struct problem *pr
 		return -1;
 	}
 	take_registers(target, freeze->threads, freeze->count);
+	live->reads_before = target->reads;
 	return 0;
 }
 
@@ -335,6 +356,7 @@ void target_go_on(struct target *target, struct freeze *freeze)
 	target->worked += monotonic_seconds() - freeze->complete;
 	target->stopped += freeze_end(freeze);
 	target->stops++;
+	target->stop_reads += target->reads - live->reads_before;
 	urgency_lower(&live->urgency);
 }
 

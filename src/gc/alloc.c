@@ -187,24 +187,30 @@ static __attribute__((noinline)) void *stopped_with(struct neap__gc_thread *thre
 	return block;
 }
 
-/* Short objects of a known type, from the thread's claim, without a frame on the stack. */
-void *neap_gc_alloc(struct neap_gc_type *type)
+/* From the thread's claim, without a frame on the stack. NULL: there is more to do. */
+static inline void *alloc_short(unsigned kind, int type)
 {
 	struct neap__gc_thread *thread = neap__gc_self;
-	/* Acquire: whoever has the number may read the row. */
-	uint32_t number = __atomic_load_n(&type->neap__id, __ATOMIC_ACQUIRE);
-	if (NEAP__GC_UNLIKELY(thread == NULL || number == 0 || type->size > SHORT_MOST))
-		return alloc_typed(type, type->size);
-	struct neap__gc_slot *slot = &thread->slots[neap__gc.types[number].kind];
-	neap__gc_enter(thread);
+	if (NEAP__GC_UNLIKELY(thread == NULL))
+		return NULL;
+	struct neap__gc_slot *slot = &thread->slots[kind];
 	char *block = NULL;
+	neap__gc_enter(thread);
 	if (NEAP__GC_LIKELY(slot->free != 0)) {
 		unsigned object = take_lowest(slot, &block);
 		clear_short(block, slot->size);
-		give_type(slot, object, (int)number);
+		give_type(slot, object, type);
 	}
-	if (NEAP__GC_UNLIKELY(neap__gc_leaves_late(thread)))
-		block = stopped_with(thread, block);
+	return NEAP__GC_UNLIKELY(neap__gc_leaves_late(thread)) ? stopped_with(thread, block) : block;
+}
+
+void *neap_gc_alloc(struct neap_gc_type *type)
+{
+	void *block = NULL;
+	/* Acquire: whoever has the number may read the row. */
+	uint32_t number = __atomic_load_n(&type->neap__id, __ATOMIC_ACQUIRE);
+	if (NEAP__GC_LIKELY(number != 0 && type->size <= SHORT_MOST))
+		block = alloc_short(neap__gc.types[number].kind, (int)number);
 	return NEAP__GC_LIKELY(block != NULL) ? block : alloc_typed(type, type->size);
 }
 
@@ -227,6 +233,12 @@ void *neap_gc_alloc_tail(struct neap_gc_type *type, size_t count)
 
 void *neap_gc_alloc_data(size_t size)
 {
+	void *block = NULL;
+	if (size <= SHORT_MOST)
+		block = alloc_short(NEAP__GC_DATA * NEAP__GC_CLASSES + neap__class_of(size),
+				    NEAP__GC_CONSERVATIVE);
+	if (NEAP__GC_LIKELY(block != NULL))
+		return block;
 	return neap__gc_begin() ? alloc_of(NEAP__GC_DATA, size, NEAP__GC_CONSERVATIVE) : NULL;
 }
 

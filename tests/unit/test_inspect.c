@@ -40,7 +40,26 @@ static void fake_close(struct target *target)
 	(void)target;
 }
 
-static const struct target_ops fake_ops = {fake_read, NULL, fake_close};
+enum { PIECES_A_CALL = 2 };
+
+/* As the kernel does it: so many a call, and none behind one that fails. */
+static size_t fake_read_pieces(struct target *target, const struct target_piece *pieces, size_t count,
+			       size_t *ret_got)
+{
+	size_t asked = count < PIECES_A_CALL ? count : PIECES_A_CALL;
+	unsigned before = reads;
+	*ret_got = 0;
+	for (size_t i = 0; i < asked; i++) {
+		size_t got = fake_read(target, pieces[i].address, pieces[i].buffer, pieces[i].size);
+		*ret_got += got;
+		if (got < pieces[i].size)
+			break;
+	}
+	reads = before + 1;
+	return asked;
+}
+
+static const struct target_ops fake_ops = {fake_read, NULL, fake_close, fake_read_pieces};
 
 static struct target *fake_target(void)
 {
@@ -138,6 +157,70 @@ static void image_reads_once_and_names_the_fault(void **state)
 	assert_non_null(image_at(image, BASE + 0x20000, 0x1000));
 	image_destroy(image);
 	target_close(target);
+}
+
+/* What a rehearsal read is read again at a later moment: once, into the same place, and what can't be read is left out. */
+static void pieces_are_read_again(void **state)
+{
+	(void)state;
+	struct target *target = fake_target();
+	struct image *image = image_create(target);
+	const uint8_t *bytes = image_at(image, BASE, 0x8000);
+	image_new_moment(image);
+	image_renew(image, BASE + 0x1010, 8);
+	image_renew(image, BASE + 0x1100, 0x2000); /* the first page of it is there */
+	image_renew(image, BASE + 0x5000, 0x1000);
+	assert_int_equal(image_pieces(image), 3);
+	assert_int_equal(image_piece_bytes(image, 0, 3), 0x4000);
+	assert_int_equal(image_piece_bytes(image, 1, 2), 0x2000);
+	memset(memory, 7, 0x8000);
+	unsigned before = reads;
+	image_renew(image, BASE + 0x1000, 0x3000);
+	assert_int_equal(reads, before);
+	image_new_moment(image);
+	image_renew(image, BASE + 0x2000, 8); /* a piece of which half is there already */
+	before = reads;
+	image_renew_pieces(image, 0, 3);
+	assert_int_equal(reads, before + 2);
+	for (size_t page = 0; page < 8; page++)
+		assert_int_equal(bytes[page * 0x1000 + 0xfff], page >= 1 && page <= 5 && page != 4 ? 7 : 0);
+	before = reads;
+	image_renew_pieces(image, 0, 3);
+	assert_int_equal(reads, before);
+	memset(memory, 8, 0x8000);
+	refused_from = BASE + 0x3000;
+	image_new_moment(image);
+	image_renew_pieces(image, 0, 3);
+	assert_int_equal(bytes[0x1000], 8);
+	assert_int_equal(bytes[0x2000], 8);
+	assert_null(image_at(image, BASE + 0x3000, 8));
+	assert_null(image_at(image, BASE + 0x5000, 8));
+	refused_from = UINT64_MAX; /* and it is there again */
+	image_renew_pieces(image, 0, 3);
+	assert_int_equal(bytes[0x3000], 8);
+	assert_int_equal(bytes[0x5000], 8);
+	image_destroy(image);
+	target_close(target);
+}
+
+/* A process that stands still may be in the midst of a write: one entry more or less, and only then. */
+static void a_write_may_be_half_done(void **state)
+{
+	(void)state;
+	struct go_process *process = fake_process(19);
+	struct go_map_header header = {.count = 100};
+	for (uint64_t live = 98; live <= 102; live++) {
+		const struct map_counts counts = {.live = live};
+		process->target->changing = true;
+		header.writing = false;
+		assert_int_equal(maps_agree(process, &header, &counts, true), live == 100);
+		header.writing = true;
+		assert_int_equal(maps_agree(process, &header, &counts, true), live >= 99 && live <= 101);
+		assert_int_equal(maps_agree(process, &header, &counts, false), live == 100);
+		process->target->changing = false; /* a core, or a copy */
+		assert_int_equal(maps_agree(process, &header, &counts, false), live >= 99 && live <= 101);
+	}
+	go_process_close(process);
 }
 
 static void classic_slots_are_counted(void **state)
@@ -319,6 +402,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(image_reads_once_and_names_the_fault),
+		cmocka_unit_test(pieces_are_read_again),
+		cmocka_unit_test(a_write_may_be_half_done),
 		cmocka_unit_test(classic_slots_are_counted),
 		cmocka_unit_test(classic_refuses_what_no_map_is),
 		cmocka_unit_test(classic_growth_splits_old_slots),
