@@ -263,6 +263,19 @@ static uint32_t held_span(const void *object, const char *operation, uint32_t *r
 	return head;
 }
 
+/* What the tables know about an object that is freed by hand. */
+static void forget_rows(uintptr_t object)
+{
+	uint32_t head, number;
+	if (!neap__gc_find(object, &head, &number) ||
+	    !(neap__gc_has(head, number, NEAP__GC_WEAKS) || neap__gc_has(head, number, NEAP__GC_FINALS)))
+		return;
+	neap__lock_take(&neap__gc.rows);
+	neap__gc_weak_forget(object);
+	neap__gc_final_forget(object);
+	neap__lock_give(&neap__gc.rows);
+}
+
 void neap_gc_free(void *object)
 {
 	if (object == NULL)
@@ -273,8 +286,7 @@ void neap_gc_free(void *object)
 	uint32_t number = 0;
 	size_t given = 0;
 	neap__gc_enter(thread);
-	neap__gc_weak_forget((uintptr_t)object);
-	neap__gc_final_forget((uintptr_t)object);
+	forget_rows((uintptr_t)object);
 	neap__gc_weak_map_forget((uintptr_t)object);
 	uint32_t head = held_span(object, "neap_gc_free", &number, &given);
 	struct neap__gc_span *span = neap__gc_span(head);

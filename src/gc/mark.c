@@ -206,6 +206,11 @@ static inline void read_whole(struct neap__gc_marker *marker, uint32_t head, uin
 	charge(marker, span->size);
 }
 
+void neap__gc_read_unmarked(uint32_t head, uint32_t object)
+{
+	read_whole(neap__gc.marker, head, object);
+}
+
 static void read_piece(struct neap__gc_marker *marker)
 {
 	struct neap__gc_large *large = &marker->large[marker->larges - 1];
@@ -238,14 +243,9 @@ static bool read_noted(struct neap__gc_marker *marker)
 {
 	if (!atomic_exchange_explicit(&neap__gc.overflowed, false, memory_order_acquire))
 		return false;
-	for (unsigned r = NEAP__REGION_TRACKED; r < NEAP__REGIONS; r++) {
-		uint32_t frontier = __atomic_load_n(&neap__heap.regions[r].frontier, __ATOMIC_RELAXED);
-		for (uint32_t unit = neap__heap.regions[r].first; unit < frontier; unit++)
-			if (neap__gc_head(unit) == unit &&
-			    atomic_exchange_explicit(&neap__gc_span(unit)->overflow, false,
-						     memory_order_relaxed))
-				read_span(marker, unit);
-	}
+	for (uint32_t head = 0; (head = neap__gc_next_span(head + 1)) != 0;)
+		if (atomic_exchange_explicit(&neap__gc_span(head)->overflow, false, memory_order_relaxed))
+			read_span(marker, head);
 	return true;
 }
 

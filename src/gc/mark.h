@@ -34,6 +34,8 @@ void neap__gc_mark_range(uintptr_t start, uintptr_t end, void *unused); /* conse
 void neap__gc_mark_word(uintptr_t word);
 /* True when this call marked an object, which nobody else will read. */
 bool neap__gc_mark_alone(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object);
+/* Of an object that is not marked: marks what it leads to. */
+void neap__gc_read_unmarked(uint32_t head, uint32_t object);
 bool neap__gc_drain(uint64_t bytes); /* false: something is left */
 void neap__gc_take_shades(void);
 void neap__gc_marker_reset(void);

@@ -68,7 +68,6 @@ _Static_assert(sizeof(struct end_record) == 256, "docs/snapshot-format.md");
 _Static_assert(sizeof(struct neap__survey_group) == 16, "docs/snapshot-format.md");
 _Static_assert(offsetof(struct end_record, fingerprints) == 60, "docs/snapshot-format.md");
 _Static_assert(offsetof(struct end_record, rss) == 64, "docs/snapshot-format.md");
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "docs/snapshot-format.md");
 
 /* ---- Fingerprints ---- */
 
