@@ -180,6 +180,7 @@ def check_promtool(served, folder):
     assert done.returncode == 0, done.stdout + done.stderr
     rules = run("promtool", "check", "rules", share / "prometheus/neap-alerts.yml")
     assert "SUCCESS: 5 rules" in rules, rules
+    assert "SUCCESS" in run("promtool", "test", "rules", here / "alerts.yml")
     json.loads((share / "grafana/neap.json").read_text())
     names = set(re.findall(r"^# TYPE (\S+)", metrics.read_text(), re.M))
     used = set(re.findall(r"\b((?:neap|process)_\w+?)(?:_bucket|_count|_sum)?\b(?=[{\[( ]|\\\"|$)",
