@@ -138,6 +138,31 @@ def check_pprof_web(served, folder):
         server.wait(30)
 
 
+def check_malloc(served, folder):
+    """malloc's blocks by the functions that asked for them, with libneap-malloc in its place; counted without."""
+    need("go", "golang-go")
+    library, profile = os.environ["NEAP_MALLOC"], folder / "malloc.pb.gz"
+    for preload in ("", library):
+        program = subprocess.Popen([os.environ["MALLOCS"], "60"], stdout=subprocess.PIPE, text=True,
+                                   env={**os.environ, **({"LD_PRELOAD": preload} if preload else {})})
+        try:
+            port = re.search(r"port (\d+)", program.stdout.readline()).group(1)
+            run(neap, "profile", f"127.0.0.1:{port}", "-o", profile)
+            top = run("go", "tool", "pprof", "-top", "-unit=MB", "-sample_index=live_space", profile)
+            told = run("go", "tool", "pprof", "-top", "-cum", "-unit=MB", "-sample_index=live_space", profile)
+            account = json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/debug/account", timeout=30).read())
+        finally:
+            program.kill()
+            program.wait()
+        assert abs(account["unexplained"]) < 0.02 * account["rss"], account
+        found = re.search(r"([\d.]+)MB\s+[\d.]+% +load_with_malloc", told)
+        if preload:  # 10 MB in use; some twenty samples stand for them
+            assert found and 4 < float(found.group(1)) < 20, told
+            assert "[malloc: blocks in use]" not in top, top
+        else:
+            assert found is None and re.search(r"1\d\.\d+MB.*\[malloc: blocks in use\]", top), told
+
+
 def check_snapshot(served, folder):
     """The program's own snapshots, by curl's way and by the tool, read as the tool's are."""
     first, second, outside = folder / "first.snap", folder / "second.snap", folder / "outside.snap"
@@ -501,7 +526,7 @@ def check_collector(served, folder):
 def main():
     failed = 0
     served = Daemon()
-    checks = [check_pprof, check_pprof_web, check_snapshot, check_promtool, check_prometheus, check_commands, check_watch,
+    checks = [check_pprof, check_pprof_web, check_malloc, check_snapshot, check_promtool, check_prometheus, check_commands, check_watch,
               check_watch_clock, check_watch_asks, check_watch_disk_full, check_permission, check_watch_go, check_watch_ebpf, check_probes, check_gdb, check_live_page, check_report, check_collector]
     for check in checks:
         began = time.time()
