@@ -3,10 +3,8 @@
  * usage: gc_stops MB SECONDS STORES_PER_S [plain|barrier [THREADS]]       STORES_PER_S 0: as fast as it goes
  *
  * MB of objects of 64 + 32 + 96 bytes behind one table, whose entries THREADS threads (2) replace at random, with plain
- * stores or through the barrier, while another collects all the time. Every single stop is read from the collector's own
- * trace, which takes apart the wait until the last thread had stopped (on a busy machine: until the kernel let it run)
- * and the work. Printed are, in ms, the middle, the 99th of a hundred and the longest, and the longest replacement by
- * the processor time of its thread.
+ * stores or through the barrier, while another collects all the time. Printed are the stops (gc_trace.h) and the longest
+ * replacement by the processor time of its thread, ms.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "gc_trace.h"
 #include "neap/gc.h"
 
-enum { THREADS_MOST = 16, STOPS_MOST = 1 << 16 };
+enum { THREADS_MOST = 16 };
 
 struct leaf {
 	struct unit *up;
@@ -98,51 +96,6 @@ static void *replace_at_rate(void *of_part)
 	return NULL;
 }
 
-/* Single stops, of all cycles: waiting and working. Not static data, which would be read in each of them. */
-static struct {
-	double *wait, *work, *whole;
-	size_t count;
-} seen;
-
-static void read_trace(FILE *trace)
-{
-	char line[4096];
-	rewind(trace);
-	seen.wait = malloc(STOPS_MOST * sizeof *seen.wait);
-	seen.work = malloc(STOPS_MOST * sizeof *seen.work);
-	seen.whole = malloc(STOPS_MOST * sizeof *seen.whole);
-	if (seen.wait == NULL || seen.work == NULL || seen.whole == NULL)
-		abort();
-	while (fgets(line, sizeof line, trace) != NULL) {
-		char *at = strstr(line, "; stops ");
-		if (at == NULL)
-			continue;
-		at += strlen("; stops ");
-		for (char *end; seen.count < STOPS_MOST; at = end) {
-			double wait = strtod(at, &end);
-			if (end == at || *end != '+')
-				break;
-			seen.wait[seen.count] = wait;
-			seen.work[seen.count] = strtod(end + 1, &end);
-			seen.whole[seen.count] = wait + seen.work[seen.count];
-			seen.count++;
-		}
-	}
-}
-
-static int order_of_numbers(const void *a, const void *b)
-{
-	double left = *(const double *)a, right = *(const double *)b;
-	return (left > right) - (left < right);
-}
-
-static void print_stops(const char *name, double *stops)
-{
-	qsort(stops, seen.count, sizeof *stops, order_of_numbers);
-	printf("; %s %.3f %.3f %.3f", name, stops[seen.count / 2], stops[seen.count * 99 / 100],
-	       stops[seen.count - 1]);
-}
-
 int main(int argc, char **argv)
 {
 	size_t mb = argc > 3 ? strtoul(argv[1], NULL, 10) : 0, count = (mb << 20) / (64 + 32 + 96);
@@ -153,11 +106,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	double seconds = atof(argv[2]), rate = atof(argv[3]);
-	FILE *trace = tmpfile();
-	const char *debug = getenv("NEAP_DEBUG");
-	char settings[256];
-	snprintf(settings, sizeof settings, "%s,gctrace=2", debug != NULL ? debug : "");
-	if (trace == NULL || dup2(fileno(trace), STDERR_FILENO) < 0 || setenv("NEAP_DEBUG", settings, 1) != 0)
+	if (!gc_trace_open())
 		return 1;
 	table = neap_gc_alloc_array(barrier ? &entry_type : &neap_gc_pointer, count);
 	if (table == NULL)
@@ -165,7 +114,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < count; i++)
 		neap_store(&table[i], make_unit(i));
 	neap_gc_collect();
-	if (ftruncate(STDERR_FILENO, 0) != 0 || lseek(STDERR_FILENO, 0, SEEK_SET) != 0)
+	if (!gc_trace_forget())
 		return 1;
 	struct neap_memstats before = {.size = sizeof before}, after = before;
 	neap_memstats(&before);
@@ -190,15 +139,11 @@ int main(int argc, char **argv)
 		done += parts[t].done;
 		worst = parts[t].worst > worst ? parts[t].worst : worst;
 	}
-	read_trace(trace);
-	if (seen.count == 0)
-		return 1;
 	printf("%zu MB, %.0f %s stores/s (%.0f done): %u cycles, %zu stops", mb, rate,
 	       barrier ? "announced" : "plain", (double)done / seconds, after.NumGC - before.NumGC,
-	       seen.count);
-	print_stops("waiting", seen.wait);
-	print_stops("working", seen.work);
-	print_stops("both", seen.whole);
+	       gc_trace_stops());
+	if (!gc_trace_print())
+		return 1;
 	printf("; worst operation %.3f\n", (double)worst / 1e6);
 	return 0;
 }

@@ -146,6 +146,16 @@ static bool same_map(const struct snapshot_map *old, const struct snapshot_map *
 	return old->address == new->address && old->group_size == new->group_size;
 }
 
+bool snapshot_comparable(const struct snapshot *before, const struct snapshot *after, struct problem *problem)
+{
+	if (before->header->fingerprints == after->header->fingerprints)
+		return true;
+	problem_set(problem, PROBLEM_INPUT,
+		    "the two snapshots can't be compared: their fingerprints of keys are under different "
+		    "secrets. Each process has its own when it writes one itself; neap snapshot uses none");
+	return false;
+}
+
 size_t snapshot_diff(const struct snapshot *before, const struct snapshot *after, struct map_change **ret)
 {
 	struct map_change *changes = NULL;

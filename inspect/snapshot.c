@@ -222,8 +222,15 @@ static int check_parts(const struct snapshot *snapshot, const char *path, struct
 	return check_objects(snapshot, path, problem);
 }
 
+static bool begins_with(const void *bytes, uint64_t size, const char *magic)
+{
+	return size >= strlen(magic) && memcmp(bytes, magic, strlen(magic)) == 0;
+}
+
 struct snapshot *snapshot_accept(void *bytes, uint64_t size, const char *name, struct problem *problem)
 {
+	if (begins_with(bytes, size, SNAPSHOT_STREAM_MAGIC))
+		return snapshot_from_stream(bytes, size, name, problem);
 	struct snapshot *snapshot = take(1, sizeof *snapshot);
 	snapshot->bytes = bytes;
 	snapshot->header = bytes;
@@ -248,7 +255,8 @@ bool snapshot_is(const char *path)
 	char magic[8] = {0};
 	FILE *file = fopen(path, "re");
 	bool is = file != NULL && fread(magic, sizeof magic, 1, file) == 1 &&
-		  memcmp(magic, SNAPSHOT_MAGIC, sizeof magic) == 0;
+		  (begins_with(magic, sizeof magic, SNAPSHOT_MAGIC) ||
+		   begins_with(magic, sizeof magic, SNAPSHOT_STREAM_MAGIC));
 	if (file != NULL)
 		fclose(file);
 	return is;

@@ -11,7 +11,8 @@
 
 #include "inspection.h"
 
-#define SNAPSHOT_MAGIC "NEAPSNAP"
+#define SNAPSHOT_MAGIC	      "NEAPSNAP"
+#define SNAPSHOT_STREAM_MAGIC "NEAPSTRM" /* what a program writes of itself */
 
 enum { SNAPSHOT_VERSION = 3, SNAPSHOT_SLOTS_MAX = 16 };
 
@@ -27,8 +28,9 @@ struct snapshot_header {
 	uint32_t pid, torn;
 	uint32_t program, runtime; /* offsets in the strings */
 	uint32_t kind;		   /* enum snapshot_kind */
-	uint32_t reserved;
-	uint64_t rss; /* and its parts, which add up to it: */
+	uint32_t
+		fingerprints; /* which secret they are under; 0: none. Of two secrets they can't be compared */
+	uint64_t rss;	      /* and its parts, which add up to it: */
 	uint64_t live, tombstone, empty, stale, objects, free_held, other;
 	int64_t unexplained;
 	uint64_t object_count, object_bytes; /* that roots reach; 0 when that is not known */
@@ -124,8 +126,9 @@ struct snapshot *snapshot_finish(struct snapshot_builder *builder, const struct 
 
 /* A fingerprint of some bytes. */
 uint64_t snapshot_fingerprint(const void *bytes, size_t size);
-/* The checksum that the header holds. */
+/* The checksum that the header holds, and the one at the end of a stream. */
 uint64_t snapshot_checksum(const struct snapshot_header *header);
+uint64_t snapshot_stream_checksum(const void *bytes, uint64_t size);
 
 /* From a look at a Go program (snapshot_go.c). Close it with snapshot_close. */
 struct snapshot *snapshot_of(const struct inspection *inspection);
@@ -140,8 +143,10 @@ int snapshot_write(const struct snapshot *snapshot, const char *path, struct pro
 bool snapshot_is(const char *path);
 /* NULL and a problem when the file is missing, cut short, damaged, or of another version. */
 struct snapshot *snapshot_open(const char *path, struct problem *problem);
-/* The same for bytes from malloc, which it takes; `name` is for messages. */
+/* The same for bytes from malloc, which it takes; `name` is for messages. A stream becomes the snapshot that it tells. */
 struct snapshot *snapshot_accept(void *bytes, uint64_t size, const char *name, struct problem *problem);
+struct snapshot *snapshot_from_stream(void *bytes, uint64_t size, const char *name,
+				      struct problem *problem); /* snapshot_stream.c */
 void snapshot_close(struct snapshot *snapshot);
 
 /* ---- Screens (snapshot_render.c) ---- */
@@ -171,6 +176,11 @@ struct slot_place {
 
 typedef void (*slot_change_fn)(void *context, enum slot_change change, struct slot_place before,
 			       struct slot_place after);
+
+/* False and a problem when their fingerprints are under different secrets: of two processes that wrote them, or one
+   written by the process and the other from outside. */
+bool snapshot_comparable(const struct snapshot *before, const struct snapshot *after,
+			 struct problem *problem);
 
 /* Every map that changed, most bytes or entries first; *ret belongs to the caller. */
 size_t snapshot_diff(const struct snapshot *before, const struct snapshot *after, struct map_change **ret);

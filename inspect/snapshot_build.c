@@ -56,6 +56,11 @@ uint64_t snapshot_checksum(const struct snapshot_header *header)
 	return checksum(sum, header + 1, header->file_size - sizeof *header);
 }
 
+uint64_t snapshot_stream_checksum(const void *bytes, uint64_t size)
+{
+	return checksum(CHECKSUM_START, bytes, size - sizeof(uint64_t));
+}
+
 struct snapshot_builder *snapshot_begin(void)
 {
 	return take(1, sizeof(struct snapshot_builder));

@@ -121,7 +121,7 @@ static void print_actions(FILE *out, const struct snapshot *snapshot, const uint
 			fprintf(out, "  %u  %-9s  return free pages to the system: %s\n", line,
 				format_bytes(gain, header->free_held),
 				go ? "debug.FreeOSMemory(), or a memory limit (GOMEMLIMIT)"
-				   : "neap_heap_return()");
+				   : "neap_debug_compact()");
 			pages = true;
 		} else if (bytes > 0) {
 			fprintf(out, "  %u  %-9s  %s the map of %s\n", line, format_bytes(gain, bytes),

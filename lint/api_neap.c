@@ -182,12 +182,13 @@ const struct effect_row lint_neap_rows[] = {
 	{"neap_impact_begin", "writes:0 reads:1 null-ok:1 into:1:0"},
 	{"neap_impact_end", "reads:0 writes:0"},
 
-	/* neap/profile.h, neap/debug.h, neap/http.h */
+	/* neap/profile.h, neap/snapshot.h, neap/debug.h, neap/http.h */
 	{"neap_profile_take", "new:neap_profile maybe-null"},
 	{"neap_profile_destroy", "free:0:neap_profile null-ok:0"},
 	{"neap_profile_subtract", "reads:0 writes:0 reads:1"},
 	{"neap_profile_total", "reads:0"},
 	{"neap_profile_write", "reads:0 writes:2 null-ok:2"},
+	{"neap_snapshot_write", "reads:0 writes:1 null-ok:1"},
 	{"neap_debug_handle", "reads:0 writes:2 null-ok:2"},
 	{"neap_debug_type", "reads:0"},
 	{"neap_debug_on_compact", "heap:1"},

@@ -132,14 +132,13 @@ void lint_cells_forget(struct state *state, uint32_t thing, int64_t offset, uint
 	state->n_cells -= to - from;
 }
 
-/* --- Traits ------------------------------------------------------------------------------------------------ */
-
-static size_t trait_place(const struct state *state, uint32_t thing)
+/* Where the row of `key` is, or would be: traits and facts begin with their key and are ordered by it. */
+static size_t row_of(const void *rows, size_t count, size_t size, uint32_t key)
 {
-	size_t low = 0, high = state->n_traits;
+	size_t low = 0, high = count;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		if (state->traits[middle].thing < thing)
+		if (*(const uint32_t *)((const char *)rows + middle * size) < key)
 			low = middle + 1;
 		else
 			high = middle;
@@ -147,15 +146,17 @@ static size_t trait_place(const struct state *state, uint32_t thing)
 	return low;
 }
 
+/* --- Traits ------------------------------------------------------------------------------------------------ */
+
 struct trait *lint_trait_find(struct state *state, uint32_t thing)
 {
-	size_t at = trait_place(state, thing);
+	size_t at = row_of(state->traits, state->n_traits, sizeof *state->traits, thing);
 	return at < state->n_traits && state->traits[at].thing == thing ? &state->traits[at] : NULL;
 }
 
 struct trait *lint_trait(struct state *state, uint32_t thing)
 {
-	size_t at = trait_place(state, thing);
+	size_t at = row_of(state->traits, state->n_traits, sizeof *state->traits, thing);
 	if (at < state->n_traits && state->traits[at].thing == thing)
 		return &state->traits[at];
 	state->traits =
@@ -168,28 +169,15 @@ struct trait *lint_trait(struct state *state, uint32_t thing)
 
 /* --- Facts ------------------------------------------------------------------------------------------------- */
 
-static size_t fact_place(const struct state *state, uint32_t symbol)
-{
-	size_t low = 0, high = state->n_facts;
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		if (state->facts[middle].symbol < symbol)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 static struct fact *fact_find(const struct state *state, uint32_t symbol)
 {
-	size_t at = fact_place(state, symbol);
+	size_t at = row_of(state->facts, state->n_facts, sizeof *state->facts, symbol);
 	return at < state->n_facts && state->facts[at].symbol == symbol ? &state->facts[at] : NULL;
 }
 
 static struct fact *fact_add(struct state *state, uint32_t symbol)
 {
-	size_t at = fact_place(state, symbol);
+	size_t at = row_of(state->facts, state->n_facts, sizeof *state->facts, symbol);
 	state->facts = lint_grow(state->facts, &state->cap_facts, state->n_facts + 1, sizeof *state->facts);
 	memmove(&state->facts[at + 1], &state->facts[at], (state->n_facts - at) * sizeof *state->facts);
 	state->n_facts++;
@@ -308,7 +296,7 @@ void lint_state_rename_thing(struct state *state, uint32_t from, uint32_t to)
 {
 	rename_values(state, from, to, true);
 	lint_cells_forget(state, from, 0, 0);
-	size_t at = trait_place(state, from);
+	size_t at = row_of(state->traits, state->n_traits, sizeof *state->traits, from);
 	if (at < state->n_traits && state->traits[at].thing == from) {
 		memmove(&state->traits[at], &state->traits[at + 1],
 			(state->n_traits - at - 1) * sizeof *state->traits);

@@ -20,7 +20,8 @@ const struct command commands[] = {
 #ifdef NEAP_HAVE_INSPECT
 	{"inspect", "Find it", "PID|CORE|SNAPSHOT", "every map of a program, and what it would give back",
 	 run_inspect},
-	{"snapshot", "Find it", "PID|CORE -o FILE", "the maps of this moment, for diff", run_snapshot},
+	{"snapshot", "Find it", "PID|CORE|ADDRESS -o FILE", "the maps of this moment, for diff",
+	 run_snapshot},
 	{"diff", "Find it", "BEFORE AFTER", "what happened to the maps between two snapshots", run_diff},
 	{"why", "Find it", "PID|CORE ADDRESS", "who holds an object or a map", run_why},
 #endif

@@ -181,7 +181,9 @@ int run_diff(int argc, char **argv)
 		return code;
 	struct snapshot *before = snapshot_open(argv[optind], &problem);
 	struct snapshot *after = before == NULL ? NULL : snapshot_open(argv[optind + 1], &problem);
-	code = after == NULL ? print_problem("diff", &problem) : compare(before, after, &arguments);
+	code = after == NULL || !snapshot_comparable(before, after, &problem)
+		       ? print_problem("diff", &problem)
+		       : compare(before, after, &arguments);
 	snapshot_close(before);
 	snapshot_close(after);
 	return code;

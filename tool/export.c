@@ -186,6 +186,11 @@ int run_report(int argc, char **argv)
 			look_free(&before);
 			return print_problem("report", &problem);
 		}
+		if (!snapshot_comparable(look_snapshot(&before), look_snapshot(&look), &problem)) {
+			look_free(&before);
+			look_free(&look);
+			return print_problem("report", &problem);
+		}
 	}
 	code = write_file(&arguments, write_report, arguments.second != NULL ? look_snapshot(&before) : NULL,
 			  &look);

@@ -26,7 +26,7 @@
  *
  * NEAP_DEBUG, read when the collector starts, takes gctrace=1 (a line for each collection; 2: a second one with
  * the parts of its stops), gcstoptheworld=1 (no concurrent marking), gccheckmark=1 (each collection is checked by a second one), gcstress=N (collect at
- * every N-th allocation).
+ * every N-th allocation), gcperiod=MS (instead of two minutes, see neap_gc_collect).
  */
 #ifndef NEAP_GC_H
 #define NEAP_GC_H
@@ -169,7 +169,10 @@ NEAP_API void neap_unpark(void);
 
 /* Collecting. */
 
-/* A whole collection that begins after the call; objects that were unreachable then are free when it returns. */
+/* A whole collection that begins after the call; objects that were unreachable then are free when it returns.
+ * Collections run by themselves when the heap has grown to its goal; once a program that has reached it before rests for
+ * a second; and two minutes after the last one, if the program used the processor since.
+ */
 NEAP_API void neap_gc_collect(void);
 /* The same, and every free page goes back to the system. Returns the bytes given back. */
 NEAP_API size_t neap_gc_return(void);

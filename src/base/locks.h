@@ -22,9 +22,10 @@ enum neap__lock_rank {
 	NEAP__RANK_GC_MARK,	 /* the marker's stack and queue */
 	NEAP__RANK_GC_WEAK_MAPS, /* the list of weak maps */
 	NEAP__RANK_GC_MAP,	 /* the entries of one collected map */
-	NEAP__RANK_GC_TABLES,	 /* types, ranges, handles, weak references, finalizers, maps */
+	NEAP__RANK_GC_TABLES,	 /* types, ranges, handles, maps */
 	NEAP__RANK_GC_SHADED,	 /* what barriers shaded */
 	NEAP__RANK_GC_CENTRAL,	 /* the collected spans of one kind; order: the kind */
+	NEAP__RANK_GC_ROWS,	 /* weak references, finalizers */
 	NEAP__RANK_GUARD,	 /* a quarantine or sampler; order: 0 sampler, 1 quarantine */
 	NEAP__RANK_HEAP_PASS,	 /* one pass of returning pages at a time, none during a fork */
 	NEAP__RANK_HEAP_ORPHAN,	 /* the cache that threads past their exit share */

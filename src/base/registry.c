@@ -12,6 +12,10 @@
  * lock for those who wait, and goes on from the bookmark: whatever was freed meanwhile has unlinked itself
  * around it. New objects go to the front, which the enumeration has behind it, so it ends.
  *
+ * Steps. A visit that is long opens the lock in the middle, with the bookmark in front of its object. Nothing new is ever
+ * linked between the two, so the object behind the bookmark is either still the same or was freed: a new one at the same
+ * address would stand in front.
+ *
  *     Law: the objects of a shard == count,  its bookmarks == bookmarks, next and prev agree
  *
  * Fork. All shards are locked over it, so the child's list is whole. The bookmarks of the parent's other threads
@@ -187,6 +191,54 @@ bool neap__registry_each(bool (*visit)(const struct neap__link *link, void *ctx)
 	pthread_once(&registry_once, list_start);
 	for (uint32_t i = 0; i < NEAP__SHARDS; i++)
 		if (!visit_shard(&neap__registry.shard[i], visit, ctx))
+			return false;
+	return true;
+}
+
+static struct neap__link *object_from(struct neap__link *link)
+{
+	while (link != NULL && link->object == NULL)
+		link = link->next;
+	return link;
+}
+
+/* Opens the lock in front of `link` for as long as `between` takes; returns the object behind that place then. */
+static struct neap__link *open_before(struct neap__shard *shard, struct neap__link *link,
+				      bool (*between)(void *ctx), void *ctx, bool *ret_more)
+{
+	struct neap__link bookmark = {0}; /* neap-lint: allow dangling-stack: unlinked below */
+	link_behind(shard, link->prev, &bookmark);
+	shard->bookmarks++;
+	shard_leave(shard);
+	*ret_more = between(ctx);
+	shard_enter(shard);
+	unlink_from(shard, &bookmark);
+	shard->bookmarks--;
+	return object_from(bookmark.next);
+}
+
+static bool step_shard(struct neap__shard *shard,
+		       bool (*step)(const struct neap__link *link, bool again, void *ctx),
+		       bool (*between)(void *ctx), void *ctx)
+{
+	bool more = true, again = false;
+	shard_enter(shard);
+	for (struct neap__link *link = object_from(shard->first); link != NULL && more;) {
+		const bool stay = step(link, again, ctx);
+		struct neap__link *after = open_before(shard, link, between, ctx, &more);
+		again = stay && after == link;
+		link = !stay && after == link ? object_from(after->next) : after;
+	}
+	shard_leave(shard);
+	return more;
+}
+
+bool neap__registry_steps(bool (*step)(const struct neap__link *link, bool again, void *ctx),
+			  bool (*between)(void *ctx), void *ctx)
+{
+	pthread_once(&registry_once, list_start);
+	for (uint32_t i = 0; i < NEAP__SHARDS; i++)
+		if (!step_shard(&neap__registry.shard[i], step, between, ctx))
 			return false;
 	return true;
 }

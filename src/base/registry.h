@@ -33,6 +33,7 @@ struct neap__glance {
 };
 
 /* What the list knows of a kind. */
+struct neap__survey;
 struct neap__species {
 	const char *noun;		  /* "map", "hmap": the word in metrics and tables */
 	const struct neap_beacon *beacon; /* keeps it in every program that has such objects */
@@ -40,6 +41,8 @@ struct neap__species {
 	 * proportional to the object's segments.
 	 */
 	void (*glance)(const void *object, struct neap__glance *ret);
+	/* One step of a look at all its slots (survey.h). */
+	void (*survey)(const void *object, struct neap__survey *survey);
 };
 
 struct neap__shard {
@@ -67,6 +70,13 @@ void neap__registry_remove(struct neap__link *link);
  * must not add, remove or fork, and should be brief. False when it returned false, which ends the enumeration.
  */
 bool neap__registry_each(bool (*visit)(const struct neap__link *link, void *ctx), void *ctx);
+/* The same in steps, for visits that are long: calls `step` for an object under the lock until it returns false, and after
+ * each call `between` with the lock open, which may take its time but must not fork, and must return; the object may be
+ * freed meanwhile, and then the next call is for another one. `again` tells: the object is that of the call before. False
+ * when `between` returned false, which ends it.
+ */
+bool neap__registry_steps(bool (*step)(const struct neap__link *link, bool again, void *ctx),
+			  bool (*between)(void *ctx), void *ctx);
 /* Objects in the list. */
 size_t neap__registry_count(void);
 

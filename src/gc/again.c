@@ -43,6 +43,12 @@ static inline void visit_first(uintptr_t word, void *unused)
 	neap__gc_mark_word(word);
 }
 
+/* An object with a finalizer is read without being marked (final.c), so it is read again as well. */
+static bool was_read(uint32_t head, uint32_t object)
+{
+	return neap__gc_marked(head, object) || neap__gc_has(head, object, NEAP__GC_FINALS);
+}
+
 static inline void visit_again(uintptr_t word, void *unused)
 {
 	uint32_t head, object;
@@ -87,7 +93,7 @@ void neap__gc_read_first(uint32_t head, uint64_t from, uint64_t to)
 	read_large(head, base + from, base + to, visit_first);
 }
 
-/* Marked objects of a span of small ones that touch [from, to). */
+/* Objects of a span of small ones that were read and that touch [from, to). */
 static void read_small(uint32_t head, uintptr_t from, uintptr_t to)
 {
 	const struct neap__gc_span *span = neap__gc_span(head);
@@ -95,7 +101,12 @@ static void read_small(uint32_t head, uintptr_t from, uintptr_t to)
 	uint32_t object = (uint32_t)((from - base) * span->magic >> NEAP__MAGIC_SHIFT);
 	for (; object < span->objects && base + object * span->size < to; object++) {
 		uintptr_t at = base + object * span->size;
-		if (neap__gc_marked(head, object))
+		if (!was_read(head, object))
+			continue;
+		const struct neap__gc_type *type = neap__gc_type_of(span, object);
+		if (NEAP__GC_LIKELY(span->size <= type->single))
+			neap__gc_words_at((const char *)at, type->first, visit_again, NULL);
+		else
 			neap__gc_each_word(head, object, from > at ? from - at : 0, to - at, visit_again,
 					   NULL);
 	}
@@ -114,7 +125,7 @@ void neap__gc_read_again(uintptr_t start, uintptr_t end)
 		uintptr_t to = next < end ? next : end;
 		if (!neap__gc_is_large(span))
 			read_small(head, start, to);
-		else if (neap__gc_marked(head, 0))
+		else if (was_read(head, 0))
 			read_large(head, start, to, visit_again);
 	}
 }

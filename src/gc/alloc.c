@@ -56,14 +56,28 @@ static bool refill_slot(struct neap__gc_thread *thread, unsigned kind)
 	return got;
 }
 
-static void *hand_out(struct neap__gc_slot *slot, int type)
+/* From a claim that is not empty: its block, still to be cleared. */
+static inline unsigned take_lowest(struct neap__gc_slot *slot, char **ret_block)
 {
 	unsigned object = (unsigned)__builtin_ctzll(slot->free);
 	slot->free &= slot->free - 1;
-	char *block = slot->base + object * (size_t)slot->size;
-	memset(block, 0, slot->size);
+	*ret_block = slot->base + object * (size_t)slot->size;
+	return object;
+}
+
+/* After it is clear: who reads the type may read the object. */
+static inline void give_type(struct neap__gc_slot *slot, unsigned object, int type)
+{
 	if (slot->types != NULL)
-		atomic_store_explicit(&slot->types[object], (uint16_t)type, memory_order_relaxed);
+		atomic_store_explicit(&slot->types[object], (uint16_t)type, memory_order_release);
+}
+
+static inline void *hand_out(struct neap__gc_slot *slot, int type)
+{
+	char *block;
+	unsigned object = take_lowest(slot, &block);
+	memset(block, 0, slot->size);
+	give_type(slot, object, type);
 	return block;
 }
 
@@ -154,9 +168,50 @@ static void *alloc_typed(struct neap_gc_type *type, size_t size)
 	return number > 0 ? alloc_of(neap__gc.types[number].flavour, size, number) : NULL;
 }
 
+enum { SHORT_MOST = 64 };
+
+/* A multiple of 16 bytes, at most SHORT_MOST, without a call. */
+static inline void clear_short(char *block, size_t size)
+{
+	memset(block, 0, 16);
+	memset(block + size - 16, 0, 16);
+	if (size > 32) {
+		memset(block + 16, 0, 16);
+		memset(block + size - 32, 0, 16);
+	}
+}
+
+static __attribute__((noinline)) void *stopped_with(struct neap__gc_thread *thread, void *block)
+{
+	neap__gc_stop_late(thread);
+	return block;
+}
+
+/* From the thread's claim, without a frame on the stack. NULL: there is more to do. */
+static inline void *alloc_short(unsigned kind, int type)
+{
+	struct neap__gc_thread *thread = neap__gc_self;
+	if (NEAP__GC_UNLIKELY(thread == NULL))
+		return NULL;
+	struct neap__gc_slot *slot = &thread->slots[kind];
+	char *block = NULL;
+	neap__gc_enter(thread);
+	if (NEAP__GC_LIKELY(slot->free != 0)) {
+		unsigned object = take_lowest(slot, &block);
+		clear_short(block, slot->size);
+		give_type(slot, object, type);
+	}
+	return NEAP__GC_UNLIKELY(neap__gc_leaves_late(thread)) ? stopped_with(thread, block) : block;
+}
+
 void *neap_gc_alloc(struct neap_gc_type *type)
 {
-	return alloc_typed(type, type->size);
+	void *block = NULL;
+	/* Acquire: whoever has the number may read the row. */
+	uint32_t number = __atomic_load_n(&type->neap__id, __ATOMIC_ACQUIRE);
+	if (NEAP__GC_LIKELY(number != 0 && type->size <= SHORT_MOST))
+		block = alloc_short(neap__gc.types[number].kind, (int)number);
+	return NEAP__GC_LIKELY(block != NULL) ? block : alloc_typed(type, type->size);
 }
 
 void *neap_gc_alloc_array(struct neap_gc_type *type, size_t count)
@@ -178,6 +233,12 @@ void *neap_gc_alloc_tail(struct neap_gc_type *type, size_t count)
 
 void *neap_gc_alloc_data(size_t size)
 {
+	void *block = NULL;
+	if (size <= SHORT_MOST)
+		block = alloc_short(NEAP__GC_DATA * NEAP__GC_CLASSES + neap__class_of(size),
+				    NEAP__GC_CONSERVATIVE);
+	if (NEAP__GC_LIKELY(block != NULL))
+		return block;
 	return neap__gc_begin() ? alloc_of(NEAP__GC_DATA, size, NEAP__GC_CONSERVATIVE) : NULL;
 }
 
@@ -202,6 +263,19 @@ static uint32_t held_span(const void *object, const char *operation, uint32_t *r
 	return head;
 }
 
+/* What the tables know about an object that is freed by hand. */
+static void forget_rows(uintptr_t object)
+{
+	uint32_t head, number;
+	if (!neap__gc_find(object, &head, &number) ||
+	    !(neap__gc_has(head, number, NEAP__GC_WEAKS) || neap__gc_has(head, number, NEAP__GC_FINALS)))
+		return;
+	neap__lock_take(&neap__gc.rows);
+	neap__gc_weak_forget(object);
+	neap__gc_final_forget(object);
+	neap__lock_give(&neap__gc.rows);
+}
+
 void neap_gc_free(void *object)
 {
 	if (object == NULL)
@@ -212,8 +286,7 @@ void neap_gc_free(void *object)
 	uint32_t number = 0;
 	size_t given = 0;
 	neap__gc_enter(thread);
-	neap__gc_weak_forget((uintptr_t)object);
-	neap__gc_final_forget((uintptr_t)object);
+	forget_rows((uintptr_t)object);
 	neap__gc_weak_map_forget((uintptr_t)object);
 	uint32_t head = held_span(object, "neap_gc_free", &number, &given);
 	struct neap__gc_span *span = neap__gc_span(head);

@@ -5,6 +5,7 @@
  *  3  central: the lists of an epoch hold exactly the spans of that epoch and state; an owned span is one slot's
  *  4  slot: what it may hand out is set in alloc, and in mark while marking
  *  5  live_bytes == sum of the sizes of set alloc bits
+ *  6  row: its object is allocated; the bits of spans name the objects that have one
  *
  * Checkmark traces again from the roots with a bitmap, a stack and a loop of its own, and stops the program at the
  * first object that it reaches and marking did not.
@@ -73,22 +74,49 @@ static const char *check_gc_slot(const struct neap__gc_slot *slot, unsigned kind
 	return NULL;
 }
 
+static const char *check_gc_row(uintptr_t object, void *of_table)
+{
+	uint32_t head, number;
+	uint64_t *rows = of_table; /* the table's number, and how many there are */
+	GC_REQUIRE(neap__gc_find(object, &head, &number) &&
+		   object == (uintptr_t)neap__gc_address(head, number));
+	GC_REQUIRE(neap__gc_allocated(head, number));
+	GC_REQUIRE(neap__gc_has(head, number, (enum neap__gc_table_number)rows[0]));
+	rows[1]++;
+	return NULL;
+}
+
+static const char *check_gc_rows(void)
+{
+	uint64_t weaks[2] = {NEAP__GC_WEAKS, 0}, finals[2] = {NEAP__GC_FINALS, 0};
+	const char *broken = neap__gc_weak_each(check_gc_row, weaks);
+	if (broken == NULL)
+		broken = neap__gc_final_each(check_gc_row, finals);
+	for (uint32_t head = 0; (head = neap__gc_next_span(head + 1)) != 0;)
+		for (uint32_t w = 0; w * 64 < neap__gc_span(head)->objects; w++) {
+			const struct neap__gc_span *span = neap__gc_span(head);
+			weaks[1] -= (unsigned)__builtin_popcountll(neap__gc_noted(span, w, NEAP__GC_WEAKS));
+			finals[1] -= (unsigned)__builtin_popcountll(neap__gc_noted(span, w, NEAP__GC_FINALS));
+		}
+	GC_REQUIRE(broken != NULL || (weaks[1] == 0 && finals[1] == 0));
+	return broken;
+}
+
 const char *neap__gc_check(void)
 {
 	struct gc_census census = {0, 0, 0};
 	const char *broken = NULL;
 	if (!neap__gc_begin())
 		return NULL;
-	for (unsigned r = NEAP__REGION_TRACKED; r < NEAP__REGIONS; r++)
-		for (uint32_t unit = neap__heap.regions[r].first;
-		     unit < neap__heap.regions[r].frontier && !broken; unit++)
-			if (neap__gc_head(unit) == unit)
-				broken = check_gc_span(unit, &census);
+	for (uint32_t head = 0; broken == NULL && (head = neap__gc_next_span(head + 1)) != 0;)
+		broken = check_gc_span(head, &census);
 	for (unsigned kind = 0; kind < NEAP__GC_KINDS && broken == NULL; kind++)
 		broken = check_gc_lists(kind, &census);
 	for (const struct neap__gc_thread *thread = neap__gc.threads; thread != NULL; thread = thread->next)
 		for (unsigned kind = 0; kind < NEAP__GC_KINDS && broken == NULL; kind++)
 			broken = check_gc_slot(&thread->slots[kind], kind, &census);
+	if (broken == NULL)
+		broken = check_gc_rows();
 	if (broken != NULL)
 		return broken;
 	GC_REQUIRE(census.listed == 0 && census.owned == 0);
@@ -135,6 +163,16 @@ static void second_value(uintptr_t key, uintptr_t value, void *ctx)
 	second_word(value, ctx);
 }
 
+/* An object with a finalizer: what it leads to is marked. */
+static const char *second_final(uintptr_t object, void *second)
+{
+	uint32_t head, number;
+	if (neap__gc_find(object, &head, &number) && neap__gc_span(head)->types != NULL &&
+	    !neap__gc_marked(head, number))
+		neap__gc_each_word(head, number, 0, UINT64_MAX, second_word, second);
+	return NULL;
+}
+
 /* World stopped, marking complete. Quietly does nothing when there is no memory for it. */
 void neap__gc_checkmark(void)
 {
@@ -145,6 +183,7 @@ void neap__gc_checkmark(void)
 		neap__gc_each_global(second_range, &second);
 		neap__gc_each_handle(second_range, &second);
 		neap__gc_ephemerons_each(neap__gc_is_black, second_value, &second);
+		(void)neap__gc_final_each(second_final, &second);
 		while (second.depth > 0) {
 			uint64_t packed = second.stack[--second.depth];
 			neap__gc_each_word((uint32_t)(packed >> 32), (uint32_t)packed, 0, UINT64_MAX,

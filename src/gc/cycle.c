@@ -7,10 +7,12 @@
  *                                                               stop 1: marking = true, claims become black,
  *                                                                       stacks are read into the queue
  *     read globals, mark
+ *     read what white objects with finalizers hold, and the values of weak maps, mark
  *     rounds: read again what was written, arm it, mark
  *                                                               stop 2: read again what was written since,
  *                                                                       stacks, globals, shades; mark; flip
- *     sweep
+ *     sweep: clear weak references, hand objects with
+ *     finalizers to their thread
  *
  * Rounds end when few pages are left, or when a round was not much smaller than the one before: at that rate of
  * writing more rounds would not make the second stop shorter. Where the kernel does not track pages, or an option
@@ -52,9 +54,20 @@ static void read_globals(void *unused)
 	neap__lock_take(&neap__gc.tables);
 	neap__gc_each_global(neap__gc_mark_range, NULL);
 	neap__gc_each_handle(neap__gc_mark_range, NULL);
-	neap__gc_final_read();
 	neap__lock_give(&neap__gc.tables);
 	neap__lock_give(&neap__gc.mark_lock);
+}
+
+/* What white objects with finalizers lead to. After all else, for most of them are black by then. */
+static void read_finals(void)
+{
+	uint32_t at = 0;
+	for (bool left = true; left;) {
+		neap__lock_take(&neap__gc.mark_lock);
+		left = neap__gc_final_read(&at);
+		neap__lock_give(&neap__gc.mark_lock);
+		neap__gc_drain_beside_program();
+	}
 }
 
 static void begin_marking(void)
@@ -93,6 +106,7 @@ static void flip(void)
 		}
 	atomic_fetch_add_explicit(&neap__gc.epoch, 1, memory_order_relaxed);
 	atomic_store_explicit(&neap__gc.marking, false, memory_order_relaxed);
+	atomic_store_explicit(&neap__gc.sweeping, true, memory_order_relaxed);
 }
 
 /* What the parts of a stop took goes into the trace. */
@@ -119,9 +133,10 @@ static bool mark_the_rest(uint64_t until, uint64_t *since)
 		neap__gc_each_handle(neap__gc_mark_range, NULL);
 	tick(NEAP__GC_PART_ROOTS, since);
 	all = neap__gc_drain_stopped(until);
-	if (all) {
-		neap__gc_final_read();
-		all = neap__gc_drain_stopped(until);
+	if (!neap__gc_last.concurrent) {
+		for (uint32_t at = 0; neap__gc_final_read(&at);)
+			continue;
+		(void)neap__gc_drain_stopped(until);
 	}
 	tick(NEAP__GC_PART_MARK, since);
 	return all;
@@ -133,9 +148,7 @@ static void end_marking(void)
 	neap__gc_ephemerons_stopped();
 	if (neap__gc.checkmark)
 		neap__gc_checkmark();
-	neap__gc_weak_clear();
 	neap__gc_weak_map_select();
-	neap__gc_final_select();
 	neap__gc_map_select();
 	flip();
 	neap__gc_pace_flip();
@@ -200,6 +213,7 @@ static void run_cycle(bool forced, bool idle)
 		begin_marking();
 		neap__gc_with_statics(read_globals, NULL);
 		neap__gc_drain_beside_program();
+		read_finals();
 		neap__gc_ephemerons_beside(neap__gc_drain_beside_program);
 		neap__gc_rounds();
 	}
@@ -207,9 +221,9 @@ static void run_cycle(bool forced, bool idle)
 	neap__gc_last.marked_by = neap__os_now();
 	NEAP__PROBE2(gc__sweep, forced, neap__gc_last.marked_by - begin);
 	neap__gc_again_end();
-	neap__gc_final_run();
 	neap__gc_weak_map_purge();
 	neap__gc_sweep_all();
+	neap__gc_final_run();
 	neap__gc_pace_anew();
 	neap__gc_record_cycle();
 	NEAP__PROBE2(gc__end, neap__os_now() - begin, atomic_load(&neap__gc.live_bytes));
@@ -319,11 +333,11 @@ static _Atomic int collector_thread;
 static _Atomic uint32_t asked;
 static _Atomic bool asleep; /* without a clock */
 
-/* Runs a cycle if one is due, or if `idle`: then what is free goes back too. */
+/* Runs a cycle if one is due, or overdue, or if `idle`: then what is free goes back too. */
 static void cycle_in_background(bool idle)
 {
 	neap__lock_take(&cycle_lock);
-	if (idle || neap__gc_due())
+	if (idle || neap__gc_due() || neap__gc_overdue())
 		run_cycle(false, idle);
 	if (idle)
 		(void)neap__gc_return_holes();
@@ -334,8 +348,8 @@ static void cycle_in_background(bool idle)
 }
 
 /* Wakes when asked, and four times a second while the program allocates: when it has stopped for a second with
- * enough behind it, or two minutes after the last cycle, a cycle runs unasked. A program that claims nothing is not
- * woken for.
+ * enough behind it, a cycle runs unasked. For a program that claims nothing it wakes every two minutes, and a cycle runs
+ * if the program ran.
  */
 static void *collector_main(void *unused)
 {
@@ -346,12 +360,13 @@ static void *collector_main(void *unused)
 		uint32_t now = atomic_load_explicit(&asked, memory_order_acquire);
 		if (now == done) {
 			atomic_store(&asleep, quiet);
-			neap__os_wait(&asked, done, quiet && neap__gc_nothing_new() ? -1 : IDLE_TICK_NS);
+			quiet = quiet && neap__gc_nothing_new();
+			neap__os_wait(&asked, done, quiet ? (int64_t)neap__gc.period_ns : IDLE_TICK_NS);
 			atomic_store(&asleep, false);
 		}
 		now = atomic_load_explicit(&asked, memory_order_acquire);
 		bool idle = neap__gc_idle();
-		if (idle || now != done)
+		if (idle || now != done || neap__gc_overdue())
 			cycle_in_background(idle);
 		done = now;
 	}

@@ -52,7 +52,9 @@ void neap__gc_pace_anew(void);
 void neap__gc_pace_start(void);
 void neap__gc_pace_drop(size_t entries); /* a map let go of so many: there may be garbage without a claim */
 bool neap__gc_nothing_new(void);
-bool neap__gc_idle(void); /* a cycle should run though none is due; asked by the collector's thread only */
+/* A cycle should run though none is due. Asked by the collector's thread only. */
+bool neap__gc_idle(void);
+bool neap__gc_overdue(void);
 
 /* memstats.c */
 void neap__gc_stats_start(void);

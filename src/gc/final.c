@@ -2,11 +2,21 @@
  *
  * While marking, everything that an object with a finalizer leads to is marked, but not the object. So when all is
  * marked, a white object with a finalizer is one that no root and no other such object leads to: the order
- * follows. It is marked then, alone, which is enough, and handed to the thread. In the next cycle it is an object
- * like any other.
+ * follows. It is dead, but what sweeps its span leaves it allocated and hands it to the thread: in the next cycle it is
+ * a root while its finalizer is due, and then an object like any other.
  *
- * The table is read again in the last stop: a white object's fields may have been written to since they were read,
- * by somebody who dropped it afterwards; nothing else would look at a white object's page.
+ *     marking                                                       stop     sweeping
+ *     mark | read white objects with finalizers | rounds: read          |    white, and has a row: not freed, due
+ *          |   (one span after another)         |   written pages again |
+ *
+ * The last stop looks at no object for its finalizer, however many there are. It need not, if all that they lead to is
+ * marked by then, and that is the invariant of internal.h with "was read" for "is black":
+ *
+ *     had its finalizer when marking began    it was black when its span was looked at, or was read then. A store into
+ *                                             it after that makes its page written, and pages are read again for
+ *                                             objects with a finalizer as for black ones; neap_store marks.
+ *     got one since                           neap_gc_finalizer marks the object: it is black for this cycle.
+ *     is new                                  black
  *
  * Whoever wants to hear of the end of a cycle (base/collector.h) hears it on the same thread, in its turn: a cycle may have
  * been run by a thread of the program's in the middle of an allocation, with locks of its own.
@@ -28,8 +38,9 @@ struct due {
 	void *ctx;
 };
 
-static struct neap__gc_table final_table; /* what: the function */
-static struct due *due;			  /* a ring in memory that is no root; see neap__gc_final_roots */
+/* what: the function. Under the lock of rows, as `due` is. */
+static struct neap__gc_table final_table = {.number = NEAP__GC_FINALS};
+static struct due *due; /* a ring in memory that is no root; see neap__gc_final_roots */
 static _Atomic uint32_t due_in, due_out, due_done;
 static _Atomic int final_thread;
 static _Atomic bool telling; /* the end of a cycle is due, or being told */
@@ -69,7 +80,9 @@ int neap_gc_finalizer(void *object, void (*finalize)(void *object, void *ctx), v
 		return NEAP_EINVAL;
 	int result = NEAP_OK;
 	neap__gc_enter(thread);
-	neap__lock_take(&neap__gc.tables);
+	if (neap__gc_is_marking())
+		neap__gc_shade(thread, (uintptr_t)object); /* nobody reads it for its finalizer any more */
+	neap__lock_take(&neap__gc.rows);
 	struct neap__gc_row *row = neap__gc_table_find(&final_table, (uintptr_t)object);
 	if (finalize == NULL) {
 		if (row != NULL)
@@ -84,39 +97,46 @@ int neap_gc_finalizer(void *object, void (*finalize)(void *object, void *ctx), v
 			result = NEAP_ENOMEM;
 		}
 	}
-	neap__lock_give(&neap__gc.tables);
+	neap__lock_give(&neap__gc.rows);
 	neap__gc_leave(thread);
 	return result;
 }
 
 void neap__gc_final_forget(uintptr_t object)
 {
-	if (final_table.count == 0)
-		return;
-	neap__lock_take(&neap__gc.tables);
 	struct neap__gc_row *row = neap__gc_table_find(&final_table, object);
 	if (row != NULL)
 		neap__gc_table_remove(&final_table, row);
-	neap__lock_give(&neap__gc.tables);
 }
 
-static void mark_each(uintptr_t word, void *unused)
+const char *neap__gc_final_each(neap__gc_row_fn *each, void *ctx)
 {
-	(void)unused;
-	neap__gc_mark_word(word);
+	return neap__gc_table_each(&final_table, each, ctx);
 }
 
-void neap__gc_final_read(void)
+static void read_white(uint32_t head)
 {
-	uint32_t head, object;
-	for (size_t i = 0; i < final_table.room; i++)
-		if (final_table.rows[i].object > 1 &&
-		    neap__gc_find(final_table.rows[i].object, &head, &object) &&
-		    neap__gc_span(head)->types != NULL && !neap__gc_marked(head, object))
-			neap__gc_each_word(head, object, 0, UINT64_MAX, mark_each, NULL);
+	const struct neap__gc_span *span = neap__gc_span(head);
+	for (uint32_t w = 0; w * 64 < span->objects; w++) {
+		uint64_t white = neap__gc_noted(span, w, NEAP__GC_FINALS) &
+				 atomic_load_explicit(&span->words[w].alloc, memory_order_relaxed) &
+				 ~atomic_load_explicit(&span->words[w].mark, memory_order_relaxed);
+		for (; white != 0; white &= white - 1)
+			neap__gc_read_unmarked(head, w * 64 + (uint32_t)__builtin_ctzll(white));
+	}
 }
 
-/* False: no room; its turn comes in a later cycle. World stopped. */
+bool neap__gc_final_read(uint32_t *at)
+{
+	while ((*at = neap__gc_next_span(*at + 1)) != 0)
+		if (neap__gc_span(*at)->noted != NULL && neap__gc_span(*at)->types != NULL) {
+			read_white(*at);
+			return true;
+		}
+	return false;
+}
+
+/* False: no room; its turn comes in a later cycle. */
 static bool make_due(struct due next)
 {
 	uint32_t in = atomic_load_explicit(&due_in, memory_order_relaxed);
@@ -135,27 +155,19 @@ static void tell_end(void *no_object, void *no_ctx)
 	ended();
 }
 
-void neap__gc_final_select(void)
+bool neap__gc_final_due(uintptr_t object)
 {
-	uint32_t head, object;
-	for (size_t i = 0; i < final_table.room; i++) {
-		struct neap__gc_row *row = &final_table.rows[i];
-		if (row->object <= 1 || !neap__gc_find(row->object, &head, &object) ||
-		    neap__gc_marked(head, object))
-			continue;
-		atomic_fetch_or_explicit(&neap__gc_span(head)->words[object / 64].mark,
-					 UINT64_C(1) << object % 64, memory_order_relaxed);
-		void (*finalize)(void *object, void *ctx);
-		__builtin_memcpy(&finalize, &row->what, sizeof finalize);
-		if (make_due((struct due){row->object, finalize, row->ctx}))
-			neap__gc_table_remove(&final_table, row);
-	}
-	if (atomic_load(&neap__gc_ended) != NULL && !atomic_exchange(&telling, true) &&
-	    !make_due((struct due){0, tell_end, NULL}))
-		atomic_store(&telling, false);
+	struct neap__gc_row *row = neap__gc_table_find(&final_table, object);
+	if (row == NULL)
+		return false;
+	void (*finalize)(void *object, void *ctx);
+	__builtin_memcpy(&finalize, &row->what, sizeof finalize);
+	if (make_due((struct due){object, finalize, row->ctx}))
+		neap__gc_table_remove(&final_table, row);
+	return true;
 }
 
-/* Objects whose finalizers are due or running. World stopped. */
+/* Objects whose finalizers are due or running. None becomes due while marking runs, for all is swept by then. */
 void neap__gc_final_roots(neap__gc_range_fn *each, void *ctx)
 {
 	for (uint32_t i = due_done; i != due_in; i++)
@@ -188,7 +200,7 @@ static void *final_main(void *unused)
 	return NULL;
 }
 
-void neap__gc_final_run(void)
+static void run_due(void)
 {
 	if (due_in == due_out)
 		return;
@@ -196,6 +208,16 @@ void neap__gc_final_run(void)
 	if (atomic_compare_exchange_strong(&final_thread, &none, 1) && !neap__gc_launch(final_main))
 		atomic_store(&final_thread, 0); /* the next cycle tries again */
 	neap__os_wake(&due_in, INT_MAX);
+}
+
+void neap__gc_final_run(void)
+{
+	neap__lock_take(&neap__gc.rows);
+	if (atomic_load(&neap__gc_ended) != NULL && !atomic_exchange(&telling, true) &&
+	    !make_due((struct due){0, tell_end, NULL}))
+		atomic_store(&telling, false);
+	neap__lock_give(&neap__gc.rows);
+	run_due();
 }
 
 static void wait_for_done(void *ctx)
@@ -210,7 +232,7 @@ void neap_gc_finalizers_wait(void)
 	if (neap__gc_attached() == NULL)
 		return;
 	uint32_t end = atomic_load(&due_in);
-	neap__gc_final_run();
+	run_due();
 	neap__gc_aside(wait_for_done, &end);
 }
 

@@ -26,7 +26,9 @@
  *                 announced when marking begins or ends.
  *     new         objects allocated during marking are black; as their memory was zeroed, what they point to was
  *                 stored later, which is one of the two cases above.
- *     handles     are read once; who sets one marks the new value, busy as in neap_store.
+ *     handles     are read once; who sets one marks the new value, busy as in neap_store. Objects whose finalizers are
+ *                 due too: none becomes due while marking runs.
+ *     finalizers  an object with one is read, and read again, like a black one, and stays white (final.c).
  *     roots       all others are read again with the world stopped.
  *
  * Nothing here relies on what was reachable before: a pointer that the program read before it was overwritten is
@@ -36,6 +38,7 @@
  *     span:    mark & ~alloc == 0 outside marking; bits past `objects` are set in alloc, clear in mark
  *     outside a cycle and when all is swept: no mark bit is set
  *     claim:   its bits are set in alloc; while marking, also in mark
+ *     row:     its object is allocated; the bits of a span name its objects that have one
  *     central: a span is in the list of its epoch and state, once; an owned span is one thread's
  *     live_bytes == sum of the sizes of set alloc bits of swept spans and of alloc & mark of the others
  *
@@ -78,7 +81,7 @@ enum {
 	NEAP__GC_STACK_ROOM = 1 << 20, /* 8 MB of address space; a binary tree of any size needs far less */
 	NEAP__GC_CLAIM_MOST = 64,
 #endif
-	NEAP__GC_FIFO = 16, /* 74 ns an object without it, 34 to 66 with it, in the research */
+	NEAP__GC_FIFO = 16, /* loads under way at once; see mark.c */
 	NEAP__GC_PAGES_AT_ONCE = 256,
 	NEAP__GC_ATTEMPTS_MOST = 48, /* stops that try to end a cycle */
 	NEAP__GC_BUCKETS = 24,	     /* of a histogram: powers of two of a microsecond, up to 8 seconds */
@@ -93,6 +96,9 @@ enum neap__gc_span_state {
 	NEAP__GC_LISTS,
 	NEAP__GC_OWNED = NEAP__GC_LISTS /* a thread claims from it; in no list */
 };
+
+/* What is kept about objects apart from them, see tables.h. */
+enum neap__gc_table_number { NEAP__GC_WEAKS, NEAP__GC_FINALS, NEAP__GC_TABLES };
 
 struct neap__gc_word {
 	_Atomic uint64_t alloc, mark;
@@ -115,6 +121,8 @@ struct neap__gc_span {
 	uint8_t cursor;		/* words below it were offered to the owner */
 	uint8_t epoch;		/* the last bits of the epoch in which it was made or swept */
 	_Atomic bool weak_keys; /* some object of it was a key of a weak map, or one itself */
+	/* For each word of objects a word of each table: which of them have a row there. NULL: none has. */
+	_Atomic uint64_t *_Atomic noted;
 };
 _Static_assert(sizeof(struct neap__gc_span) == 64, "one cache line");
 
@@ -123,7 +131,11 @@ struct neap__gc_type {
 	uint64_t *head, *tail; /* a bit for each word that may be a pointer; NULL: none */
 	uint32_t head_size;    /* bytes; elements of `stride` bytes follow up to the end of the object */
 	uint32_t stride;       /* 0: nothing follows that holds pointers */
+	/* Blocks of at most `single` bytes have just the words of `first`, the head's bits: nearly all objects. */
+	uint64_t first;
+	uint32_t single; /* 0: none; a map, or a head of more than 64 words */
 	uint8_t flavour;
+	uint8_t kind;	/* of an object without elements in its tail */
 	bool map;	/* the object is a struct neap__gc_map */
 	bool interface; /* struct neap_any: in maps its type decides */
 };
@@ -190,8 +202,6 @@ struct neap__gc_statics {
 	bool broken;		    /* the loader does not keep thread-local blocks where we look */
 };
 
-enum neap__gc_phase { NEAP__GC_IDLE, NEAP__GC_MARKING, NEAP__GC_SWEEPING };
-
 struct neap__gc {
 	_Atomic int state; /* 0 not started, 1 ready */
 	char *base;	   /* of the tracked region; the untracked one follows */
@@ -218,6 +228,7 @@ struct neap__gc {
 	uint64_t *shaded; /* what full buffers held */
 	_Atomic size_t shaded_count;
 
+	struct neap__lock rows; /* finalizers, weak references, what is due */
 	struct neap__lock tables;
 	struct neap__gc_range_table *ranges;
 	struct neap__gc_statics *statics;
@@ -227,9 +238,14 @@ struct neap__gc {
 	_Atomic bool tracking;
 	struct neap__os_track track;
 
-	_Atomic int phase; /* enum neap__gc_phase, for observers */
+	/* White objects of unswept spans are dead and still there. Set while the world is stopped. Release when it ends,
+	 * acquire in neap_weak_get.
+	 */
+	_Atomic bool sweeping;
 	bool stop_the_world, checkmark, clobber;
-	unsigned stress, trace;	     /* trace 2: the stops too */
+	unsigned stress, trace; /* trace 2: the stops too */
+	uint64_t
+		period_ns; /* a program that runs is collected at least so often, if anything started the thread */
 	_Atomic uint32_t checked;    /* cycles that checkmark has traced again */
 	_Atomic uint32_t epoch;	     /* changes while the world is stopped */
 	_Atomic uint64_t live_bytes; /* claimed and not freed, swept or returned */
@@ -291,6 +307,25 @@ static inline bool neap__gc_allocated(uint32_t head, uint32_t object)
 	return neap__gc_bit(&neap__gc_span(head)->words[object / 64].alloc, object);
 }
 
+/* Of the objects of a word of the span: which have a row in the table? Acquire: as in table.c. */
+static inline uint64_t neap__gc_noted(const struct neap__gc_span *span, uint32_t w,
+				      enum neap__gc_table_number table)
+{
+	_Atomic uint64_t *noted = atomic_load_explicit(&span->noted, memory_order_acquire);
+	return noted != NULL ? atomic_load_explicit(&noted[w * NEAP__GC_TABLES + table], memory_order_relaxed)
+			     : 0;
+}
+
+static inline bool neap__gc_has(uint32_t head, uint32_t object, enum neap__gc_table_number table)
+{
+	return neap__gc_noted(neap__gc_span(head), object / 64, table) >> object % 64 & 1;
+}
+
+static inline const struct neap__gc_type *neap__gc_type_of(const struct neap__gc_span *span, uint32_t object)
+{
+	return &neap__gc.types[atomic_load_explicit(&span->types[object], memory_order_relaxed)];
+}
+
 /* The place that any word points into: true when it lies in a span, in the area of an object. */
 static inline bool neap__gc_find(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object)
 {
@@ -317,10 +352,16 @@ static inline void neap__gc_enter(struct neap__gc_thread *thread)
 
 void neap__gc_stop_late(struct neap__gc_thread *thread);
 
-static inline void neap__gc_leave(struct neap__gc_thread *thread)
+/* True when the thread is to call neap__gc_stop_late now. */
+static inline bool neap__gc_leaves_late(struct neap__gc_thread *thread)
 {
 	atomic_signal_fence(memory_order_seq_cst);
-	if (--thread->busy == 0 && NEAP__GC_UNLIKELY(thread->late))
+	return --thread->busy == 0 && NEAP__GC_UNLIKELY(thread->late);
+}
+
+static inline void neap__gc_leave(struct neap__gc_thread *thread)
+{
+	if (neap__gc_leaves_late(thread))
 		neap__gc_stop_late(thread);
 }
 
@@ -358,6 +399,8 @@ void neap__gc_list_push(uint32_t head, enum neap__gc_span_state state);
 void neap__gc_list_remove(uint32_t head);
 /* Puts a span that is in no list where it belongs; empty ones go back to the heap. Returns the bytes of those. */
 size_t neap__gc_span_settle(uint32_t head);
+/* The first span from a unit on; 0: none. Needs no lock while marking runs: no span is given back. */
+uint32_t neap__gc_next_span(uint32_t unit);
 bool neap__gc_span_claim(uint32_t head, struct neap__gc_slot *slot);
 void neap__gc_slot_empty(struct neap__gc_slot *slot, unsigned kind); /* returns a claim */
 
@@ -385,7 +428,8 @@ void neap__gc_threads_forked(void);
 /* roots.c */
 typedef void neap__gc_range_fn(uintptr_t start, uintptr_t end, void *ctx);
 void neap__gc_each_stack(neap__gc_range_fn *each, void *ctx);  /* world stopped */
-void neap__gc_each_global(neap__gc_range_fn *each, void *ctx); /* statics, ranges, due finalizers */
+void neap__gc_each_global(neap__gc_range_fn *each, void *ctx); /* statics, ranges */
+/* Handles, and objects whose finalizers are due: beside the program they are read once. */
 void neap__gc_each_handle(neap__gc_range_fn *each, void *ctx);
 /* Runs `work` with the list of loaded objects up to date and kept from changing. */
 void neap__gc_with_statics(void (*work)(void *ctx), void *ctx);

@@ -16,8 +16,10 @@ struct neap__gc_large {
 struct neap__gc_marker {
 	uint64_t stack[NEAP__GC_STACK_ROOM]; /* head << 32 | object */
 	size_t depth;
-	uint64_t fifo[NEAP__GC_FIFO];
+	uint64_t fifo[NEAP__GC_FIFO]; /* on the way to the stack */
 	unsigned in, out;
+	uint64_t asked[NEAP__GC_FIFO]; /* on the way from the stack; 0: nothing */
+	unsigned turn;
 	struct neap__gc_large large[256]; /* objects that are read in pieces; a map's offset is 0 or 1 */
 	unsigned larges;
 	uint64_t objects;	/* read in this cycle */
@@ -32,6 +34,8 @@ void neap__gc_mark_range(uintptr_t start, uintptr_t end, void *unused); /* conse
 void neap__gc_mark_word(uintptr_t word);
 /* True when this call marked an object, which nobody else will read. */
 bool neap__gc_mark_alone(uintptr_t word, uint32_t *ret_head, uint32_t *ret_object);
+/* Of an object that is not marked: marks what it leads to. */
+void neap__gc_read_unmarked(uint32_t head, uint32_t object);
 bool neap__gc_drain(uint64_t bytes); /* false: something is left */
 void neap__gc_take_shades(void);
 void neap__gc_marker_reset(void);
@@ -41,6 +45,16 @@ void neap__gc_shades_flush(struct neap__gc_thread *thread);
 typedef void neap__gc_word_fn(uintptr_t word, void *ctx);
 void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t to, neap__gc_word_fn *each,
 			void *ctx);
+
+/* The words at `base` whose bit is set, from the bit of the first one on. */
+static inline __attribute__((always_inline)) void neap__gc_words_at(const char *base, uint64_t bits,
+								    neap__gc_word_fn *each, void *ctx)
+{
+	for (; bits != 0; bits &= bits - 1) {
+		const char *at = base + (unsigned)__builtin_ctzll(bits) * sizeof(uintptr_t);
+		each(__atomic_load_n((const uintptr_t *)(const void *)at, __ATOMIC_RELAXED), ctx);
+	}
+}
 
 /* The words of a value of a type, outside of any object, that may be pointers. */
 void neap__gc_each_typed(const void *base, unsigned type, neap__gc_word_fn *each, void *ctx);

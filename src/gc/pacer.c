@@ -31,8 +31,8 @@ enum {
 
 static _Atomic uint64_t alive; /* what the last cycle found, bytes; from its flip on an estimate */
 static _Atomic uint64_t begun_at, all_there; /* pace_bytes when marking began; what there is to mark, about */
-static _Atomic uint64_t ended_at, claimed_then,
-	dropped_then; /* of the last cycle; the others: of claimed_bytes and dropped, when it began */
+static _Atomic uint64_t ended_at, ran_then;  /* of the last cycle; ran: processor time of the process */
+static _Atomic uint64_t claimed_then, dropped_then; /* of claimed_bytes and dropped, when it began */
 /* The last cycle began when the program was idle, or was asked for. After any other the program may have dropped
  * what it found alive: one more is due when the program rests.
  */
@@ -110,12 +110,15 @@ void neap__gc_pace_anew(void)
 	atomic_store(&claimed_then, neap__gc_last.claimed_before);
 	atomic_store(&dropped_then, neap__gc_last.dropped_before);
 	atomic_store(&ended_at, neap__os_now());
+	atomic_store(&ran_then, neap__os_process_time());
 	atomic_store(&settled, neap__gc_last.forced || neap__gc_last.idle);
 }
 
 void neap__gc_pace_start(void)
 {
 	set_goal(0);
+	atomic_store(&ended_at, neap__os_now());
+	atomic_store(&ran_then, neap__os_process_time());
 }
 
 static bool past_goal(void)
@@ -172,7 +175,8 @@ static void wait_for_cycle(void)
 }
 
 enum { IDLE_WORTH = 256 << 10, DROPPED_WORTH = 4096 /* entries, so much with objects of 64 bytes */ };
-static const uint64_t idle_after_ns = UINT64_C(1000000000), period_ns = UINT64_C(120000000000);
+static const uint64_t idle_after_ns = UINT64_C(1000000000);
+static const uint64_t ran_worth_ns = 10 * 1000 * 1000; /* of processor time: less is what timers take */
 
 static int64_t claimed_since(uint64_t then)
 {
@@ -186,7 +190,17 @@ bool neap__gc_nothing_new(void)
 	       atomic_load(&neap__gc.dropped) - atomic_load(&dropped_then) < DROPPED_WORTH;
 }
 
-/* A program that has claimed or dropped since the last cycle, and not for a second; or two minutes are over. */
+/* What a program drops by a plain store alone is not noticed. So when two minutes are over it has dropped something, if
+ * it has run at all.
+ */
+bool neap__gc_overdue(void)
+{
+	return atomic_load(&neap__gc.percent) >= 0 &&
+	       neap__os_now() - atomic_load(&ended_at) >= neap__gc.period_ns &&
+	       neap__os_process_time() - atomic_load(&ran_then) >= ran_worth_ns;
+}
+
+/* A program that has claimed or dropped since the last cycle, and not for a second. */
 bool neap__gc_idle(void)
 {
 	static uint64_t claimed_seen, dropped_seen, seen_at;
@@ -198,8 +212,7 @@ bool neap__gc_idle(void)
 		dropped_seen = atomic_load(&neap__gc.dropped);
 		seen_at = now;
 	}
-	return !neap__gc_nothing_new() &&
-	       (now - seen_at >= idle_after_ns || now - atomic_load(&ended_at) >= period_ns);
+	return !neap__gc_nothing_new() && now - seen_at >= idle_after_ns;
 }
 
 void neap__gc_pace_drop(size_t entries)

@@ -65,12 +65,12 @@ void neap__gc_each_global(neap__gc_range_fn *each, void *ctx)
 		each(neap__gc.statics->at[i].start, neap__gc.statics->at[i].end, ctx);
 	for (size_t i = 0; i < neap__gc.ranges->count; i++)
 		each(neap__gc.ranges->at[i].start, neap__gc.ranges->at[i].end, ctx);
-	neap__gc_final_roots(each, ctx);
 }
 
 void neap__gc_each_handle(neap__gc_range_fn *each, void *ctx)
 {
 	each((uintptr_t)neap__gc.handles, (uintptr_t)(neap__gc.handles + neap__gc.handles_made), ctx);
+	neap__gc_final_roots(each, ctx);
 }
 
 /* The loaded objects. */

@@ -29,6 +29,22 @@ static void drop_bits(struct neap__gc_span *span)
 	neap__meta_free(span->words, words_for(span->objects) * sizeof *span->words);
 	if (span->types != NULL)
 		neap__meta_free((void *)span->types, span->objects * sizeof *span->types);
+	if (span->noted != NULL)
+		neap__meta_free((void *)span->noted,
+				words_for(span->objects) * NEAP__GC_TABLES * sizeof *span->noted);
+}
+
+uint32_t neap__gc_next_span(uint32_t unit)
+{
+	for (unsigned r = NEAP__REGION_TRACKED; r < NEAP__REGIONS; r++) {
+		uint32_t frontier = __atomic_load_n(&neap__heap.regions[r].frontier, __ATOMIC_RELAXED);
+		if (unit < neap__heap.regions[r].first)
+			unit = neap__heap.regions[r].first;
+		for (; unit < frontier; unit++)
+			if (neap__gc_head(unit) == unit)
+				return unit;
+	}
+	return 0;
 }
 
 /* Core files take in the table of spans as far as there are some, 64 KB of it at once. */

@@ -11,7 +11,7 @@
 #include "gc/weak_map.h"
 #include "neap/cmap_core.h"
 
-enum { SIGNAL_ABOVE_RTMIN = 6, SHADED_ROOM = 1 << 20, STRESS_HOSTILE = 64 };
+enum { SIGNAL_ABOVE_RTMIN = 6, SHADED_ROOM = 1 << 20, STRESS_HOSTILE = 64, PERIOD_MS = 120 * 1000 };
 
 struct neap__gc neap__gc;
 static pthread_mutex_t starting_gc = PTHREAD_MUTEX_INITIALIZER;
@@ -31,6 +31,7 @@ static void read_settings(const struct neap_gc_options *options)
 	gc->stop_the_world = options->stop_the_world || debug_value("gcstoptheworld", 0) != 0;
 	gc->checkmark = debug_value("gccheckmark", 0) != 0;
 	gc->trace = debug_value("gctrace", 0);
+	gc->period_ns = UINT64_C(1000000) * debug_value("gcperiod", PERIOD_MS);
 #ifdef NEAP_HOSTILE
 	gc->stress = debug_value("gcstress", STRESS_HOSTILE);
 	gc->clobber = true;
@@ -48,6 +49,7 @@ static void init_gc_locks(void)
 	neap__lock_init(&gc->mark_lock, NEAP__RANK_GC_MARK, 0);
 	neap__lock_init(&gc->shaded_lock, NEAP__RANK_GC_SHADED, 0);
 	neap__lock_init(&gc->tables, NEAP__RANK_GC_TABLES, 0);
+	neap__lock_init(&gc->rows, NEAP__RANK_GC_ROWS, 0);
 	for (unsigned kind = 0; kind < NEAP__GC_KINDS; kind++)
 		neap__lock_init(&gc->central[kind].lock, NEAP__RANK_GC_CENTRAL, kind);
 	neap__gc_cycle_start();
@@ -113,12 +115,13 @@ static int start_gc(const struct neap_gc_options *options)
 
 static void gc_locks(void (*each)(struct neap__lock *), bool up)
 {
-	enum { FIXED = 6, COUNT = NEAP__GC_KINDS + FIXED };
+	enum { FIXED = 6, COUNT = FIXED + NEAP__GC_KINDS + 1 };
 	struct neap__lock *locks[COUNT] = {&neap__gc.loader_lock, &neap__gc.threads_lock,
 					   &neap__gc.mark_lock,	  &neap__weak_maps.lock,
 					   &neap__gc.tables,	  &neap__gc.shaded_lock};
 	for (unsigned kind = 0; kind < NEAP__GC_KINDS; kind++)
 		locks[FIXED + kind] = &neap__gc.central[kind].lock;
+	locks[COUNT - 1] = &neap__gc.rows;
 	for (unsigned i = 0; i < COUNT; i++)
 		each(locks[up ? i : COUNT - 1 - i]);
 }
@@ -140,16 +143,12 @@ static void after_fork_of_gc(void)
 static void forget_marks(void)
 {
 	atomic_store(&neap__gc.marking, false);
-	for (unsigned r = NEAP__REGION_TRACKED; r < NEAP__REGIONS; r++)
-		for (uint32_t unit = neap__heap.regions[r].first; unit < neap__heap.regions[r].frontier;
-		     unit++) {
-			if (neap__gc_head(unit) != unit)
-				continue;
-			struct neap__gc_span *span = neap__gc_span(unit);
-			for (uint32_t w = 0; w * 64 < span->objects; w++)
-				atomic_store_explicit(&span->words[w].mark, 0, memory_order_relaxed);
-			atomic_store(&span->overflow, false);
-		}
+	for (uint32_t head = 0; (head = neap__gc_next_span(head + 1)) != 0;) {
+		struct neap__gc_span *span = neap__gc_span(head);
+		for (uint32_t w = 0; w * 64 < span->objects; w++)
+			atomic_store_explicit(&span->words[w].mark, 0, memory_order_relaxed);
+		atomic_store(&span->overflow, false);
+	}
 }
 
 /* The heap's own handler has run: it was registered first. A cycle that the parent is in is not the child's. */

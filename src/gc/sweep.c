@@ -1,10 +1,12 @@
 /* sweep.c: what was not marked becomes free: span by span, by whoever needs room, and by the collector's thread.
  *
- * Never while marking runs. The lock of the kind is held for one span at a time.
+ * Never while marking runs. The lock of the kind is held for one span at a time. What the tables know about an object
+ * comes to its end here too: its weak references are cleared, and one with a finalizer stays for it.
  */
 #include <string.h>
 
 #include "gc/internal.h"
+#include "gc/tables.h"
 
 enum { CLOBBER_BYTE = 0xdb };
 
@@ -14,6 +16,21 @@ static void clobber_word(uint32_t head, unsigned w, uint64_t dead)
 		uint32_t object = w * 64 + (uint32_t)__builtin_ctzll(dead);
 		memset(neap__gc_address(head, object), CLOBBER_BYTE, neap__gc_span(head)->size);
 	}
+}
+
+/* Of dead objects with rows: those that stay. */
+static uint64_t end_rows(uint32_t head, unsigned w, uint64_t dead)
+{
+	uint64_t stay = 0;
+	neap__lock_take(&neap__gc.rows);
+	for (; dead != 0; dead &= dead - 1) {
+		uintptr_t object =
+			(uintptr_t)neap__gc_address(head, w * 64 + (uint32_t)__builtin_ctzll(dead));
+		neap__gc_weak_forget(object);
+		stay |= neap__gc_final_due(object) ? dead & -dead : 0;
+	}
+	neap__lock_give(&neap__gc.rows);
+	return stay;
 }
 
 size_t neap__gc_span_sweep(uint32_t head)
@@ -28,6 +45,10 @@ size_t neap__gc_span_sweep(uint32_t head)
 		uint64_t alloc = atomic_load_explicit(&span->words[w].alloc, memory_order_relaxed);
 		uint64_t mark = atomic_load_explicit(&span->words[w].mark, memory_order_relaxed);
 		uint64_t dead = alloc & ~mark & ~beyond;
+		uint64_t rows = dead & (neap__gc_noted(span, w, NEAP__GC_WEAKS) |
+					neap__gc_noted(span, w, NEAP__GC_FINALS));
+		if (NEAP__GC_UNLIKELY(rows != 0))
+			dead &= ~end_rows(head, w, rows);
 		freed += (unsigned)__builtin_popcountll(dead);
 		if (neap__gc.clobber)
 			clobber_word(head, w, dead);
@@ -60,4 +81,6 @@ void neap__gc_sweep_all(void)
 			if (head == 0)
 				break;
 		}
+	/* Under each lock it was seen that no span is left, so nobody sweeps one any more. */
+	atomic_store_explicit(&neap__gc.sweeping, false, memory_order_release);
 }

@@ -7,33 +7,41 @@
 
 #include "gc/mark.h"
 
-/* table.c: rows by the address of an object; under the lock of tables, or with the world stopped */
+/* table.c: rows by the address of an object; under the lock of rows, or with the world stopped */
+enum { NEAP__GC_SHARDS = 64 };
 struct neap__gc_row {
 	uintptr_t object; /* 0: free; 1: removed */
 	void *what, *ctx;
 };
 struct neap__gc_table {
-	struct neap__gc_row *rows;
-	size_t room; /* a power of two, or 0 */
-	_Atomic size_t count;
-	size_t removed;
+	unsigned number; /* enum neap__gc_table_number */
+	struct neap__gc_shard {
+		struct neap__gc_row *rows;
+		size_t room; /* a power of two, or 0 */
+		size_t count, removed;
+	} shards[NEAP__GC_SHARDS];
 };
-struct neap__gc_row *neap__gc_table_find(const struct neap__gc_table *table, uintptr_t object);
+struct neap__gc_row *neap__gc_table_find(struct neap__gc_table *table, uintptr_t object);
 struct neap__gc_row *neap__gc_table_add(struct neap__gc_table *table, uintptr_t object); /* NULL: no memory */
 void neap__gc_table_remove(struct neap__gc_table *table, struct neap__gc_row *row);
+/* Until `each` returns something, which is returned. */
+typedef const char *neap__gc_row_fn(uintptr_t object, void *ctx);
+const char *neap__gc_table_each(const struct neap__gc_table *table, neap__gc_row_fn *each, void *ctx);
 
 /* final.c */
 bool neap__gc_final_start(void);
-void neap__gc_final_read(void);	  /* marks what the objects with finalizers lead to */
-void neap__gc_final_select(void); /* world stopped, all marked: queues those that are white, and marks them */
+/* Reads what white objects with finalizers hold, of one span from unit *at on, which moves on. False: there was none. */
+bool neap__gc_final_read(uint32_t *at);
+bool neap__gc_final_due(uintptr_t object); /* it dies: true when it stays for its finalizer; lock of rows */
 void neap__gc_final_roots(neap__gc_range_fn *each, void *ctx);
-void neap__gc_final_run(void); /* lets the thread run what is due */
-void neap__gc_final_forget(uintptr_t object);
+void neap__gc_final_run(void);		      /* all is swept: lets the thread run what is due */
+void neap__gc_final_forget(uintptr_t object); /* lock of rows */
 void neap__gc_final_forked(void);
+const char *neap__gc_final_each(neap__gc_row_fn *each, void *ctx);
 
 /* weak.c */
-void neap__gc_weak_clear(void); /* world stopped, all marked */
-void neap__gc_weak_forget(uintptr_t object);
+void neap__gc_weak_forget(uintptr_t object); /* it dies, or is freed by hand; lock of rows */
+const char *neap__gc_weak_each(neap__gc_row_fn *each, void *ctx);
 
 /* map.c */
 struct neap_gc_map;

@@ -58,6 +58,11 @@ static bool draw_bits(const struct neap_gc_type *type, uint64_t **ret)
 	return true;
 }
 
+static uint64_t low_bits(uint32_t count)
+{
+	return count < 64 ? (UINT64_C(1) << count) - 1 : UINT64_MAX;
+}
+
 static int fill_type(struct neap_gc_type *type, struct neap__gc_type *ret)
 {
 	const struct neap_gc_type *tail = type->tail != NULL ? type->tail : type;
@@ -72,6 +77,13 @@ static int fill_type(struct neap_gc_type *type, struct neap__gc_type *ret)
 	made.flavour = !pointers					    ? NEAP__GC_DATA
 		       : made.map || (type->flags & NEAP_GC_BARRIERED) != 0 ? NEAP__GC_BARRIERED_FLAVOUR
 									    : NEAP__GC_TRACKED;
+	made.kind =
+		(uint8_t)(made.flavour * NEAP__GC_CLASSES +
+			  (type->size <= NEAP_HEAP_SMALL_MOST ? neap__class_of(type->size) : NEAP__CLASSES));
+	if (!made.map && made.head_size <= 64 * sizeof(void *)) {
+		made.first = made.head != NULL ? made.head[0] & low_bits(made.head_size / 8) : 0;
+		made.single = made.stride != 0 ? made.head_size + made.stride - 1 : UINT32_MAX;
+	}
 	*ret = made;
 	return NEAP_OK;
 }

@@ -90,4 +90,5 @@ static void glance_at_hmap(const void *object, struct neap__glance *ret)
 	divide_hmap(&copy, &sample, ret);
 }
 
-const struct neap__species neap__hmap_species = {"hmap", &neap__hmap_beacon, glance_at_hmap};
+const struct neap__species neap__hmap_species = {"hmap", &neap__hmap_beacon, glance_at_hmap,
+						 neap__hmap_survey};

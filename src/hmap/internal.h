@@ -356,6 +356,10 @@ void neap__hmap_each_entry(struct neap_hmap *map,
 extern const struct neap__species neap__hmap_species;
 extern const struct neap_beacon neap__hmap_beacon; /* layout.c */
 
+/* ---- survey.c ---- */
+
+void neap__hmap_survey(const void *object, struct neap__survey *survey);
+
 /* ---- check.c ---- */
 
 /* Walks the whole structure; NULL when every law holds, else the name of the broken one (static). */

@@ -28,8 +28,8 @@ struct glance_sums {
 	uint64_t live, room;
 };
 
-/* Word by word, whatever the owner does to them meanwhile; as a sanitizer would rightly say of any other code, a race. */
-__attribute__((no_sanitize_thread)) static void copy_header(struct neap_map *ret, const struct neap_map *map)
+/* As a sanitizer would rightly say of any other code, a race. */
+__attribute__((no_sanitize_thread)) void neap__map_header(const struct neap_map *map, struct neap_map *ret)
 {
 	typedef uint64_t __attribute__((may_alias)) header_word;
 	const volatile header_word *from = (const volatile header_word *)map;
@@ -68,14 +68,14 @@ struct sighting {
 static bool unmoved(const struct neap_map *map, const struct neap_map *before)
 {
 	struct neap_map after;
-	copy_header(&after, map);
+	neap__map_header(map, &after);
 	return after.epoch == before->epoch && after.pool == before->pool && after.segs == before->segs &&
 	       after.bytes == before->bytes;
 }
 
 static bool sight(const struct neap_map *map, struct sighting *ret)
 {
-	copy_header(&ret->map, map);
+	neap__map_header(map, &ret->map);
 	if (ret->map.pool == NULL) {
 		ret->sums = (struct glance_sums){ret->map.one.live, ret->map.one.room};
 		return true;
@@ -163,7 +163,7 @@ static void glance_at_map(const void *object, struct neap__glance *ret)
 	for (int tries = 0; tries < TRIES && !whole; tries++)
 		whole = sight(map, &seen);
 	if (!whole)
-		copy_header(&seen.map, map);
+		neap__map_header(map, &seen.map);
 	ret->len = seen.map.len;
 	ret->total = seen.map.bytes;
 	ret->allocator = seen.map.allocator;
@@ -180,4 +180,4 @@ static void glance_at_map(const void *object, struct neap__glance *ret)
 	ret->live = glance_take(&ret->metadata, ret->len * seen.map.slot_size);
 }
 
-const struct neap__species neap__map_species = {"map", &neap__map_beacon, glance_at_map};
+const struct neap__species neap__map_species = {"map", &neap__map_beacon, glance_at_map, neap__map_survey};

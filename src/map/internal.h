@@ -327,6 +327,12 @@ bool neap__each_slot(const struct neap_map *map, neap__visit_fn *visit, void *ct
 
 extern const struct neap__species neap__map_species;
 extern const struct neap_beacon neap__map_beacon; /* layout.c */
+/* A copy of the header, word by word, whatever the owner does to them meanwhile. */
+void neap__map_header(const struct neap_map *map, struct neap_map *ret);
+
+/* ---- survey.c ---- */
+
+void neap__map_survey(const void *object, struct neap__survey *survey);
 
 /* ---- hook.c ---- */
 

@@ -14,6 +14,7 @@
 #include "base/releases.h"
 #include "neap/gc.h"
 #include "neap/heap.h"
+#include "neap/snapshot.h"
 #include "observe/kernel_book.h"
 #include "observe/largest.h"
 #include "observe/profile.h"
@@ -197,6 +198,15 @@ static int profile_request(const char *query, neap_write_fn *write, void *ctx)
 				      : 500;
 }
 
+static int snapshot_request(const char *query, neap_write_fn *write, void *ctx)
+{
+	(void)query;
+	const int error = neap_snapshot_write(write, ctx);
+	return error == 0	      ? 200
+	       : error == NEAP_ENOMEM ? neap__answer_line(503, "out of memory\n", write, ctx)
+				      : 500;
+}
+
 static const struct debug_page {
 	const char *path, *type;
 	void (*text)(struct neap__text *text); /* or */
@@ -205,6 +215,7 @@ static const struct debug_page {
 	{"/metrics", "text/plain; version=0.0.4; charset=utf-8", neap__metrics_text, NULL},
 	{"/debug/pprof/heap", "application/octet-stream", NULL, profile_request},
 	{"/debug/maps", "application/json", neap__maps_json, NULL},
+	{"/debug/snapshot", "application/octet-stream", NULL, snapshot_request},
 	{"/debug/account", "application/json", neap__account_json, NULL},
 	{"/debug/why", "application/json", NULL, neap__why_request},
 };
@@ -230,7 +241,7 @@ int neap_debug_handle(const char *path, neap_write_fn *write, void *ctx)
 	if (page == NULL)
 		return neap__answer_line(404,
 					 "no such page; there are /metrics, /debug/pprof/heap, /debug/maps, "
-					 "/debug/account, /debug/why\n",
+					 "/debug/snapshot, /debug/account, /debug/why\n",
 					 write, ctx);
 	if (page->text == NULL)
 		return page->answer(path + strcspn(path, "?"), write, ctx);

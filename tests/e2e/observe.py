@@ -138,6 +138,39 @@ def check_pprof_web(served, folder):
         server.wait(30)
 
 
+def check_snapshot(served, folder):
+    """The program's own snapshots, by curl's way and by the tool, read as the tool's are."""
+    first, second, outside = folder / "first.snap", folder / "second.snap", folder / "outside.snap"
+    deadline = time.time() + 30
+    while json.loads(served.get("/debug/account"))["maps"] < 3:  # it has just started
+        assert time.time() < deadline, "three threads make no three maps"
+        time.sleep(0.2)
+    first.write_bytes(served.get("/debug/snapshot"))
+    seen = run(neap, "inspect", first)
+    assert "3 maps hold" in seen and "sessions 1" in seen and "libneap" in seen, seen
+    while True:
+        run(neap, "snapshot", f"127.0.0.1:{served.port}", "-o", second, code=(0, 4))
+        changes = json.loads(run(neap, "diff", first, second, "--json", code=(0, 1)))["maps"]
+        if changes and all(change["inserted"] + change["deleted"] > 0 for change in changes):
+            break
+        assert time.time() < deadline, f"nothing was inserted and deleted: {changes}"
+        time.sleep(0.2)
+    run(neap, "report", first, second, "-o", folder / "change.html", code=(0, 4))
+    assert "What changed in" in (folder / "change.html").read_text()
+    run(neap, "snapshot", served.process.pid, "-o", outside, code=(0, 4))
+    assert "different secrets" in run(neap, "diff", second, outside, code=2)
+    assert "different secrets" in run(neap, "report", second, outside, "-o", folder / "no.html", code=2)
+    own, other = (json.loads(run(neap, "inspect", file, "--json", code=(0, 4))) for file in (second, outside))
+    assert {m["held_by"] for m in own["maps"]} == {m["held_by"] for m in other["maps"]}
+    assert abs(sum(own["rss"][part] for part in own["rss"] if part != "bytes") - own["rss"]["bytes"]) == 0, own["rss"]
+    assert "Connection refused" in run(neap, "snapshot", f"127.0.0.1:{free_port()}", "-o", second, code=3)
+    run(neap, "snapshot", f"127.0.0.1:{served.port}", "--consistent", "-o", second, code=2)
+    run(neap, "snapshot", f"127.0.0.1:{served.port}", "-o", folder / "no/such", code=4)
+    cut = folder / "cut.snap"
+    cut.write_bytes(first.read_bytes()[:-8])
+    assert "damaged" in run(neap, "inspect", cut, code=2)
+
+
 def check_promtool(served, folder):
     need("promtool", "prometheus")
     metrics = folder / "metrics"
@@ -286,6 +319,18 @@ def check_permission(served, folder):
     assert served.get("/debug/account"), "the daemon is alive"
 
 
+def check_watch_asks(served, folder):
+    """A process that may not be read, and has an endpoint: it is asked for its snapshot."""
+    refused = {"LD_PRELOAD": os.environ["REFUSE_READS"]}
+    if "  yes  inspect" not in run(neap, "doctor"):
+        raise Skip("built without the inspector")
+    assert "may not be read" in run(neap, "inspect", served.process.pid, code=3, env=refused)
+    seen = run(neap, "watch", served.process.pid, "--over", "1M", "--grow", "1k", "--count", "1", "--for", "60", "-o", folder,
+               code=1, env=refused)
+    assert "snapshot -> " in seen, seen
+    assert "3 maps hold" in run(neap, "inspect", next(folder.glob("*.snap")), code=(0, 4))
+
+
 def check_watch_disk_full(served, folder):
     if not os.path.exists("/dev/full"):
         raise Skip("no /dev/full")
@@ -395,7 +440,7 @@ def check_report(served, folder):
     run(neap, "snapshot", served.process.pid, "-o", before, code=(0, 4))
     time.sleep(1)
     run(neap, "snapshot", served.process.pid, "-o", after, code=(0, 4))
-    run(neap, "report", before, after, "-o", page)
+    run(neap, "report", before, after, "-o", page, code=(0, 4))  # 4: the daemon went on in between
     seen = run("node", here / "report_page.mjs", modules, page, pathlib.Path(build) / "report-page.png")
     for name in ("sessions 0", "sessions 1", "sessions 2"):
         assert name in seen, f"{name} is not in the report:\n{seen}"
@@ -442,8 +487,8 @@ def check_collector(served, folder):
 def main():
     failed = 0
     served = Daemon()
-    checks = [check_pprof, check_pprof_web, check_promtool, check_prometheus, check_commands, check_watch,
-              check_watch_clock, check_watch_disk_full, check_permission, check_watch_go, check_watch_ebpf, check_probes, check_gdb, check_live_page, check_report, check_collector]
+    checks = [check_pprof, check_pprof_web, check_snapshot, check_promtool, check_prometheus, check_commands, check_watch,
+              check_watch_clock, check_watch_asks, check_watch_disk_full, check_permission, check_watch_go, check_watch_ebpf, check_probes, check_gdb, check_live_page, check_report, check_collector]
     for check in checks:
         began = time.time()
         with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,7 @@
  *
  * Each round damages a copy of a good file in a few places (bits, words, lengths that are huge, the end cut off), reads
  * it, prints everything that is in it to /dev/null and repairs the copy. A damaged snapshot gets a right checksum, so
- * that the checks behind it are reached. A damaged program is read as the executable of process PID. A round that hangs
+ * that the checks behind it are reached, a stream too. A damaged program is read as the executable of process PID. A round that hangs
  * is killed; one that crashes fails by itself.
  */
 #include <errno.h>
@@ -121,7 +121,10 @@ static bool read_snapshot(int file, size_t size, FILE *nowhere)
 	if (bytes == NULL || pread(file, bytes, size, 0) < 0)
 		fail("read");
 	struct snapshot_header *header = (void *)bytes;
-	if (size >= sizeof *header && header->file_size == size)
+	if (size >= 32 && memcmp(bytes, SNAPSHOT_STREAM_MAGIC, 8) == 0) {
+		const uint64_t sum = snapshot_stream_checksum(bytes, size);
+		memcpy(bytes + size - sizeof sum, &sum, sizeof sum);
+	} else if (size >= sizeof *header && header->file_size == size)
 		header->checksum = snapshot_checksum(header);
 	look.snapshot = snapshot_accept(bytes, size, "damaged", &problem);
 	if (look.snapshot != NULL)

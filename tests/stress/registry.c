@@ -1,17 +1,19 @@
-/* registry.c: threads make, fill, shrink and free maps while two others enumerate and glance at them, and a child is
- * forked now and then. Under ThreadSanitizer this must be silent; every glance must add up; maps that live all the
+/* registry.c: threads make, fill, shrink and free maps while two others enumerate and glance at them, a third writes
+ * snapshots of them, and a child is forked now and then. Under ThreadSanitizer this must be silent; every glance must add up; maps that live all the
  * time must be seen exactly once by every enumeration.
  */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/registry.h"
 #include "neap/hmap.h"
 #include "neap/map.h"
+#include "neap/snapshot.h"
 
 enum { OWNERS = 4, ROUNDS = 20, STEADY = 200, FORKS = 5 };
 
@@ -86,6 +88,51 @@ static void *enumerate(void *arg)
 	return NULL;
 }
 
+/* Goes through the records as they come; every map that lived all the time must be among them. */
+struct stream {
+	size_t len;
+	unsigned steady;
+	uint8_t bytes[64 << 20];
+};
+
+static int keep(void *ctx, const void *bytes, size_t size)
+{
+	struct stream *stream = ctx;
+	demand(stream->len + size <= sizeof stream->bytes, "the size of a snapshot");
+	memcpy(stream->bytes + stream->len, bytes, size);
+	stream->len += size;
+	return 0;
+}
+
+static void read_records(struct stream *stream)
+{
+	enum { SLOTS = 1, MAP, GONE, END, HEAD = 16, NAME = 144 };
+	uint32_t record[2] = {0, 0}, name;
+	for (size_t at = HEAD; record[0] != END; at += 8 + record[1]) {
+		demand(at + 8 <= stream->len, "the end of a snapshot");
+		memcpy(record, stream->bytes + at, sizeof record);
+		demand(record[0] >= SLOTS && record[0] <= END, "a record");
+		if (record[0] != MAP)
+			continue;
+		memcpy(&name, stream->bytes + at + 8 + NAME, sizeof name);
+		stream->steady += stream->bytes[at + 8 + 160 + name] == 's';
+	}
+}
+
+static void *write_snapshots(void *arg)
+{
+	unsigned *rounds = arg;
+	static struct stream stream;
+	while (!atomic_load(&over)) {
+		stream.len = stream.steady = 0;
+		demand(neap_snapshot_write(keep, &stream) == 0, "snapshot");
+		read_records(&stream);
+		demand(stream.steady == STEADY, "a map that lived all the time is not in the snapshot once");
+		(*rounds)++;
+	}
+	return NULL;
+}
+
 static void fork_and_look(void)
 {
 	pid_t child = fork();
@@ -101,12 +148,13 @@ static void fork_and_look(void)
 int main(void)
 {
 	static struct neap_map *steady[STEADY];
-	pthread_t owners[OWNERS], watchers[2];
-	unsigned rounds[2] = {0};
+	pthread_t owners[OWNERS], watchers[2], writer;
+	unsigned rounds[2] = {0}, snapshots = 0;
 	for (int i = 0; i < STEADY; i++)
 		steady[i] = neap_map_create(&type, &(struct neap_map_options){.name = "steady"});
 	for (int i = 0; i < 2; i++)
 		demand(pthread_create(&watchers[i], NULL, enumerate, &rounds[i]) == 0, "thread");
+	demand(pthread_create(&writer, NULL, write_snapshots, &snapshots) == 0, "thread");
 	for (int i = 0; i < OWNERS; i++)
 		demand(pthread_create(&owners[i], NULL, own, NULL) == 0, "thread");
 	for (int i = 0; i < FORKS; i++)
@@ -116,9 +164,12 @@ int main(void)
 	atomic_store(&over, true);
 	for (int i = 0; i < 2; i++)
 		pthread_join(watchers[i], NULL);
+	pthread_join(writer, NULL);
+	demand(snapshots > 0, "no snapshot was made");
 	for (int i = 0; i < STEADY; i++)
 		neap_map_destroy(steady[i]);
 	demand(neap__registry_count() == 0, "the list is empty at the end");
-	printf("%u enumerations beside %d owners and %d forks\n", rounds[0] + rounds[1], OWNERS, FORKS);
+	printf("%u enumerations and %u snapshots beside %d owners and %d forks\n", rounds[0] + rounds[1],
+	       snapshots, OWNERS, FORKS);
 	return 0;
 }

@@ -443,9 +443,37 @@ static void mistakes_of_users_are_named(void **state)
 	expect_fault(allocate_beyond, "a type whose pointers lie outside its objects");
 }
 
+/* Of every short size, where others were before. */
+static void what_is_allocated_is_clear(void **state)
+{
+	(void)state;
+	static const struct neap_gc_field field = {0, 1};
+	static struct neap_gc_type types[16];
+	static char *objects[2000];
+	for (size_t t = 0; t < 16; t++) {
+		types[t] = (struct neap_gc_type){
+			.name = "short", .size = 8 + t * 8, .fields = &field, .field_count = 1};
+		for (unsigned again = 0; again < 2; again++) {
+			for (size_t i = 0; i < 2000; i++) {
+				objects[i] = neap_gc_alloc(&types[t]);
+				assert_non_null(objects[i]);
+				for (size_t b = 0; b < neap_gc_usable(objects[i]); b++)
+					if (objects[i][b] != 0)
+						fail_msg("byte %zu of an object of %zu is not clear", b,
+							 types[t].size);
+				memset(objects[i], 0x5a, neap_gc_usable(objects[i]));
+			}
+			for (size_t i = 0; i < 2000; i++)
+				neap_gc_free(objects[i]);
+		}
+	}
+	memset(objects, 0, sizeof objects);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_allocated_is_clear),
 		cmocka_unit_test(lists_live_and_die),
 		cmocka_unit_test(a_million_deep),
 		cmocka_unit_test(shapes_are_read_precisely),
