@@ -221,7 +221,7 @@ def with_other_bytes(program, old, new):
 
 def check_no_buildinfo(options, program):
     """Without build information, and without symbols, the runtime's own variable tells the version."""
-    sample = Sample(with_other_bytes(program, b"\xff Go buildinf:", b"\xff No buildinf"))
+    sample = Sample(with_other_bytes(program, b"\xff Go buildinf:", b"\xff no buildinf:"))
     try:
         done = inspect(options.neap, sample.pid)
         check(done.returncode == 0, f"no build information: exit code {done.returncode}: {done.stderr}")
