@@ -289,7 +289,9 @@ void export_report(FILE *out, const struct snapshot *before, const struct snapsh
 		write_changes(out, before, snapshot);
 	fputs("<h2>Maps</h2>\n", out);
 	write_maps(out, snapshot);
-	fputs("<h2>Who holds them</h2>\n", out);
-	write_holders(out, snapshot);
+	if (header->step_count > 0) { /* a snapshot of a program linked with libneap may not know */
+		fputs("<h2>Who holds them</h2>\n", out);
+		write_holders(out, snapshot);
+	}
 	fputs("</html>\n", out);
 }

@@ -26,6 +26,7 @@ struct inspection_wish {
 	bool every_type; /* types of objects without pointers too, which hold nothing */
 	bool retained;	 /* dominators, and with them what each map retains */
 	bool graph;	 /* with these two, a snapshot gets every object that is held */
+	bool ways; /* of a program linked with libneap: who holds each map; a Go program tells that anyway */
 };
 
 /* `name` is a process id or the path of a core. NULL and a problem on failure. */

@@ -102,10 +102,10 @@ void linked_node_words(struct linked_graph *graph, uint32_t number, linked_word_
 	if (node->silent || node->gone)
 		return;
 	if (node->kind == LINKED_TABLE) {
-		words.exact = graph->cores[node->what] != 0;
-		if (!graph->weak[node->what])
-			linked_map_entries(graph->process, &graph->maps.maps[node->what], visit_entry,
-					   &words);
+		const struct linked_listed *map = &graph->maps.maps[node->what];
+		words.exact = map->handle != 0;
+		if (!map->weak)
+			linked_map_entries(graph->process, map, visit_entry, &words);
 	} else if (node->kind == LINKED_OBJECT) {
 		visit_object(&words, node);
 	} else {
@@ -242,8 +242,6 @@ void linked_graph_widen(struct linked_graph *graph)
 void linked_graph_free(struct linked_graph *graph)
 {
 	free(graph->maps.maps);
-	free(graph->cores);
-	free(graph->weak);
 	free(graph->nodes);
 	free(graph->extents);
 	free(graph->objects);

@@ -81,9 +81,6 @@ struct linked_edge {
 struct linked_graph {
 	struct linked_process *process;
 	struct linked_list maps;
-	uint64_t *cores; /* by map: the collected handle that leads to it, 0: it is no collected map */
-	bool *weak;	 /* by map: its keys and values are held by nothing here */
-	bool concurrent; /* there are concurrent collected maps, whose entries are not read */
 	struct linked_node *nodes;
 	size_t node_count, node_capacity;
 	struct linked_extent *extents; /* sorted, never overlapping */
@@ -111,8 +108,11 @@ void linked_graph_widen(struct linked_graph *graph);
 /* What each node keeps alive; free with dominators_free. */
 void linked_graph_dominators(struct linked_graph *graph, struct dominators *ret);
 
-/* Every node that is held, for a snapshot (linked_rows.c). */
+/* For a snapshot (linked_rows.c): every node that is held; and who holds the map that was added last, if it is `map`. */
 void linked_add_rows(struct linked_graph *graph, struct snapshot_builder *builder);
+struct linked_names;
+void linked_add_way(struct linked_graph *graph, struct linked_names *names, uint64_t map,
+		    struct snapshot_builder *builder);
 
 /* The node that `address` lies in, LINKED_NO_NODE if none. */
 #define LINKED_NO_NODE UINT32_MAX
@@ -139,7 +139,6 @@ typedef void (*linked_word_fn)(void *context, uint64_t slot, uint64_t value, boo
 void linked_node_words(struct linked_graph *graph, uint32_t node, linked_word_fn visit, void *context);
 
 /* Names for people, cut to `size` (linked_name.c). */
-struct linked_names;
 struct linked_names *linked_names_open(struct linked_graph *graph);
 void linked_names_close(struct linked_names *names);
 void linked_root_name(struct linked_names *names, const struct linked_root *root, uint64_t slot, char *name,

@@ -71,15 +71,24 @@ struct key_shape {
 	uint32_t kind, key_size, value_size;
 };
 
+/* How the facts call what every kind of map has. */
+static const struct kind_names {
+	const char *noun, *type, *name, *kind, *key_size, *value_size;
+} kinds[] = {
+	[LINKED_MAP] = {"map", "neap_map.type", "neap_map.name", "neap_map_type.kind",
+			"neap_map_type.key_size", "neap_map_type.value_size"},
+	[LINKED_HMAP] = {"hmap", "neap_hmap.type", "neap_hmap.name", "neap_hmap_type.kind",
+			 "neap_hmap_type.key_size", "neap_hmap_type.value_size"},
+	[LINKED_CMAP] = {"concurrent map", "neap_cmap.type", "neap_cmap.name", "neap_map_type.kind",
+			 "neap_map_type.key_size", "neap_map_type.value_size"},
+};
+
 static struct key_shape read_shape(struct linked_process *process, enum linked_module module, uint64_t type)
 {
-	static const char *const fields[] = {"kind", "key_size", "value_size"};
-	const char *noun = module == LINKED_HMAP ? "neap_hmap_type" : "neap_map_type";
-	char field[NAME_BYTES];
+	const char *const fields[] = {kinds[module].kind, kinds[module].key_size, kinds[module].value_size};
 	uint32_t sizes[3] = {0};
 	for (size_t i = 0; i < 3; i++) {
-		snprintf(field, sizeof field, "%s.%s", noun, fields[i]);
-		const void *at = image_at(process->image, type + linked_fact(process, module, field), 4);
+		const void *at = image_at(process->image, type + linked_fact(process, module, fields[i]), 4);
 		if (at != NULL)
 			memcpy(&sizes[i], at, sizeof sizes[i]);
 	}
@@ -95,24 +104,22 @@ static uint64_t map_word(struct linked_process *process, const struct linked_lis
 
 void linked_map_type(struct linked_process *process, const struct linked_listed *map, char *text, size_t size)
 {
-	const bool classic = map->module == LINKED_HMAP;
-	uint64_t type = map_word(process, map, classic ? "neap_hmap.type" : "neap_map.type");
-	const struct key_shape shape = read_shape(process, map->module, type);
-	const char *noun = classic ? "hmap" : "map";
+	const struct kind_names *names = &kinds[map->module];
+	const struct key_shape shape = read_shape(process, map->module, map_word(process, map, names->type));
 	if (shape.kind == linked_fact(process, map->module, "key_string"))
-		snprintf(text, size, "%s, strings, values of %u B", noun, shape.value_size);
+		snprintf(text, size, "%s, strings, values of %u B", names->noun, shape.value_size);
 	else
-		snprintf(text, size, "%s, keys of %u B, values of %u B", noun, shape.key_size,
+		snprintf(text, size, "%s, keys of %u B, values of %u B", names->noun, shape.key_size,
 			 shape.value_size);
 }
 
 void linked_map_name(struct linked_process *process, const struct linked_listed *map, char *text, size_t size)
 {
-	const bool classic = map->module == LINKED_HMAP;
-	uint64_t at = classic ? map->object + linked_fact(process, map->module, "neap_hmap.name")
-			      : map_word(process, map, "neap_map.name");
+	const bool outside = map->module == LINKED_MAP; /* the others hold its bytes */
+	uint64_t at = outside ? map_word(process, map, "neap_map.name")
+			      : map->object + linked_fact(process, map->module, kinds[map->module].name);
 	uint64_t length =
-		classic ? NAME_BYTES : (map_word(process, map, "neap_map.name_len") & UINT32_MAX) + 1;
+		outside ? (map_word(process, map, "neap_map.name_len") & UINT32_MAX) + 1 : NAME_BYTES;
 	length = length < NAME_BYTES ? length : NAME_BYTES;
 	length = length < size ? length : size;
 	const char *name = at == 0 ? NULL : image_at(process->image, at, length);
@@ -303,7 +310,7 @@ uint64_t linked_map_take(struct linked_process *process, enum linked_module modu
 	}
 	map.type = number(&map, classic ? "neap_hmap.type" : "neap_map.type", 8);
 	const struct key_shape shape = read_shape(process, module, map.type);
-	const struct linked_listed listed = {object, module};
+	const struct linked_listed listed = {.object = object, .module = module};
 	char text[NAME_BYTES * 2];
 	map.key_kind = shape.kind;
 	map.key_size = shape.key_size;

@@ -191,7 +191,7 @@ static void take_part(void *context, uint64_t start, uint64_t size)
 	}
 }
 
-static size_t map_number(const struct linked_graph *graph, uint64_t object)
+static struct linked_listed *map_at(const struct linked_graph *graph, uint64_t object)
 {
 	size_t low = 0, high = graph->maps.count;
 	while (low < high) {
@@ -201,7 +201,8 @@ static size_t map_number(const struct linked_graph *graph, uint64_t object)
 		else
 			high = middle;
 	}
-	return low < graph->maps.count && graph->maps.maps[low].object == object ? low : SIZE_MAX;
+	return low < graph->maps.count && graph->maps.maps[low].object == object ? &graph->maps.maps[low]
+										 : NULL;
 }
 
 /* The object that is the handle of a collected map leads to it. */
@@ -226,19 +227,20 @@ static void find_handles(struct linked_graph *graph)
 		uint64_t core =
 			linked_word(process, node->start + linked_fact(process, gc, "neap__map_handle.core"));
 		uint64_t inner = linked_word(process, core + linked_fact(process, gc, "neap__map_core.map"));
-		size_t map = map_number(graph, inner);
-		if (map != SIZE_MAX)
-			graph->cores[map] = node->start;
-		graph->concurrent |= core != 0 && inner == 0;
+		if (core != 0 && inner == 0)
+			inner = linked_word(process, core + linked_fact(process, gc, "neap__map_core.cmap"));
+		struct linked_listed *map = map_at(graph, inner);
+		if (map != NULL)
+			map->handle = node->start;
 	}
 	uint64_t maps = linked_word(process, view + linked_fact(process, gc, "neap__gc_view.weak_maps")),
 		 core = linked_word(process, maps + linked_fact(process, gc, "weak_maps.first"));
 	for (unsigned left = CORES_LIMIT; core != 0 && left > 0; left--) {
-		size_t map = map_number(
-			graph, linked_word(process, core + linked_fact(process, gc, "weak_core.map")));
-		if (map != SIZE_MAX) {
-			graph->weak[map] = true;
-			graph->cores[map] =
+		struct linked_listed *map =
+			map_at(graph, linked_word(process, core + linked_fact(process, gc, "weak_core.map")));
+		if (map != NULL) {
+			map->weak = true;
+			map->handle =
 				linked_word(process, core + linked_fact(process, gc, "weak_core.handle"));
 		}
 		core = linked_word(process, core + linked_fact(process, gc, "weak_core.next"));
@@ -289,10 +291,11 @@ static void take_maps(struct linked_graph *graph)
 	linked_sort_extents(graph);
 	struct weak_walk walk = {graph, ENTRIES_LIMIT};
 	for (size_t i = 0; i < graph->maps.count; i++) {
-		if (graph->cores[i] != 0)
-			add_edge(graph, graph->cores[i], graph->maps.maps[i].object, graph->cores[i]);
-		if (graph->weak[i])
-			linked_map_entries(process, &graph->maps.maps[i], take_weak_entry, &walk);
+		const struct linked_listed *map = &graph->maps.maps[i];
+		if (map->handle != 0)
+			add_edge(graph, map->handle, map->object, map->handle);
+		if (map->weak)
+			linked_map_entries(process, map, take_weak_entry, &walk);
 	}
 	if (graph->edge_count > 0)
 		qsort(graph->edges, graph->edge_count, sizeof *graph->edges, compare_edges);
@@ -302,12 +305,12 @@ void linked_take_nodes(struct linked_graph *graph)
 {
 	struct linked_process *process = graph->process;
 	enum linked_module facts = process->facts[LINKED_MAP].count > 0 ? LINKED_MAP : LINKED_HMAP;
-	graph->maps = linked_maps(process);
-	graph->cores = take(graph->maps.count, sizeof *graph->cores);
-	graph->weak = take(graph->maps.count, sizeof *graph->weak);
+	graph->maps = linked_maps(process, true);
 	if (process->facts[facts].count > 0)
 		linked_add_own(graph, process->facts[facts].object,
 			       linked_fact(process, facts, "neap__registry"));
+	if (process->facts[LINKED_CMAP].count > 0)
+		linked_add_own(graph, process->facts[LINKED_CMAP].object, sizeof(uint64_t));
 	take_heap(graph);
 	linked_take_chunks(graph);
 	linked_sort_extents(graph);

@@ -14,13 +14,12 @@ enum {
 	FACTS_LIMIT = 256,
 	SHARDS_LIMIT = 4096,
 	BOOKMARKS = 64,
-	MAPS_LIMIT = 1 << 24,
 };
 
 #define SCAN_LIMIT (1ull << 30) /* of one mapping of a file */
 
 static const char magic[MAGIC_BYTES] = "\x7fneap beacon\r\n\x1a";
-static const char *const module_names[LINKED_MODULES] = {"map", "hmap", "heap", "gc"};
+static const char *const module_names[LINKED_MODULES] = {"map", "hmap", "cmap", "heap", "gc"};
 
 uint64_t linked_fact(struct linked_process *process, enum linked_module module, const char *name)
 {
@@ -141,6 +140,12 @@ static int compare_listed(const void *left, const void *right)
 	return a->object < b->object ? -1 : a->object > b->object;
 }
 
+void linked_list_add(struct linked_list *list, uint64_t object, enum linked_module module)
+{
+	list->maps = make_room(list->maps, list->count, &list->capacity, sizeof *list->maps);
+	list->maps[list->count++] = (struct linked_listed){.object = object, .module = module};
+}
+
 /* A link is believed when the map that it names holds it. */
 static void take_link(struct linked_process *process, enum linked_module facts, uint64_t link,
 		      struct linked_list *list)
@@ -158,8 +163,7 @@ static void take_link(struct linked_process *process, enum linked_module facts, 
 		process->torn++;
 		return;
 	}
-	list->maps = make_room(list->maps, list->count, &list->capacity, sizeof *list->maps);
-	list->maps[list->count++] = (struct linked_listed){object, module};
+	linked_list_add(list, object, module);
 }
 
 static void take_shard(struct linked_process *process, enum linked_module facts, uint64_t shard,
@@ -168,7 +172,7 @@ static void take_shard(struct linked_process *process, enum linked_module facts,
 	uint64_t link = 0, count = 0, steps = 0;
 	(void)image_word(process->image, shard + linked_fact(process, facts, "neap__shard.first"), &link);
 	(void)image_word(process->image, shard + linked_fact(process, facts, "neap__shard.count"), &count);
-	while (link != 0 && steps++ < count + BOOKMARKS && list->count < MAPS_LIMIT) {
+	while (link != 0 && steps++ < count + BOOKMARKS && list->count < LINKED_MAPS_LIMIT) {
 		take_link(process, facts, link, list);
 		if (!image_word(process->image, link + linked_fact(process, facts, "neap__link.next"),
 				&link)) {
@@ -179,12 +183,11 @@ static void take_shard(struct linked_process *process, enum linked_module facts,
 	process->torn += link != 0;
 }
 
-struct linked_list linked_maps(struct linked_process *process)
+static void take_registry(struct linked_process *process, struct linked_list *list)
 {
-	struct linked_list list = {0};
 	enum linked_module facts = process->facts[LINKED_MAP].count > 0 ? LINKED_MAP : LINKED_HMAP;
 	if (process->facts[facts].count == 0)
-		return list;
+		return;
 	uint64_t registry = process->facts[facts].object, shards = 0, stride = 0;
 	(void)image_word(process->image, registry + linked_fact(process, facts, "neap__registry.shards"),
 			 &shards);
@@ -194,8 +197,15 @@ struct linked_list linked_maps(struct linked_process *process)
 	stride &= UINT32_MAX;
 	for (uint64_t i = 0; i < shards && shards <= SHARDS_LIMIT; i++)
 		take_shard(process, facts,
-			   registry + linked_fact(process, facts, "neap__registry.shard") + i * stride,
-			   &list);
+			   registry + linked_fact(process, facts, "neap__registry.shard") + i * stride, list);
+}
+
+struct linked_list linked_maps(struct linked_process *process, bool with_concurrent)
+{
+	struct linked_list list = {0};
+	take_registry(process, &list);
+	if (with_concurrent)
+		linked_cmaps(process, &list);
 	if (list.count > 0)
 		qsort(list.maps, list.count, sizeof *list.maps, compare_listed);
 	size_t kept = 0;
@@ -225,17 +235,27 @@ static void divide(struct snapshot_header *header, const struct heap_use *heap, 
 	header->other = left;
 }
 
-static int take_graph(struct linked_process *process, struct snapshot_builder *builder,
-		      struct problem *problem)
-{
+/* What the process holds, as far as it is wished for. */
+struct holding {
 	struct linked_graph graph;
-	int result = linked_graph_build(process, &graph, problem);
-	if (result == 0) {
-		linked_graph_widen(&graph);
-		linked_add_rows(&graph, builder);
-	}
-	linked_graph_free(&graph);
-	return result;
+	struct linked_names *names; /* NULL: it is not known */
+};
+
+static void find_holders(struct linked_process *process, const struct inspection_wish *wish,
+			 struct holding *ret, struct problem *problem)
+{
+	*ret = (struct holding){0};
+	if ((!wish->graph && !wish->ways) || linked_graph_build(process, &ret->graph, problem) != 0)
+		return;
+	linked_graph_widen(&ret->graph);
+	ret->names = linked_names_open(&ret->graph);
+}
+
+static void free_holders(struct holding *holding)
+{
+	if (holding->names != NULL)
+		linked_names_close(holding->names);
+	linked_graph_free(&holding->graph);
 }
 
 static struct snapshot *take_all(struct linked_process *process, const struct inspection_wish *wish,
@@ -253,15 +273,22 @@ static struct snapshot *take_all(struct linked_process *process, const struct in
 	struct heap_use use = {.process = process};
 	if (linked_heap(process, &use.heap))
 		linked_heap_runs(process, &use.heap, use_run, &use);
-	struct linked_list list = linked_maps(process);
+	struct holding holding;
+	find_holders(process, wish, &holding, problem);
+	struct linked_list list = linked_maps(process, false);
 	uint64_t in_heap = 0;
-	for (size_t i = 0; i < list.count; i++)
-		in_heap += linked_map_take(process, list.maps[i].module, list.maps[i].object, builder,
-					   &header, use.heap.start, use.heap.end);
+	for (size_t i = 0; i < list.count; i++) {
+		const struct linked_listed *map = &list.maps[i];
+		in_heap += linked_map_take(process, map->module, map->object, builder, &header,
+					   use.heap.start, use.heap.end);
+		if (holding.names != NULL)
+			linked_add_way(&holding.graph, holding.names, map->object, builder);
+	}
 	free(list.maps);
 	divide(&header, &use, in_heap);
-	if (wish->graph)
-		(void)take_graph(process, builder, problem);
+	if (wish->graph && holding.names != NULL)
+		linked_add_rows(&holding.graph, builder);
+	free_holders(&holding);
 	header.torn = (uint32_t)process->torn;
 	header.stopped = (uint64_t)(process->target->stopped * 1e9);
 	return snapshot_finish(builder, &header);

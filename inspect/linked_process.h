@@ -2,7 +2,8 @@
  *
  *   beacon   a record in the library's constant data, found by its first 16 bytes, stripped or not
  *   facts    the table that a beacon names: offsets and sizes by name, docs/layout.md
- *   list     all maps of the process, in shards: the object of the map modules' beacons
+ *   list     all maps of the process, in shards: the object of the map modules' beacons; concurrent maps have one of
+ *            their own
  *
  * Nothing here knows an offset of the library: all come from the facts. A reader of another version finds the same names
  * or says which one is missing.
@@ -14,7 +15,9 @@
 #include "residence.h"
 #include "snapshot.h"
 
-enum linked_module { LINKED_MAP, LINKED_HMAP, LINKED_HEAP, LINKED_GC, LINKED_MODULES };
+enum linked_module { LINKED_MAP, LINKED_HMAP, LINKED_CMAP, LINKED_HEAP, LINKED_GC, LINKED_MODULES };
+
+enum { LINKED_MAPS_LIMIT = 1 << 24 };
 
 struct linked_fact {
 	char name[48];
@@ -54,16 +57,20 @@ void linked_close(struct linked_process *process);
 /* -1 and a problem when a name was asked for that the library does not tell. */
 int linked_complete(const struct linked_process *process, struct problem *problem);
 
-/* All maps, by address; the list belongs to the caller. */
+/* All maps, `with_concurrent` those too, by address; the list belongs to the caller. */
 struct linked_listed {
 	uint64_t object;
 	enum linked_module module;
+	uint64_t
+		handle; /* found by linked_take_nodes: the collected object that leads to it, 0: it is no collected map */
+	bool weak; /* its keys and values are held by nothing here */
 };
 struct linked_list {
 	struct linked_listed *maps;
 	size_t count, capacity;
 };
-struct linked_list linked_maps(struct linked_process *process);
+struct linked_list linked_maps(struct linked_process *process, bool with_concurrent);
+void linked_list_add(struct linked_list *list, uint64_t object, enum linked_module module);
 
 /* The heap (linked_heap.c). */
 struct linked_heap {
@@ -109,6 +116,13 @@ void linked_map_pieces(struct linked_process *process, const struct linked_liste
 		       linked_stretch_fn visit, void *context);
 void linked_map_entries(struct linked_process *process, const struct linked_listed *map,
 			linked_stretch_fn visit, void *context);
+
+/* The same for concurrent maps (linked_cmap.c), which linked_cmaps adds to a list. */
+void linked_cmaps(struct linked_process *process, struct linked_list *list);
+void linked_cmap_pieces(struct linked_process *process, uint64_t object, linked_stretch_fn visit,
+			void *context);
+void linked_cmap_entries(struct linked_process *process, uint64_t object, linked_stretch_fn visit,
+			 void *context);
 
 /* A look at the program `name`, a process id or a core. NULL and a problem when it is not linked with libneap. */
 struct snapshot *linked_snapshot_of(struct linked_process *process, const struct inspection_wish *wish,

@@ -1,9 +1,50 @@
 /* linked_rows.c: what a program linked with libneap holds, for a snapshot. See snapshot.h. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "linked_graph.h"
 
-enum { NAME_BYTES = 256 };
+enum { NAME_BYTES = 256, STEPS_MOST = 32 };
+
+/* The place in a node that leads on. All entries of a map have one name. */
+static void add_place(struct linked_names *names, const struct linked_graph *graph, uint32_t node,
+		      uint64_t slot, char *text, size_t size)
+{
+	if (graph->nodes[node].kind == LINKED_TABLE)
+		snprintf(text, size, "[entry]");
+	else
+		linked_word_name(names, node, slot, text, size);
+}
+
+void linked_add_way(struct linked_graph *graph, struct linked_names *names, uint64_t map,
+		    struct snapshot_builder *builder)
+{
+	uint32_t *way = NULL, node = linked_node_at(graph, map);
+	size_t count = 0, capacity = 0;
+	char text[NAME_BYTES];
+	const struct snapshot_map *last = snapshot_last_map(builder);
+	if (node == LINKED_NO_NODE || graph->parent[node] == 0 || last == NULL || last->address != map)
+		return;
+	for (; (graph->parent[node] & LINKED_ROOT) == 0; node = graph->parent[node] - 1) {
+		way = make_room(way, count, &capacity, sizeof *way);
+		way[count++] = node;
+	}
+	linked_root_name(names, &graph->roots[graph->parent[node] & ~LINKED_ROOT], graph->slot[node], text,
+			 sizeof text);
+	snapshot_add_step(builder, text);
+	for (size_t shown = 0; count > 0; node = way[--count]) {
+		if (shown++ < STEPS_MOST) {
+			linked_node_name(names, node, text, sizeof text);
+			size_t used = strlen(text);
+			add_place(names, graph, node, graph->slot[way[count - 1]], text + used,
+				  sizeof text - used);
+			snapshot_add_step(builder, text);
+		}
+	}
+	linked_node_name(names, node, text, sizeof text);
+	snapshot_add_step(builder, text);
+	free(way);
+}
 
 static int compare_nodes(const void *left, const void *right, void *context)
 {

@@ -163,11 +163,15 @@ static void visit_classic(struct linked_process *process, uint64_t map, bool ent
 		visit_array(&buckets, arrays[1], same ? head[9] : head[9] - 1u);
 }
 
-/* ---- Both ---- */
+/* ---- All kinds ---- */
 
 void linked_map_pieces(struct linked_process *process, const struct linked_listed *map,
 		       linked_stretch_fn visit, void *context)
 {
+	if (map->module == LINKED_CMAP) {
+		linked_cmap_pieces(process, map->object, visit, context);
+		return;
+	}
 	if (map->module == LINKED_HMAP) {
 		visit(context, map->object, linked_fact(process, LINKED_HMAP, "neap_hmap"));
 		visit_classic(process, map->object, false, visit, context);
@@ -180,7 +184,9 @@ void linked_map_pieces(struct linked_process *process, const struct linked_liste
 void linked_map_entries(struct linked_process *process, const struct linked_listed *map,
 			linked_stretch_fn visit, void *context)
 {
-	if (map->module == LINKED_HMAP)
+	if (map->module == LINKED_CMAP)
+		linked_cmap_entries(process, map->object, visit, context);
+	else if (map->module == LINKED_HMAP)
 		visit_classic(process, map->object, true, visit, context);
 	else
 		neap_entries(process, map->object, visit, context);

@@ -113,7 +113,7 @@ struct snapshot_builder *snapshot_begin(void);
 uint32_t snapshot_add_string(struct snapshot_builder *builder, const char *text);
 /* A map begins; its groups, keys and steps follow. The builder fills first_... and the counts of these. */
 void snapshot_add_map(struct snapshot_builder *builder, const struct snapshot_map *map);
-/* The map that was added last; valid until the next one is. */
+/* The map that was added last, NULL if none; valid until the next one is. */
 struct snapshot_map *snapshot_last_map(struct snapshot_builder *builder);
 void snapshot_add_group(struct snapshot_builder *builder, uint64_t address, uint32_t states, unsigned depth);
 void snapshot_add_key(struct snapshot_builder *builder, uint64_t fingerprint);

@@ -119,7 +119,7 @@ void snapshot_add_map(struct snapshot_builder *builder, const struct snapshot_ma
 
 struct snapshot_map *snapshot_last_map(struct snapshot_builder *builder)
 {
-	return &builder->maps[builder->map_count - 1];
+	return builder->map_count == 0 ? NULL : &builder->maps[builder->map_count - 1];
 }
 
 void snapshot_add_group(struct snapshot_builder *builder, uint64_t address, uint32_t states, unsigned depth)

@@ -43,12 +43,8 @@ static void explain(struct linked_graph *graph, uint32_t node, struct why *ret)
 {
 	if (graph->parent[node] == 0)
 		linked_graph_widen(graph);
-	if (graph->parent[node] == 0) {
-		if (graph->concurrent && graph->nodes[node].kind == LINKED_OBJECT)
-			ret->note = "the program has concurrent collected maps, whose entries are not read: "
-				    "one of them may hold it";
+	if (graph->parent[node] == 0)
 		return;
-	}
 	struct linked_names *names = linked_names_open(graph);
 	struct dominators dominators;
 	add_path(names, graph, node, ret);

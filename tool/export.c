@@ -148,6 +148,7 @@ int run_export(int argc, char **argv)
 	if (arguments.form == FORM_NONE || arguments.second != NULL)
 		return usage_error("export", "name one target and one of --pprof, --heapsnapshot and --json");
 	arguments.wish.retained = arguments.form != FORM_HEAPSNAPSHOT; /* the viewer computes it */
+	arguments.wish.ways = arguments.form == FORM_PPROF;
 	if (look_make(arguments.target, &arguments.wish, &look, &problem) != 0)
 		return print_problem("export", &problem);
 	if (arguments.form == FORM_PPROF)
@@ -168,7 +169,7 @@ int run_export(int argc, char **argv)
 int run_report(int argc, char **argv)
 {
 	struct export_arguments arguments = {
-		.command = "report", .help = report_help, .wish = {.retained = true}};
+		.command = "report", .help = report_help, .wish = {.retained = true, .ways = true}};
 	struct problem problem = {0};
 	struct look before = {0}, look = {0};
 	int code = parse(argc, argv, &arguments);

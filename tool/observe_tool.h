@@ -18,6 +18,11 @@ int run_doctor(int argc, char **argv);
 int profile_take(const struct endpoint *endpoint, const char *path, unsigned seconds, struct text *ret,
 		 char *error);
 
+struct snapshot;
+struct problem;
+/* What the program says of its maps (tool/snapshot.c, with the inspector). -1 and a problem when it says nothing. */
+int snapshot_ask(const struct endpoint *endpoint, struct snapshot **ret, struct problem *problem);
+
 /* What the kernel says of a process, bytes. */
 struct process_memory {
 	uint64_t rss, anonymous, file, swap; /* rss == anonymous + file, with shared memory in file */

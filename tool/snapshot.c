@@ -8,6 +8,7 @@
 #include "endpoint.h"
 #include "inspect.h"
 #include "look.h"
+#include "observe_tool.h"
 
 static const char help[] =
 	"usage: neap snapshot PID|CORE -o FILE [--consistent | --snapshot] [--retained | --graph] [--program "
@@ -43,26 +44,31 @@ static bool is_address(const char *target)
 	return strchr(target, ':') != NULL && access(target, F_OK) != 0;
 }
 
-/* What the program at `address` says of itself. */
-static int ask_snapshot(const char *address, struct snapshot **ret, struct problem *problem)
+int snapshot_ask(const struct endpoint *endpoint, struct snapshot **ret, struct problem *problem)
 {
-	struct endpoint endpoint;
+	char error[ENDPOINT_ERROR];
 	struct text body = {0};
-	char error[ENDPOINT_ERROR] = "the address is too long";
-	int status = endpoint_find(address, &endpoint, error);
-	if (status == EXIT_CLEAN)
-		status = endpoint_ask(&endpoint, "GET", "/debug/snapshot", NULL, PATIENCE, &body, error);
+	int status = endpoint_ask(endpoint, "GET", "/debug/snapshot", NULL, PATIENCE, &body, error);
 	if (status == 200) {
-		*ret = snapshot_accept(body.at, body.len, address, problem);
+		*ret = snapshot_accept(body.at, body.len, endpoint->address, problem);
 		return *ret == NULL ? -1 : 0;
 	}
-	problem_set(problem, PROBLEM_NO_TARGET, "%s%s%s", status > EXIT_USAGE ? address : error,
-		    status > EXIT_USAGE ? ": " : "",
-		    status <= EXIT_USAGE ? ""
-		    : body.at != NULL	 ? body.at
-					 : "refused");
+	if (status < 0)
+		problem_set(problem, PROBLEM_NO_TARGET, "%s", error);
+	else
+		problem_set(problem, PROBLEM_NO_TARGET, "%s: %s", endpoint->address,
+			    body.at != NULL ? body.at : "refused");
 	text_free(&body);
 	return -1;
+}
+
+static int take_own(const char *address, struct snapshot **ret, struct problem *problem)
+{
+	struct endpoint endpoint;
+	char error[ENDPOINT_ERROR];
+	if (endpoint_find(address, &endpoint, error) != EXIT_CLEAN)
+		return problem_set(problem, PROBLEM_INPUT, "%s", error);
+	return snapshot_ask(&endpoint, ret, problem);
 }
 
 int run_snapshot(int argc, char **argv)
@@ -96,7 +102,7 @@ int run_snapshot(int argc, char **argv)
 	if (is_address(argv[optind]) &&
 	    (wish.mode != TARGET_RUNNING || wish.retained || wish.program != NULL))
 		return usage_error("snapshot", "a program that writes its own snapshot takes no options");
-	if ((is_address(argv[optind]) ? ask_snapshot(argv[optind], &look.snapshot, &problem)
+	if ((is_address(argv[optind]) ? take_own(argv[optind], &look.snapshot, &problem)
 				      : look_make(argv[optind], &wish, &look, &problem)) != 0)
 		return print_problem("snapshot", &problem);
 	const struct snapshot *snapshot = look_snapshot(&look);

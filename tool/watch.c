@@ -32,7 +32,7 @@ static const char help[] =
 	"faster than a\n"
 	"rate, saves the kernel's figures, a profile when the program has a debug endpoint, and a snapshot "
 	"of every map\n"
-	"when it is a Go program (neap diff compares two).\n"
+	"of a Go program, or of one linked with Neap (neap diff compares two).\n"
 	"\n"
 	"  --over BYTES         the limit; 512M unless given (k, M and G allowed)\n"
 	"  --grow BYTES         the rate per second; 20M unless given\n"

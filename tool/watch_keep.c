@@ -66,10 +66,10 @@ static bool save_profile(const char *base, const struct endpoint *endpoint)
 	return written;
 }
 
-/* The maps of a Go program or of one linked with Neap, read from outside. Other programs have none: no failure. One
- * that may not be read, or whose Go is not known, is.
+/* The maps of a Go program or of one linked with Neap, read from outside; of one that may not be read what it says itself.
+ * Other programs have none: no failure. One that can't be looked at, or whose Go is not known, is.
  */
-static bool save_snapshot(const char *base, pid_t pid)
+static bool save_snapshot(const char *base, pid_t pid, const struct endpoint *endpoint)
 {
 #ifdef NEAP_HAVE_INSPECT
 	char path[320], name[16];
@@ -78,7 +78,9 @@ static bool save_snapshot(const char *base, pid_t pid)
 	struct look look;
 	snprintf(name, sizeof name, "%d", (int)pid);
 	snprintf(path, sizeof path, "%s.snap", base);
-	if (look_make(name, &wish, &look, &problem) != 0) {
+	if (look_make(name, &wish, &look, &problem) != 0 &&
+	    (endpoint->address[0] == '\0' ||
+	     snapshot_ask(endpoint, &look.snapshot, &(struct problem){0}) != 0)) {
 		if (problem.kind != PROBLEM_INPUT)
 			fprintf(stderr, "neap watch: no snapshot: %s\n", problem.text);
 		return problem.kind == PROBLEM_INPUT;
@@ -96,7 +98,7 @@ static bool save_snapshot(const char *base, pid_t pid)
 	look_free(&look);
 	return written;
 #else
-	(void)base, (void)pid;
+	(void)base, (void)pid, (void)endpoint;
 	return true;
 #endif
 }
@@ -153,7 +155,7 @@ bool keep_trigger(struct keepsakes *kept, pid_t pid, const struct process_memory
 	bool whole = save_text(saved->base, pid);
 	if (endpoint->address[0] != '\0')
 		whole &= save_profile(saved->base, endpoint);
-	whole &= save_snapshot(saved->base, pid);
+	whole &= save_snapshot(saved->base, pid, endpoint);
 	printf("    saved    -> %s.*\n", saved->base);
 	if (++kept->n > kept->keep)
 		drop_least(kept);

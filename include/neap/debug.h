@@ -13,7 +13,7 @@
  *                                    symbol, and object by object its type and the offset of the field
  *
  * No key and no value of any map is ever shown, names of maps are. Any thread; takes 1 ms, and 1 us for each map, a snapshot
- * 20 ns for each slot besides.
+ * 50 ns for each entry besides.
  * /debug/why attaches the thread to the collector and stops the program while it traces, at most a tenth of the time:
  * who asks more often is turned away with 503. Where no collector runs, it says so.
  */

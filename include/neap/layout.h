@@ -23,6 +23,8 @@ struct neap_layout {
 NEAP_API extern const struct neap_layout neap_layout[];
 /* The same for the classic map. */
 NEAP_API extern const struct neap_layout neap_hmap_layout[];
+/* The concurrent map. */
+NEAP_API extern const struct neap_layout neap_cmap_layout[];
 /* And for the heap. */
 NEAP_API extern const struct neap_layout neap_heap_layout[];
 /* And for the collector. */
@@ -35,10 +37,11 @@ NEAP_API extern const struct neap_layout neap_gc_layout[];
 struct neap_beacon {
 	char magic[16];
 	const struct neap_beacon *self;
-	const char *module;		  /* "map", "hmap", "heap", "gc" */
+	const char *module;		  /* "map", "hmap", "cmap", "heap", "gc" */
 	const struct neap_layout *layout; /* of the module */
 	const void *
-		object; /* where to begin: the list of all maps, the heap, two words that lead to the collector */
+		object; /* where to begin: the list of all maps, that of concurrent ones, the heap, two words that lead to the
+			   collector */
 };
 
 /* Not for callers: the list of all maps of the process, whose layout is in neap_layout. */

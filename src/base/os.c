@@ -359,6 +359,22 @@ bool neap__os_peek(void *ret, const void *from, size_t size)
 	return whole;
 }
 
+size_t neap__os_peek_many(void *ret, const struct neap__piece *pieces, size_t count)
+{
+	int before = errno;
+	struct iovec of[NEAP__PIECES_MOST], to = {ret, 0};
+	for (size_t i = 0; i < count; i++) {
+		of[i] = (struct iovec){(void *)(uintptr_t)pieces[i].at, pieces[i].size};
+		to.iov_len += pieces[i].size;
+	}
+	ssize_t got = fails("process_vm_readv") ? -1 : process_vm_readv(getpid(), &to, 1, of, count, 0);
+	size_t left = got < 0 ? 0 : (size_t)got, whole = 0;
+	while (whole < count && got >= 0 && pieces[whole].size <= left)
+		left -= pieces[whole++].size;
+	errno = before;
+	return whole;
+}
+
 bool neap__os_barrier_prepare(void)
 {
 	return !fails("membarrier") &&

@@ -102,6 +102,15 @@ uint64_t neap__os_process_time(void);
  * false when not all of them can be read. The bytes may be older and newer ones mixed.
  */
 bool neap__os_peek(void *ret, const void *from, size_t size);
+/* The same for up to NEAP__PIECES_MOST pieces, which come to stand one behind the other. Returns how many could be copied,
+ * counted from the first; 0 also where neap__os_peek has to take another way.
+ */
+struct neap__piece {
+	const void *at;
+	size_t size;
+};
+enum { NEAP__PIECES_MOST = 256 };
+size_t neap__os_peek_many(void *ret, const struct neap__piece *pieces, size_t count);
 /* Lets another thread run. */
 void neap__os_yield(void);
 /* Prepares this process for neap__os_barrier; false when the system has no such call, or refuses it. */

@@ -20,6 +20,7 @@ enum {
 	NEAP__SURVEY_BYTES =
 		48
 		<< 10, /* of their slots: its slots are at most 46080 bytes and the rounding of its groups */
+	NEAP__SURVEY_CHAINS = 64, /* overflow chains that begin in the groups of a step */
 	NEAP__GROUP_SLOTS_MOST = 16
 };
 
@@ -50,7 +51,9 @@ struct neap__survey {
 	/* Where the map's own code goes on; all before `group` is zero to begin with. */
 	bool begun;
 	uint64_t at;
-	uint64_t chain, depth;
+	uint64_t depth;			     /* in the last chain */
+	uint64_t chain[NEAP__SURVEY_CHAINS]; /* where they go on */
+	uint32_t chains;
 	uint64_t moves;	 /* what says that nothing has moved: a count, */
 	uintptr_t table; /* and an address */
 

@@ -69,6 +69,7 @@ struct neap_cmap *neap_cmap_create(const struct neap_map_type *type, const struc
 	map->allocator = *from;
 	map->system_pages = o->allocator == NULL;
 	map->type = type;
+	map->beacon = &neap__cmap_beacon;
 	map->bytes = sizeof *map;
 	map->least_depth = (unsigned)__builtin_ctz(shards);
 	map->ask_at = NEAP__WAIT_BATCH;

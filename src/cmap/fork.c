@@ -8,7 +8,7 @@
 #include "cmap/internal.h"
 
 static struct neap__word_lock maps_lock;
-static struct neap_cmap *maps;
+struct neap_cmap *neap__cmap_list;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static struct neap__section forking;
 
@@ -16,7 +16,7 @@ static void epochs_before_fork(void)
 {
 	struct neap__section section = neap__enter();
 	neap__word_lock_take(&maps_lock);
-	for (struct neap_cmap *map = maps; map != NULL; map = map->next) {
+	for (struct neap_cmap *map = neap__cmap_list; map != NULL; map = map->next) {
 		neap__cmap_take_all(map);
 		neap__word_lock_take(&map->retirement);
 	}
@@ -26,7 +26,7 @@ static void epochs_before_fork(void)
 static void epochs_after_fork(void)
 {
 	struct neap__section section = forking;
-	for (struct neap_cmap *map = maps; map != NULL; map = map->next) {
+	for (struct neap_cmap *map = neap__cmap_list; map != NULL; map = map->next) {
 		neap__word_lock_give(&map->retirement);
 		neap__cmap_give_all(map);
 	}
@@ -54,10 +54,10 @@ void neap__cmap_enlist(struct neap_cmap *map)
 {
 	neap__cmap_watch_fork();
 	neap__word_lock_take(&maps_lock);
-	map->next = maps;
-	if (maps != NULL)
-		maps->previous = map;
-	maps = map;
+	map->next = neap__cmap_list;
+	if (neap__cmap_list != NULL)
+		neap__cmap_list->previous = map;
+	neap__cmap_list = map;
 	neap__word_lock_give(&maps_lock);
 }
 
@@ -67,7 +67,7 @@ void neap__cmap_delist(struct neap_cmap *map)
 	if (map->previous != NULL)
 		map->previous->next = map->next;
 	else
-		maps = map->next;
+		neap__cmap_list = map->next;
 	if (map->next != NULL)
 		map->next->previous = map->previous;
 	neap__word_lock_give(&maps_lock);

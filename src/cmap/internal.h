@@ -144,7 +144,10 @@ struct neap_cmap {
 
 	struct neap_cmap *previous, *next; /* all maps, for fork */
 	char name[NEAP__CMAP_NAME_MOST + 1];
+	const struct neap_beacon *beacon; /* keeps it in a program that is linked statically */
 };
+
+extern const struct neap_beacon neap__cmap_beacon; /* layout.c */
 
 /* ---- node.c: hashing, comparing, nodes ---- */
 
@@ -233,6 +236,7 @@ static inline uint64_t neap__shard_end(const struct neap__cmap_shard *shard)
 
 /* ---- fork.c ---- */
 
+extern struct neap_cmap *neap__cmap_list; /* all maps, the youngest first; under a lock of that file */
 void neap__cmap_enlist(struct neap_cmap *map);
 void neap__cmap_delist(struct neap_cmap *map);
 

@@ -56,6 +56,7 @@ const struct neap_layout neap_gc_layout[] = {
 	GC_FIELD(neap__gc_range_table, count),
 	GC_FIELD(neap__map_handle, core),
 	GC_FIELD(neap__map_core, map),
+	GC_FIELD(neap__map_core, cmap),
 	GC_FIELD(weak_maps, first),
 	GC_FIELD(weak_core, map),
 	GC_FIELD(weak_core, handle),

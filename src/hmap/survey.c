@@ -1,7 +1,7 @@
 /* survey.c: every slot of a classic map, for who does not own it. See base/survey.h.
  *
- * A step copies up to BUCKETS buckets, each with its overflow chain behind it: first those of the array, then those of an
- * old array that is being evacuated. A chain that the owner changes may lead anywhere: what is not there ends it, and one
+ * A step copies up to BUCKETS buckets, which lie side by side, and the overflow chains behind them, or what of those the
+ * step before had no room for: first the array, then an old one that is being evacuated. A chain that the owner changes may lead anywhere: what is not there ends it, and one
  * that goes in a circle is left after CHAIN_MOST buckets.
  */
 #include "base/survey.h"
@@ -12,9 +12,9 @@
 #include "hmap/internal.h"
 
 enum {
-	BUCKETS = 64,	    /* of a step: a system call of 0.3 us each */
-	CHAIN_MOST = 10000, /* as the inspector */
-	NUMBER_BITS = 40    /* most buckets: 2^40 */
+	BUCKETS = NEAP__SURVEY_CHAINS, /* of a step */
+	CHAIN_MOST = 10000,	       /* as the inspector */
+	NUMBER_BITS = 40	       /* most buckets: 2^40 */
 };
 
 _Static_assert((int)BUCKETS <= (int)NEAP__SURVEY_GROUPS, "a step's buckets have places");
@@ -58,35 +58,51 @@ static void survey_bucket(struct neap__survey *survey, uint64_t address, const u
 	survey->slots += HMAP_SLOTS;
 }
 
-/* Address of the first bucket of chain number `at`, in the array or the old one; 0 behind the last. */
-static uint64_t survey_chain(const struct neap_hmap *map, uint64_t at)
+/* Copies up to `most` buckets that lie side by side, those of the array or of the old one; false behind the last. */
+static bool survey_stretch(const struct neap_hmap *map, struct neap__survey *survey, uint64_t most)
 {
 	const uint64_t buckets = (uint64_t)1 << map->head.B;
 	const uint64_t old = map->head.oldbuckets == NULL ? 0 : neap__hmap_old_buckets(map);
-	const bool in_old = at >= buckets;
-	const uint8_t *array = in_old ? map->head.oldbuckets : map->head.buckets;
-	const uint64_t index = in_old ? at - buckets : at;
-	if (map->head.buckets == NULL || at >= buckets + old)
-		return 0;
-	return (uint64_t)(uintptr_t)(array + index * map->bucket_size);
+	const bool in_old = survey->at >= buckets;
+	const uint64_t index = in_old ? survey->at - buckets : survey->at;
+	const uint8_t *at = in_old ? map->head.oldbuckets : map->head.buckets;
+	uint64_t count = in_old ? old - index : buckets - index;
+	if (map->head.buckets == NULL || map->head.B >= NUMBER_BITS || survey->at >= buckets + old)
+		return false;
+	count = count < most ? count : most;
+	at += index * map->bucket_size;
+	survey->at += count;
+	if (!neap__os_peek(survey->slot, at, count * map->bucket_size)) {
+		survey->torn = true;
+		return true;
+	}
+	for (uint64_t i = 0; i < count; i++) {
+		const uint8_t *bucket = survey->slot + i * map->bucket_size;
+		survey_bucket(survey, (uint64_t)(uintptr_t)(at + i * map->bucket_size), bucket);
+		memcpy(&survey->chain[survey->chains], bucket + map->link, sizeof survey->chain[0]);
+		survey->chains += survey->chain[survey->chains] != 0;
+	}
+	return true;
 }
 
-/* Copies the next bucket behind those of this step. */
-static void survey_next(const struct neap_hmap *map, struct neap__survey *survey, uint64_t bucket)
+/* Copies the next bucket of the last chain, behind those of this step. */
+static void survey_overflow(const struct neap_hmap *map, struct neap__survey *survey)
 {
 	uint8_t *to = survey->slot + survey->groups * map->bucket_size;
-	survey->chain = 0;
-	if (neap__os_peek(to, (const void *)(uintptr_t)bucket, map->bucket_size)) {
-		survey_bucket(survey, bucket, to);
-		memcpy(&survey->chain, to + map->link, sizeof survey->chain);
+	uint64_t *chain = &survey->chain[survey->chains - 1];
+	survey->depth++;
+	if (neap__os_peek(to, (const void *)(uintptr_t)*chain, map->bucket_size)) {
+		survey_bucket(survey, *chain, to);
+		memcpy(chain, to + map->link, sizeof *chain);
 	} else {
 		survey->torn = true;
+		*chain = 0;
 	}
-	if (survey->chain != 0 && ++survey->depth < CHAIN_MOST)
+	if (*chain != 0 && survey->depth < CHAIN_MOST)
 		return;
-	survey->torn |= survey->chain != 0;
-	survey->chain = survey->depth = 0;
-	survey->at++;
+	survey->torn |= *chain != 0;
+	survey->depth = 0;
+	survey->chains--;
 }
 
 static void survey_hmap_end(const struct neap_hmap *map, struct neap__survey *survey)
@@ -113,17 +129,13 @@ void neap__hmap_survey(const void *object, struct neap__survey *survey)
 	}
 	if (!survey->begun)
 		survey_shape(&map, survey);
-	const size_t most = sizeof survey->slot / map.bucket_size;
-	uint64_t bucket = 0;
-	while (survey->groups < BUCKETS && survey->groups < most && map.head.B < NUMBER_BITS) {
-		bucket = survey->chain != 0 ? survey->chain : survey_chain(&map, survey->at);
-		if (bucket == 0)
-			break;
-		survey_next(&map, survey, bucket);
-	}
+	const size_t room = sizeof survey->slot / map.bucket_size, most = room < BUCKETS ? room : BUCKETS;
+	bool more = survey->chains > 0 || survey_stretch(&map, survey, most);
+	while (survey->chains > 0 && survey->groups < most)
+		survey_overflow(&map, survey);
 	survey->torn |= !neap__os_peek(&after, object, sizeof after) ||
 			after.evacuated + after.grows + after.same_size_grows != survey->moves ||
 			(uintptr_t)after.head.buckets != survey->table;
-	if (bucket == 0)
+	if (!more)
 		survey_hmap_end(&map, survey);
 }

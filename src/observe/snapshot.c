@@ -68,7 +68,6 @@ _Static_assert(sizeof(struct end_record) == 256, "docs/snapshot-format.md");
 _Static_assert(sizeof(struct neap__survey_group) == 16, "docs/snapshot-format.md");
 _Static_assert(offsetof(struct end_record, fingerprints) == 60, "docs/snapshot-format.md");
 _Static_assert(offsetof(struct end_record, rss) == 64, "docs/snapshot-format.md");
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "docs/snapshot-format.md");
 
 /* ---- Fingerprints ---- */
 
@@ -112,6 +111,7 @@ struct snapshot_job {
 	size_t len;
 	uint8_t out[OUT_BYTES];
 	uint64_t keys[KEYS_MOST];
+	struct neap__piece outside[KEYS_MOST];
 	struct neap__survey survey;
 	uint8_t key[KEY_MOST]; /* untouched, and so not resident, without keys that long */
 };
@@ -149,34 +149,63 @@ static void put_record(struct snapshot_job *job, uint32_t kind, size_t size)
 
 /* ---- Maps ---- */
 
-/* The bytes of a key may be freed and overwritten while they are read: what is printed then is of no entry. */
-static uint64_t print_of(struct snapshot_job *job, const uint8_t *slot)
+/* Where the key in a slot is, when it is outside. */
+static struct neap__piece key_at(const struct neap__survey *survey, const uint8_t *slot)
 {
-	const struct neap__survey *survey = &job->survey;
 	struct neap_str text = {NULL, 0, 0};
 	if (survey->string_keys)
 		memcpy(&text, slot, sizeof text);
-	else if (!survey->key_outside)
-		return neap__siphash(slot, survey->key_size, print_secret);
 	else
 		memcpy(&text.ptr, slot, sizeof text.ptr);
-	if (survey->key_outside)
-		text.len = survey->key_size;
-	if (text.len > 0 && (text.len > sizeof job->key || !neap__os_peek(job->key, text.ptr, text.len)))
-		return neap__siphash(&text.ptr, sizeof text.ptr, print_secret);
-	return neap__siphash(job->key, text.len, print_secret);
+	return (struct neap__piece){text.ptr, survey->string_keys ? text.len : survey->key_size};
+}
+
+/* Copies as many of `count` keys as fit into job->key, one behind the other, until one can't be read. Returns how many. */
+static size_t copy_keys(struct snapshot_job *job, const struct neap__piece *keys, size_t count)
+{
+	size_t fit = 0, bytes = 0;
+	while (fit < count && fit < NEAP__PIECES_MOST && keys[fit].size <= sizeof job->key - bytes)
+		bytes += keys[fit++].size;
+	const size_t got = fit == 0 ? 0 : neap__os_peek_many(job->key, keys, fit);
+	return got > 0 || fit == 0 ? got : neap__os_peek(job->key, keys[0].at, keys[0].size);
+}
+
+/* Prints keys that are outside their slots. Their bytes may be freed and overwritten while they are read: what is printed
+ * then is of no entry. Of a key that can't be read, or is too long, it is the address.
+ */
+static void print_outside(struct snapshot_job *job, size_t count)
+{
+	for (size_t from = 0; from < count;) {
+		const struct neap__piece *keys = &job->outside[from];
+		const size_t ready = copy_keys(job, keys, count - from);
+		const uint8_t *at = job->key;
+		for (size_t i = 0; i < ready; at += keys[i++].size)
+			job->keys[from + i] = neap__siphash(at, keys[i].size, print_secret);
+		if (ready == 0)
+			job->keys[from] = neap__siphash(&keys->at, sizeof keys->at, print_secret);
+		from += ready > 0 ? ready : 1;
+	}
 }
 
 static uint32_t print_keys(struct snapshot_job *job)
 {
 	const struct neap__survey *survey = &job->survey;
+	const bool outside = survey->string_keys || survey->key_outside;
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < survey->groups; i++)
-		for (uint32_t slot = 0; slot < survey->group_slots; slot++)
-			if ((survey->group[i].states >> 2 * slot & 3) == NEAP__SLOT_LIVE)
-				job->keys[count++] = print_of(
-					job, survey->slot + (size_t)i * survey->group_size + survey->slot_at +
-						     (size_t)slot * survey->slot_stride);
+	for (uint32_t i = 0; i < survey->groups; i++) {
+		const uint8_t *slot = survey->slot + (size_t)i * survey->group_size + survey->slot_at;
+		for (uint32_t s = 0; s < survey->group_slots; s++, slot += survey->slot_stride) {
+			if ((survey->group[i].states >> 2 * s & 3) != NEAP__SLOT_LIVE)
+				continue;
+			if (outside)
+				job->outside[count] = key_at(survey, slot);
+			else
+				job->keys[count] = neap__siphash(slot, survey->key_size, print_secret);
+			count++;
+		}
+	}
+	if (outside)
+		print_outside(job, count);
 	return count;
 }
 

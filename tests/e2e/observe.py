@@ -141,10 +141,13 @@ def check_pprof_web(served, folder):
 def check_snapshot(served, folder):
     """The program's own snapshots, by curl's way and by the tool, read as the tool's are."""
     first, second, outside = folder / "first.snap", folder / "second.snap", folder / "outside.snap"
+    deadline = time.time() + 30
+    while json.loads(served.get("/debug/account"))["maps"] < 3:  # it has just started
+        assert time.time() < deadline, "three threads make no three maps"
+        time.sleep(0.2)
     first.write_bytes(served.get("/debug/snapshot"))
     seen = run(neap, "inspect", first)
     assert "3 maps hold" in seen and "sessions 1" in seen and "libneap" in seen, seen
-    deadline = time.time() + 30
     while True:
         run(neap, "snapshot", f"127.0.0.1:{served.port}", "-o", second, code=(0, 4))
         changes = json.loads(run(neap, "diff", first, second, "--json", code=(0, 1)))["maps"]
@@ -316,6 +319,18 @@ def check_permission(served, folder):
     assert served.get("/debug/account"), "the daemon is alive"
 
 
+def check_watch_asks(served, folder):
+    """A process that may not be read, and has an endpoint: it is asked for its snapshot."""
+    refused = {"LD_PRELOAD": os.environ["REFUSE_READS"]}
+    if "  yes  inspect" not in run(neap, "doctor"):
+        raise Skip("built without the inspector")
+    assert "may not be read" in run(neap, "inspect", served.process.pid, code=3, env=refused)
+    seen = run(neap, "watch", served.process.pid, "--over", "1M", "--grow", "1k", "--count", "1", "--for", "60", "-o", folder,
+               code=1, env=refused)
+    assert "snapshot -> " in seen, seen
+    assert "3 maps hold" in run(neap, "inspect", next(folder.glob("*.snap")), code=(0, 4))
+
+
 def check_watch_disk_full(served, folder):
     if not os.path.exists("/dev/full"):
         raise Skip("no /dev/full")
@@ -430,6 +445,11 @@ def check_report(served, folder):
     for name in ("sessions 0", "sessions 1", "sessions 2"):
         assert name in seen, f"{name} is not in the report:\n{seen}"
     assert int(re.search(r"(\d+) rectangles are seen", seen).group(1)) > 20, seen
+    assert "Who holds them" not in seen, "a snapshot without --graph does not know"
+    run(neap, "report", served.process.pid, "-o", page, code=(0, 4))
+    seen = run("node", here / "report_page.mjs", modules, page, pathlib.Path(build) / "report-page.png")
+    holders = seen.split("Who holds them")[1]
+    assert re.search(r"^\S.* \d+ maps, .*gives back ", holders, re.M), seen
 
 
 def check_collector(served, folder):
@@ -468,7 +488,7 @@ def main():
     failed = 0
     served = Daemon()
     checks = [check_pprof, check_pprof_web, check_snapshot, check_promtool, check_prometheus, check_commands, check_watch,
-              check_watch_clock, check_watch_disk_full, check_permission, check_watch_go, check_watch_ebpf, check_probes, check_gdb, check_live_page, check_report, check_collector]
+              check_watch_clock, check_watch_asks, check_watch_disk_full, check_permission, check_watch_go, check_watch_ebpf, check_probes, check_gdb, check_live_page, check_report, check_collector]
     for check in checks:
         began = time.time()
         with tempfile.TemporaryDirectory() as folder:

@@ -6,8 +6,10 @@ usage: why_neap.py --neap TOOL --sample PROGRAM [--fuzzer PROGRAM] [--stripped]
 Exit status: 0 all agree, 1 something differs, 77 when processes may not be read here.
 """
 import argparse
+import gzip
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -20,6 +22,7 @@ from linked_sample import Sample, check, failures, run
 # What is in freed memory stays there: some harnesses have malloc overwrite it.
 LEFT_AS_IT_IS = {name: value for name, value in os.environ.items() if name != "MALLOC_PERTURB_"}
 FUZZ_ROUNDS = 40
+COLLECTED_MAPS = ("collected map", "collected cmap", "cmap of nodes")
 # How the tool calls the root of each kind.
 ROOTS = {"stack": "stack of thread", "thread-local": "thread-local data", "handle": "handle 0x"}
 
@@ -28,7 +31,7 @@ def compare(fact, answer, symbols):
     label, root = fact["label"], answer["path"][0]["root"]
     # the collector names a collected map's handle only, the tool the map behind it too
     found = [step["address"] for step in answer["path"][1:]
-             if label != "collected map" or "(map, " not in step["object"]]
+             if label not in COLLECTED_MAPS or "map, " not in step["object"]]
     if fact["root"] == "weak":  # the collector tells the key only, the tool what holds the key too
         check(found[-1] == fact["path"][-1] and "weak map" in answer["path"][-2]["word"], f"{label}: {answer}")
         return
@@ -41,7 +44,7 @@ def compare(fact, answer, symbols):
         check(not symbols or fact["name"] in root, f"{label}: root {root}, not in {fact['name']}")
     least = fact["bytes"]
     check(least <= answer["retained_bytes"] <= least * 1.5 + 4096, f"{label}: {answer['retained_bytes']} of {least}")
-    if len(found) > 1 and fact["root"] == "static" and label != "collected map":
+    if len(found) > 1 and fact["root"] == "static" and label not in COLLECTED_MAPS:
         check(answer["dominator"]["address"] == found[-2], f"{label}: dominator {answer.get('dominator')}")
 
 
@@ -76,6 +79,27 @@ def from_snapshot(neap, sample, folder, symbols):
     refused = run(neap, "why", plain, sample.facts[0]["address"])
     check(refused.returncode == 2 and "--graph" in refused.stderr, f"{refused}")
     check(run(neap, "inspect", whole).returncode == 0 and run(neap, "diff", whole, plain).returncode == 0, "inspect and diff")
+
+
+def report(neap, sample, folder, symbols):
+    """Who holds each map, as a tree from the roots on; nothing where that is not known. And the same for pprof."""
+    page, snapshot = os.path.join(folder, "page.html"), os.path.join(folder, "for-page.snap")
+    check(run(neap, "report", sample.pid, "-o", page).returncode == 0, "report")
+    with open(page, encoding="utf-8") as file:
+        tree = re.sub(r"</?small>|<[^>]*>", lambda tag: "" if "small" in tag[0] else "\n", file.read().split("Who holds them")[1])
+    steps = [line.split(" 1 maps")[0] for line in tree.splitlines() if line]
+    chunks = steps.index("sessions by number (map, keys of 8 B, values of 8 B)")
+    check(all("chunk of malloc+" in step for step in steps[chunks - 2:chunks]), f"report: {steps}")
+    check(not symbols or (steps[chunks - 3] == "main_server" and steps[steps.index("old_table") + 1].startswith("old table (hmap")),
+          f"report: {steps}")
+    run(neap, "snapshot", sample.pid, "-o", snapshot)
+    check(run(neap, "report", snapshot, "-o", page).returncode == 0, "report of a snapshot")
+    with open(page, encoding="utf-8") as file:
+        check("Who holds them" not in file.read(), "a snapshot without --graph knows no ways")
+    profile = os.path.join(folder, "maps.pb.gz")
+    check(run(neap, "export", sample.pid, "--pprof", "-o", profile).returncode == 0, "export --pprof")
+    with gzip.open(profile) as file:
+        check(not symbols or b"main_server" in file.read(), "export --pprof: no way to a map")
 
 
 def fuzz(fuzzer, sample):
@@ -125,6 +149,7 @@ def main():
                 ask(options.neap, sample.pid, sample.facts, not options.stripped, *mode)
             by_name(options.neap, sample)
             from_snapshot(options.neap, sample, folder, not options.stripped)
+            report(options.neap, sample, folder, not options.stripped)
             if options.fuzzer:
                 fuzz(options.fuzzer, sample)
             check(sample.answers(), "the program no longer answers")

@@ -13,13 +13,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "neap/cmap.h"
+#include "neap/gc_cmap.h"
 #include "neap/gc_map.h"
 #include "neap/heap.h"
 #include "neap/hmap.h"
 #include "neap/map.h"
 #include "neap/weak_map.h"
 
-enum { SESSIONS = 1000, PAYLOAD = 100000, LONG_CHAIN = 20 };
+enum { SHARED = 9000, SESSIONS = 1000, PAYLOAD = 100000, LONG_CHAIN = 20 };
 
 struct session {
 	struct session *next;
@@ -40,6 +42,12 @@ static const struct neap_map_type by_number = {.size = sizeof by_number,
 					       .key_align = 8,
 					       .value_size = 8,
 					       .value_align = 8};
+static const struct neap_map_type by_name = {.size = sizeof by_name,
+					     .kind = NEAP_KEY_STR,
+					     .key_size = sizeof(struct neap_str),
+					     .key_align = 8,
+					     .value_size = 8,
+					     .value_align = 8};
 static const struct neap_hmap_type classic_type = {.size = sizeof classic_type,
 						   .kind = NEAP_HMAP_BYTES,
 						   .key_size = 8,
@@ -53,6 +61,9 @@ static struct neap_hmap *old_table; /* -> classic map -> chunk */
 _Thread_local char *own_block;
 static struct session *collected_root;
 static struct neap_gc_map *collected_map;
+static struct neap_gc_cmap *shared_map; /* concurrent: its entries are words of its tables */
+static struct neap_gc_cmap *node_map;	/* the same, and nodes, because its keys are strings */
+static struct neap_cmap *plain_map;	/* concurrent, in malloc's memory: -> chunk */
 static struct neap_weak_map *weak_map;
 static struct session *weak_key;
 static pthread_barrier_t started;
@@ -187,7 +198,45 @@ static __attribute__((noinline)) void make_chain(uintptr_t *last)
 	}
 }
 
-static __attribute__((noinline)) void make_collected(uintptr_t hidden[5])
+/* So many entries that tables of both kinds and a deeper directory are there. */
+static __attribute__((noinline)) void make_concurrent(uintptr_t hidden[8])
+{
+	const struct neap_cmap_options options = {.name = "shared sessions", .shards = 2};
+	shared_map = must(neap_gc_cmap_create(&by_number, NULL, &neap_gc_pointer, &options));
+	for (uint64_t key = 0; key < SHARED; key++) {
+		struct session *value = must(neap_gc_alloc(&session_type));
+		need(neap_gc_cmap_store(shared_map, &key, &value) == NEAP_OK);
+		hidden[5] = key == 7777 ? ~(uintptr_t)value : hidden[5];
+		hidden[7] = key == 8888 ? ~(uintptr_t)value : hidden[7];
+	}
+	const uint64_t gone = 8888;
+	need(neap_gc_cmap_delete(shared_map, &gone));
+	node_map = must(neap_gc_cmap_create(&by_name, NULL, &neap_gc_pointer, NULL));
+	for (int i = 0; i < 300; i++) {
+		char text[32];
+		const struct neap_str name = {.ptr = text,
+					      .len = (uint32_t)snprintf(text, sizeof text, "session %d", i)};
+		struct session *value = must(neap_gc_alloc(&session_type));
+		need(neap_gc_cmap_store(node_map, &name, &value) == NEAP_OK);
+		hidden[6] = ~(uintptr_t)value;
+	}
+}
+
+static __attribute__((noinline)) void make_plain(void)
+{
+	char *value = NULL;
+	plain_map = must(neap_cmap_create(&by_number, NULL));
+	for (uint64_t key = 0; key < SHARED; key++) {
+		value = must(malloc(120));
+		need(neap_cmap_store(plain_map, &key, &value) == NEAP_OK);
+	}
+	begin("concurrent value", (uintptr_t)value, "static", "plain_map");
+	step((uintptr_t)plain_map, false);
+	step((uintptr_t)value, true);
+	end(120);
+}
+
+static __attribute__((noinline)) void make_collected(uintptr_t hidden[8])
 {
 	make_chain(&hidden[0]);
 	struct session *held = must(neap_gc_alloc(&session_type));
@@ -242,8 +291,10 @@ int main(void)
 {
 	char line[64];
 	pthread_t thread;
-	uintptr_t hidden[5], own, freed;
-	static const char *const labels[] = {"chain", "handle", "collected map", "weak value", "no root"};
+	uintptr_t hidden[8], own, freed;
+	static const char *const labels[] = {
+		"chain",   "handle",	     "collected map", "weak value",
+		"no root", "collected cmap", "cmap of nodes", "deleted from a cmap"};
 	make_server();
 	make_others();
 	pthread_barrier_init(&started, NULL, 2);
@@ -256,6 +307,8 @@ int main(void)
 	own = (uintptr_t)own_block;
 	tell_one("thread-local", "thread-local", "own_block", (void *)own, 500);
 	make_collected(hidden);
+	make_concurrent(hidden);
+	make_plain();
 	make_freed(&freed);
 	clear_stack();
 	begin("freed", ~freed, "none", "");

@@ -365,6 +365,57 @@ static void fingerprints_are_of_the_key(void **state)
 	deleted_and_inserted_are_told(&wide_type);
 }
 
+static const struct neap_map_type loose_type = {.size = sizeof(struct neap_map_type),
+						.kind = NEAP_KEY_STR,
+						.key_size = sizeof(struct neap_str),
+						.key_align = 8,
+						.value_size = 8,
+						.value_align = 8};
+
+/* Two maps with the same texts at different places: the same fingerprints. Then one text is gone from the memory, and one
+ * is too long to be read: theirs alone change.
+ */
+static void a_string_is_its_characters(void **state)
+{
+	(void)state;
+	enum { TEXTS = 600, TEXT = 16, LONG = 3 << 20 };
+	static char long_text[LONG], texts[2][TEXTS][TEXT];
+	const size_t page = neap__os_page_size();
+	char *brief = neap__os_reserve(page);
+	struct neap_map *maps[2] = {neap_map_create(&loose_type, NULL), neap_map_create(&loose_type, NULL)};
+	struct neap_str lost = {brief, 20, 0};
+	memcpy(brief, "here and gone, alas!", 20);
+	memset(long_text, 'x', sizeof long_text);
+	for (int map = 0; map < 2; map++) {
+		for (unsigned i = 0; i < TEXTS; i++) {
+			/* the first is empty */
+			const int len = i == 0 ? 0 : snprintf(texts[map][i], TEXT, "text %u", i);
+			const struct neap_str key = {texts[map][i], (uint32_t)len, 0};
+			assert_int_equal(neap_map_put(maps[map], &key, NULL), 0);
+		}
+	}
+	size_t first_count, second_count;
+	look();
+	uint64_t *first = prints_of(maps[0], &first_count), *second = prints_of(maps[1], &second_count);
+	assert_int_equal(in_both(first, first_count, second, second_count), TEXTS);
+	free(second);
+	const struct neap_str too_long = {long_text, LONG, 0};
+	assert_int_equal(neap_map_put(maps[1], &lost, NULL), 0);
+	assert_int_equal(neap_map_put(maps[1], &too_long, NULL), 0);
+	neap__os_release(brief, page);
+	look();
+	second = prints_of(maps[1], &second_count);
+	assert_int_equal(second_count, TEXTS + 2 - spilled(maps[1]));
+	assert_int_equal(in_both(first, first_count, second, second_count), TEXTS - spilled(maps[1]));
+	free(first);
+	free(second);
+	for (int map = 0; map < 2; map++) {
+		if (map == 1)
+			neap_map_clear(maps[map]); /* its keys can't be hashed any more */
+		neap_map_destroy(maps[map]);
+	}
+}
+
 /* Neither a key nor what anybody could compute from it. */
 static void no_key_and_no_value_is_in_it(void **state)
 {
@@ -385,6 +436,15 @@ static void no_key_and_no_value_is_in_it(void **state)
 
 /* ---- What goes wrong ---- */
 
+static bool broken;	    /* a write has failed */
+static size_t looks_behind; /* that were made nevertheless */
+
+static bool count_looks(const char *call)
+{
+	looks_behind += broken && strcmp(call, "process_vm_readv") == 0;
+	return false;
+}
+
 struct breaking {
 	size_t left; /* calls that succeed */
 	size_t calls;
@@ -395,7 +455,8 @@ static int break_off(void *ctx, const void *bytes, size_t size)
 	struct breaking *breaking = ctx;
 	(void)bytes, (void)size;
 	breaking->calls++;
-	return breaking->left-- > 0 ? 0 : 28; /* a full disk, say */
+	broken = breaking->left-- == 0;
+	return broken ? 28 : 0; /* a full disk, say */
 }
 
 static void a_write_that_fails_ends_it(void **state)
@@ -406,8 +467,13 @@ static void a_write_that_fails_ends_it(void **state)
 		assert_int_equal(neap_map_put(map, &key, NULL), 0);
 	for (size_t left = 0, error = 28; error != 0; left++) {
 		struct breaking breaking = {.left = left};
+		broken = false;
+		looks_behind = 0;
+		neap__os_fail = count_looks;
 		error = (size_t)neap_snapshot_write(break_off, &breaking);
+		neap__os_fail = NULL;
 		assert_true(error == 0 || error == 28);
+		assert_int_equal(looks_behind, 0);
 		assert_int_equal(breaking.calls, error != 0 ? left + 1 : left);
 		assert_true(left < 100);
 		breaking = (struct breaking){.left = left};
@@ -512,6 +578,13 @@ static void a_map_that_is_freed_meanwhile_is_left_out(void **state)
 	assert_int_equal(seen.maps, 2);
 	neap_map_destroy(meddling.later);
 	neap_map_destroy(other);
+	meddling = large_map(false); /* the last one of all */
+	stream.len = 0;
+	assert_int_equal(neap_snapshot_write(meddle, &meddling), 0);
+	read_stream();
+	assert_int_equal(seen.gone, 1);
+	assert_int_equal(seen.maps, 0);
+	neap_map_destroy(meddling.later);
 	assert_int_equal(look()->maps, 0);
 }
 
@@ -556,6 +629,7 @@ int main(void)
 		cmocka_unit_test(classic_maps_of_every_kind),
 		cmocka_unit_test(the_parts_add_up_to_rss),
 		cmocka_unit_test(fingerprints_are_of_the_key),
+		cmocka_unit_test(a_string_is_its_characters),
 		cmocka_unit_test(no_key_and_no_value_is_in_it),
 		cmocka_unit_test(a_write_that_fails_ends_it),
 		cmocka_unit_test(without_memory_nothing_is_written),
