@@ -232,7 +232,7 @@ extern _Thread_local struct neap__cache *neap__cache_self __attribute__((tls_mod
 static inline unsigned neap__class_of(size_t size)
 {
 	return __builtin_expect(size <= NEAP__FINE_MOST, 1) ? neap__class_fine[(size + 15) / 16]
-							     : neap__class_coarse[(size + 127) / 128];
+							    : neap__class_coarse[(size + 127) / 128];
 }
 
 static inline const struct neap__class *neap__class_of_kind(unsigned kind)
