@@ -92,12 +92,24 @@ bool neap__gc_mark_alone(uintptr_t word, uint32_t *ret_head, uint32_t *ret_objec
 	return true;
 }
 
+static __attribute__((noinline)) void visit_each(uintptr_t word, void *ctx)
+{
+	visit_word(ctx, word);
+}
+
+/* Most words of a stack point elsewhere, and cost no call. For the others there is one, not visit_word in this place: its
+ * variables would be AddressSanitizer's to mark in a frame that it does not clean up.
+ */
 NEAP__GC_UNCHECKED void neap__gc_mark_range(uintptr_t start, uintptr_t end, void *unused)
 {
 	(void)unused;
+	uintptr_t base = (uintptr_t)neap__gc.base, reach = neap__gc.reach;
 	for (const volatile uintptr_t *at = (const volatile uintptr_t *)((start + 7) & ~(uintptr_t)7);
-	     (uintptr_t)(at + 1) <= end; at++)
-		visit_word(neap__gc.marker, *at);
+	     (uintptr_t)(at + 1) <= end; at++) {
+		uintptr_t word = *at;
+		if (NEAP__GC_UNLIKELY(word - base < reach))
+			visit_each(word, neap__gc.marker);
+	}
 }
 
 /* Words of `bytes` bytes at `base` whose bit is set, from the bit of offset 0 on. */
@@ -162,11 +174,6 @@ void neap__gc_each_word(uint32_t head, uint32_t object, uint64_t from, uint64_t 
 }
 
 static inline __attribute__((always_inline)) void visit_now(uintptr_t word, void *ctx)
-{
-	visit_word(ctx, word);
-}
-
-static __attribute__((noinline)) void visit_each(uintptr_t word, void *ctx)
 {
 	visit_word(ctx, word);
 }

@@ -46,13 +46,20 @@ static __attribute__((noinline)) void *alloc_slow(size_t size, size_t align, uns
 static inline void *alloc_short(size_t size, unsigned first_kind)
 {
 	struct neap__cache *cache = neap__cache_self;
-	if (!LIKELY(cache != NULL && size <= NEAP_HEAP_SMALL_MOST))
+	if (!LIKELY(cache != NULL) || (!LIKELY(size <= NEAP__FINE_MOST) && size > NEAP_HEAP_SMALL_MOST))
 		return NULL;
 	unsigned tag = neap__tag_of_kind(first_kind + neap__class_of(size));
 	uint64_t book = neap__book_of(cache, tag);
+	void *block;
 	if (neap__hot_tag(cache) == tag && LIKELY(neap__book_quiet(book)))
-		return neap__hot_take(cache, tag, book);
-	return LIKELY(neap__book_ready(book)) ? neap__pop(cache, tag, book) : NULL;
+		block = neap__hot_take(cache, tag, book);
+	else if (LIKELY(neap__book_ready(book)))
+		block = neap__pop(cache, tag, book);
+	else
+		return NULL;
+	if (block == NULL)
+		__builtin_unreachable();
+	return block;
 }
 
 void *neap_heap_alloc(size_t size)

@@ -223,13 +223,16 @@ struct neap_beacon;
 extern const struct neap_beacon neap__heap_beacon; /* layout.c */
 extern struct neap__heap neap__heap;
 extern struct neap__class neap__classes[NEAP__CLASSES];
-extern uint8_t neap__class_fine[1024 / 16 + 1], neap__class_coarse[NEAP_HEAP_SMALL_MOST / 128 + 1];
+enum { NEAP__FINE_MOST = 1024 };
+extern uint8_t neap__class_fine[NEAP__FINE_MOST / 16 + 1], neap__class_coarse[NEAP_HEAP_SMALL_MOST / 128 + 1];
 /* NULL: not made yet, the thread is past its end, or checking is on. */
 extern _Thread_local struct neap__cache *neap__cache_self __attribute__((tls_model("initial-exec")));
 
+/* The small sizes first: no jump on the short path. */
 static inline unsigned neap__class_of(size_t size)
 {
-	return size <= 1024 ? neap__class_fine[(size + 15) / 16] : neap__class_coarse[(size + 127) / 128];
+	return __builtin_expect(size <= NEAP__FINE_MOST, 1) ? neap__class_fine[(size + 15) / 16]
+							    : neap__class_coarse[(size + 127) / 128];
 }
 
 static inline const struct neap__class *neap__class_of_kind(unsigned kind)

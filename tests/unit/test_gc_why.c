@@ -130,6 +130,7 @@ static void *hold(void *ret_inverted)
 {
 	struct link *first;
 	*(uintptr_t *)ret_inverted = make_chain(2, &first);
+	scrub(); /* of the last one's address */
 	sem_post(&held);
 	sem_wait(&let_go);
 	neap_keep_alive(first);
