@@ -5,6 +5,7 @@
  * Each case is looked at three times; the best counts.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,7 +57,7 @@ static void look(const char *what, double count)
 		const double start = cpu_now();
 		bytes = 0;
 		if (neap_snapshot_write(count_bytes, &bytes) != 0)
-			return;
+			abort();
 		const double took = cpu_now() - start;
 		best = took < best ? took : best;
 	}
@@ -68,7 +69,7 @@ static void of_words(void)
 	struct neap_map *map = neap_map_create(&word_type, NULL);
 	for (uint64_t key = 0; key < WORDS; key++)
 		if (neap_map_put(map, &key, NULL) != 0)
-			return;
+			abort();
 	look("5,000,000 entries", WORDS);
 	neap_map_destroy(map);
 }
@@ -81,7 +82,7 @@ static void of_texts(void)
 		const struct neap_str key = {text,
 					     (uint32_t)snprintf(text, sizeof text, "user:%u:session", i), 0};
 		if (neap_map_put(map, &key, NULL) != 0)
-			return;
+			abort();
 	}
 	look("1,000,000 string keys", TEXTS);
 	neap_map_destroy(map);
@@ -92,7 +93,7 @@ static void of_classic(void)
 	struct neap_hmap *map = neap_hmap_create(&classic_type, NULL);
 	for (uint64_t key = 0; key < CLASSIC; key++)
 		if (neap_hmap_put(map, &key, NULL) != 0)
-			return;
+			abort();
 	look("2,000,000 entries of a classic map", CLASSIC);
 	neap_hmap_destroy(map);
 }
@@ -104,7 +105,7 @@ static void of_maps(void)
 	for (int i = 0; i < MAPS; i++)
 		if ((maps[i] = neap_map_create(&word_type, NULL)) == NULL ||
 		    neap_map_put(maps[i], &key, NULL) != 0)
-			return;
+			abort();
 	look("100,000 maps of one entry", MAPS);
 	for (int i = 0; i < MAPS; i++)
 		neap_map_destroy(maps[i]);

@@ -84,8 +84,14 @@ static uint64_t find_mheap(struct go_process *process)
 	struct go_heap *heap = &process->heap;
 	uint64_t symbol = program_symbol(process->program, "runtime.mheap_");
 	heap->found_by = "symbol";
-	if (symbol != 0)
-		return symbol;
+	const void *said =
+		symbol == 0 ? NULL : image_at(process->image, symbol + process->layout.mheap_allspans, 24);
+	if (said != NULL) {
+		uint64_t slice[3];
+		memcpy(slice, said, sizeof slice);
+		if (is_span_table(process, slice[0], slice[1], slice[2]))
+			return symbol;
+	}
 	heap->found_by = "scan";
 	const struct go_module *module = &process->module;
 	const uint8_t *globals =
@@ -96,7 +102,7 @@ static uint64_t find_mheap(struct go_process *process)
 		if (is_span_table(process, slice[0], slice[1], slice[2]))
 			return module->globals + at - process->layout.mheap_allspans;
 	}
-	return 0;
+	return symbol;
 }
 
 bool go_span_take(struct go_process *process, const uint8_t *record, struct go_span *ret)

@@ -182,9 +182,39 @@ static const struct go_layout rows[] = {
 	 .g_id = 152},
 };
 
-/* Never compared with debug information: the parts of two neighbours. What it says of spans, modules and
-   goroutines is believed only as far as the self-checks at attach pass. In 1.25 the scheduler record of a
-   goroutine had lost a word, as in 1.26; the rest is as in 1.24. */
+/* These two were never compared with debug information: the parts of two neighbours. What they say of spans, modules and
+   goroutines is believed only as far as the self-checks at attach pass.
+
+   1.20: pointer bits and function records are those of 1.21; spans have no pinner bits yet, and modules the counters of
+   coverage (before the end of their data) but no list of tasks (before the masks). */
+static const struct go_layout row_20 = {.minor = 20,
+					.pointer_bits = GO_BITS_ONE,
+					SAME_EVERYWHERE,
+					CLASSIC_MAPS,
+					.mspan_size = 160,
+					.mspan_nelems = 56,
+					.mspan_alloc_bits = 72,
+					.mspan_class = 98,
+					.mspan_state = 99,
+					.mspan_elem_size = 104,
+					.mspan_specials = 128,
+					.special_fn = 16,
+					.mheap_allspans = 65864,
+					.mheap_arenas = 65944,
+					.arena_spans = 1064960,
+					.module_size = 568,
+					.module_types = 296,
+					.module_etypes = 304,
+					.module_data_mask = 512,
+					.module_bss_mask = 528,
+					.func_size = 44,
+					.g_size = 392,
+					.g_syscall_sp = 112,
+					.g_syscall_pc = 120,
+					.g_status = 144,
+					.g_id = 152};
+
+/* 1.25: the scheduler record of a goroutine had lost a word, as in 1.26; the rest is as in 1.24. */
 static const struct go_layout row_25 = {.minor = 25,
 					.pointer_bits = GO_BITS_IN_SPAN,
 					SAME_EVERYWHERE,
@@ -294,7 +324,7 @@ static void apply_experiments(const struct go_version *version, struct go_layout
 static const struct go_layout *neighbour(int minor)
 {
 	if (minor == 20)
-		return go_layout_row(21);
+		return &row_20;
 	if (minor == 25)
 		return &row_25;
 	return minor > 27 ? go_layout_row(27) : NULL;

@@ -90,12 +90,11 @@ void json_inspection(FILE *out, const struct inspection *inspection)
 		process->stacks.found_by == NULL ? "not found" : process->stacks.found_by);
 	fprintf(out,
 		"  \"goroutines\": %zu,\n  \"objects\": %" PRIu64 ",\n  \"object_bytes\": %" PRIu64
-		",\n  \"torn\": %" PRIu64
-		",\n  \"stopped_ms\": %.3f,\n  \"stops\": %u,\n  \"stop_reads\": %" PRIu64
-		",\n  \"seconds\": "
+		",\n  \"torn\": %" PRIu64 ",\n  \"stopped_ms\": %.3f,\n  \"stop_work_ms\": %.3f,\n  "
+		"\"stops\": %u,\n  \"stop_reads\": %" PRIu64 ",\n  \"seconds\": "
 		"%.3f,\n  \"read_bytes\": %" PRIu64 ",\n",
 		process->stacks.count, inspection->graph.objects, inspection->graph.bytes, process->torn,
-		process->target->stopped * 1e3, process->target->stops,
+		process->target->stopped * 1e3, process->target->worked * 1e3, process->target->stops,
 		inspection->process->target->stop_reads, inspection->seconds, process->target->bytes);
 	json_account(out, &inspection->account);
 	json_stale(out, inspection);

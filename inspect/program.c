@@ -152,7 +152,7 @@ void program_extent(const struct program *program, uint64_t *start, uint64_t *en
 	}
 }
 
-static Elf_Scn *find_section(const struct program *program, const char *name, GElf_Shdr *header)
+Elf_Scn *program_find_section(const struct program *program, const char *name, GElf_Shdr *header)
 {
 	size_t names;
 	if (elf_getshdrstrndx(program->elf, &names) != 0)
@@ -171,7 +171,7 @@ static Elf_Scn *find_section(const struct program *program, const char *name, GE
 bool program_section(const struct program *program, const char *name, struct program_section *ret)
 {
 	GElf_Shdr header;
-	if (find_section(program, name, &header) == NULL || header.sh_addr == 0)
+	if (program_find_section(program, name, &header) == NULL || header.sh_addr == 0)
 		return false;
 	*ret = (struct program_section){header.sh_addr + program->bias, header.sh_size};
 	return true;
@@ -200,59 +200,4 @@ const char *program_symbol_at(const struct program *program, uint64_t address, u
 	const struct symbol *symbol = &program->symbols[low - 1];
 	*offset = address - symbol->address;
 	return *offset < symbol->size ? symbol->name : NULL;
-}
-
-/* Build information: 14 bytes of magic, pointer size, flags (bit 1: the strings follow at byte 32, each with
-   its length as a varint). Older forms point to the strings instead; no Go since 1.18 writes them. */
-static const char buildinfo_magic[] = "\xff Go buildinf:";
-enum { MAGIC_SIZE = 14, FLAGS_AT = 15, STRING_AT = 32, STRINGS_INLINE = 2 };
-
-static bool parse_buildinfo(const uint8_t *bytes, size_t size, char *text, size_t text_size)
-{
-	if (size < STRING_AT + 2 || memcmp(bytes, buildinfo_magic, MAGIC_SIZE) != 0 ||
-	    (bytes[FLAGS_AT] & STRINGS_INLINE) == 0)
-		return false;
-	size_t length = bytes[STRING_AT]; /* one byte is enough for a version */
-	if (length >= 0x80 || length >= text_size || length > size - STRING_AT - 1)
-		return false;
-	memcpy(text, bytes + STRING_AT + 1, length);
-	text[length] = '\0';
-	return true;
-}
-
-static bool find_buildinfo(const struct program *program, char *text, size_t text_size)
-{
-	GElf_Shdr header;
-	Elf_Scn *section = find_section(program, ".go.buildinfo", &header);
-	Elf_Data *data = section == NULL ? NULL : elf_rawdata(section, NULL);
-	if (data != NULL && parse_buildinfo(data->d_buf, data->d_size, text, text_size))
-		return true;
-	/* no section table: the magic stands 16-byte aligned somewhere in the file */
-	size_t size;
-	const char *file = elf_rawfile(program->elf, &size);
-	for (size_t at = 0; file != NULL && at + STRING_AT < size; at += 16)
-		if (parse_buildinfo((const uint8_t *)file + at, size - at, text, text_size))
-			return true;
-	return false;
-}
-
-int program_go_version(const struct program *program, struct go_version *ret, struct problem *problem)
-{
-	*ret = (struct go_version){.patch = -1, .experiments = ""};
-	if (!find_buildinfo(program, ret->text, sizeof ret->text))
-		return problem_set(problem, PROBLEM_INPUT,
-				   "not a Go program (no build information), or one built before Go 1.18");
-	char *space = strchr(ret->text, ' ');
-	char *dash = strstr(ret->text, "-X:");
-	if (space != NULL && strncmp(space, " X:", 3) == 0) {
-		ret->experiments = space + 3;
-		*space = '\0';
-	} else if (dash != NULL) {
-		ret->experiments = dash + 3;
-		*dash = '\0';
-	}
-	if (sscanf(ret->text, "go1.%d.%d", &ret->minor, &ret->patch) < 1)
-		return problem_set(problem, PROBLEM_FEATURE, "this Go version is not known: \"%s\"",
-				   ret->text);
-	return 0;
 }

@@ -1,8 +1,10 @@
-/* program_state.h: what the two halves of program.h share: ELF (program.c) and DWARF (program_dwarf.c). */
+/* program_state.h: what the parts of program.h share: ELF (program.c), Go's version (program_version.c), DWARF
+ * (program_dwarf.c). */
 #ifndef NEAP_INSPECT_PROGRAM_STATE_H
 #define NEAP_INSPECT_PROGRAM_STATE_H
 
 #include <elfutils/libdw.h>
+#include <gelf.h>
 #include <libelf.h>
 
 #include "program.h"
@@ -24,5 +26,7 @@ struct program {
 };
 
 void program_close_dwarf(struct program *program);
+/* NULL when the file has no such section. */
+Elf_Scn *program_find_section(const struct program *program, const char *name, GElf_Shdr *header);
 
 #endif

@@ -234,16 +234,25 @@ enum { ACTIONS = 6, ACTIONS_SHOWN = 3 };
 
 static size_t list_actions(const struct inspection *inspection, struct action *actions)
 {
-	size_t count = 0;
+	size_t count = 0, garbage = 0;
+	uint64_t garbage_bytes = 0;
 	char name[NAME_BYTES], amount[32];
-	for (size_t i = 0; i < 2 && i < inspection->maps.count; i++) {
+	for (size_t i = 0; i < inspection->maps.count; i++) {
 		const struct found_map *map = &inspection->maps.list[inspection->order[i]];
+		garbage += !map->reachable;
+		garbage_bytes += map->reachable ? 0 : map->bytes;
+		if (!map->reachable || count == 2)
+			continue;
 		inspection_holder(inspection, map, name, sizeof name);
 		snprintf(actions[count].text, sizeof actions[count].text,
 			 "rebuild the map of %s (copy its %s entries to a new map and drop the old one)",
 			 name, format_count(amount, map->header.count));
 		add_action(actions, &count, map_reclaimable(map));
 	}
+	snprintf(actions[count].text, sizeof actions[count].text,
+		 "nothing holds %s maps: the next collection frees them (runtime.GC())",
+		 format_count(amount, garbage));
+	add_action(actions, &count, garbage_bytes);
 	snprintf(actions[count].text, sizeof actions[count].text,
 		 "return free pages to the system: debug.FreeOSMemory(), or a memory limit (GOMEMLIMIT)");
 	add_action(actions, &count, inspection->account.free_held);

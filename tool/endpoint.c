@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,11 +205,24 @@ static bool search_table(const struct sockets *sockets, const char *table, struc
 	return found;
 }
 
+/* "unix:/run/x.sock", or a host and a port. */
+static bool is_endpoint_address(const char *target)
+{
+	const char *colon = strrchr(target, ':');
+	if (colon == NULL || colon == target || strlen(target) >= sizeof((struct endpoint *)0)->address)
+		return false;
+	if (strncmp(target, "unix:", 5) == 0)
+		return target[5] != '\0';
+	char *end;
+	long port = strtol(colon + 1, &end, 10);
+	return isdigit((unsigned char)colon[1]) && *end == '\0' && port >= 1 && port <= UINT16_MAX;
+}
+
 int endpoint_find(const char *target, struct endpoint *ret, char *error)
 {
 	*ret = (struct endpoint){.pid = 0};
 	if (strspn(target, "0123456789") != strlen(target) || *target == '\0') {
-		if (strlen(target) >= sizeof ret->address || strchr(target, ':') == NULL) {
+		if (!is_endpoint_address(target)) {
 			snprintf(error, ENDPOINT_ERROR,
 				 "%.100s: neither a process id nor an address like 127.0.0.1:6464", target);
 			return EXIT_USAGE;

@@ -19,7 +19,7 @@ static const char help[] =
 	"Its types live, tombstone, empty, free_held and other add up to the resident memory of the "
 	"program.\n"
 	"\n"
-	"  -o FILE       where it goes; the default is neap.PID.pb.gz\n"
+	"  -o FILE       where it goes; the default is neap.PID.pb.gz, of an address neap.pb.gz\n"
 	"  --seconds N   what is allocated and freed in N seconds, 1 to 300\n"
 	"  --gc          give back what can be given back first\n"
 	"\n"
@@ -115,7 +115,7 @@ int run_profile(int argc, char **argv)
 	snprintf(path, sizeof path,
 		 seconds > 0 ? "/debug/pprof/heap?seconds=%llu&gc=%d" : "/debug/pprof/heap?%.0llugc=%d",
 		 seconds, gc);
-	snprintf(file, sizeof file, "neap.%d.pb.gz", (int)endpoint.pid);
+	snprintf(file, sizeof file, endpoint.pid != 0 ? "neap.%d.pb.gz" : "neap.pb.gz", (int)endpoint.pid);
 	output = output != NULL ? output : file;
 	struct text profile = {0};
 	code = profile_take(&endpoint, path, (unsigned)seconds, &profile, error);

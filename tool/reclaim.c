@@ -105,7 +105,7 @@ int run_reclaim(int argc, char **argv)
 	if (argc - optind != 1)
 		return usage_error("reclaim", "name one process id or address");
 	if (token_file != NULL && !read_token(token_file, token, sizeof token))
-		return usage_error("reclaim", "%s: no token in it", token_file);
+		return usage_error("reclaim", "%s: no token could be read from it", token_file);
 	struct endpoint endpoint;
 	char error[ENDPOINT_ERROR] = "no answer";
 	int code = endpoint_find(argv[optind], &endpoint, error);

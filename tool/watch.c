@@ -94,7 +94,7 @@ static void record_look(struct watch *watch, const struct process_memory *memory
 	watch->rate = seconds > 0 ? ((double)watch->bytes[now] - (double)watch->bytes[oldest]) / seconds : 0;
 }
 
-static void write_metrics(const struct watch *watch, const struct process_memory *memory)
+static void write_metrics(struct watch *watch, const struct process_memory *memory)
 {
 	struct text text = {0};
 	unsigned now = (watch->looks - 1) % LOOKS;
@@ -116,6 +116,7 @@ static void write_metrics(const struct watch *watch, const struct process_memory
 	int reason = atomic_file_write(watch->metrics, text.at, text.len);
 	if (reason != 0)
 		fprintf(stderr, "neap watch: %s: %s\n", watch->metrics, strerror(reason));
+	watch->partial |= reason != 0;
 	text_free(&text);
 }
 

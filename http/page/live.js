@@ -117,7 +117,9 @@
   function showMaps(maps) {
     const body = byId("maps").tBodies[0];
     body.replaceChildren();
-    byId("count").textContent = `${maps.maps} maps; the ${Math.min(MAPS_SHOWN, maps.shown.length)} largest`;
+    const shown = Math.min(MAPS_SHOWN, maps.shown.length);
+    byId("count").textContent = `${maps.maps} map${maps.maps === 1 ? "" : "s"}` +
+      (shown < maps.maps ? `; the ${shown} largest` : "");
     const seen = new Set();
     for (const map of maps.shown.slice(0, MAPS_SHOWN)) {
       const totals = sparks.get(map.address) || [];

@@ -3,6 +3,7 @@
 gdb loads this by itself together with libneap when it is installed; otherwise: source neap-gdb.py
 
     print *map          sessions: 6250 entries, 7680 slots (tombstone 3, empty 1427), 512 kB in 2 segments
+    print *classic      users: 6250 entries, 8192 slots (tombstone 320, empty 1622), 196 kB in 1024 buckets
     neap-maps           every map of the program, the largest first
 """
 import gdb
@@ -29,7 +30,11 @@ class Memory:
         return int.from_bytes(bytes(self.inferior.read_memory(address, size)), "little")
 
     def text(self, address):
-        return gdb.Value(address).cast(gdb.lookup_type("char").pointer()).string() if address else "unnamed"
+        """A name: it may hold anything."""
+        if not address:
+            return "unnamed"
+        name = gdb.Value(address).cast(gdb.lookup_type("char").pointer()).string(errors="replace")
+        return "".join(sign if sign.isprintable() else "?" for sign in name) or "unnamed"
 
 
 class Map:
@@ -62,6 +67,52 @@ class Map:
         empty = max(self.slots - self.len - self.tombstones, 0)
         return (f"{self.name}: {self.len} entries, {self.slots} slots (tombstone {self.tombstones}, empty {empty}), "
                 f"{self.bytes // 1024} kB in {self.segments} segments")
+
+
+class Classic:
+    """A struct neap_hmap: Go's header, then what the layout tells."""
+
+    LOG_BUCKETS, BUCKETS, OLD_BUCKETS, SLOTS, LIVE = 9, 16, 24, 8, 5
+
+    def __init__(self, address, facts, memory):
+        self.facts, self.memory, self.address = facts, memory, address
+        head = address + facts["neap_hmap.head"]
+        self.name = memory.text(address + facts["neap_hmap.name"])
+        self.bytes = memory.number(address + facts["neap_hmap.bytes"], 8)
+        self.len = memory.number(head, 8)
+        self.array = memory.number(head + self.BUCKETS, 8)
+        self.growing = memory.number(head + self.OLD_BUCKETS, 8) != 0
+        self.buckets = 1 << memory.number(head + self.LOG_BUCKETS, 1) if self.array else 0
+
+    def summary(self):
+        return f"{self.name}: {self.len} entries, {self.bytes // 1024} kB"
+
+    def __str__(self):
+        """Looks at every bucket; those of a growth that is under way are counted in the new array alone."""
+        size = self.memory.number(self.address + self.facts["neap_hmap.bucket_size"], 8)
+        link = self.memory.number(self.address + self.facts["neap_hmap.link"], 8)
+        live = tombstones = slots = 0
+        for i in range(self.buckets):
+            bucket = self.array + i * size
+            while bucket:
+                tops = bytes(self.memory.inferior.read_memory(bucket, self.SLOTS))
+                live += sum(top >= self.LIVE for top in tops)
+                tombstones += tops.count(1)
+                slots += self.SLOTS
+                bucket = self.memory.number(bucket + link, 8)
+        return (f"{self.name}: {self.len} entries, {slots} slots (tombstone {tombstones}, "
+                f"empty {slots - live - tombstones}), {self.bytes // 1024} kB in {self.buckets} buckets"
+                + (", growing" if self.growing else ""))
+
+
+class ClassicPrinter:
+    """print *classic"""
+
+    def __init__(self, value):
+        self.value = value
+
+    def to_string(self):
+        return str(Classic(int(self.value.address), layout("neap_hmap_layout"), Memory()))
 
 
 class MapPrinter:
@@ -105,10 +156,8 @@ class MapsCommand(gdb.Command):
                 found = Map(address, facts, memory)
                 rows.append((found.bytes, address, "map", str(found)))
             elif kind == facts["kind_hmap"]:
-                total = memory.number(address + classic["neap_hmap.bytes"], 8)
-                name = memory.text(address + classic["neap_hmap.name"])
-                count = memory.number(address, 8)
-                rows.append((total, address, "hmap", f"{name}: {count} entries, {total // 1024} kB"))
+                found = Classic(address, classic, memory)
+                rows.append((found.bytes, address, "hmap", found.summary()))
         for _, address, kind, text in sorted(rows, reverse=True):
             print(f"{address:#x} {kind:<5} {text}")
         print(f"{len(rows)} maps")
@@ -117,4 +166,5 @@ class MapsCommand(gdb.Command):
 MapsCommand()
 printers = gdb.printing.RegexpCollectionPrettyPrinter("neap")
 printers.add_printer("neap_map", "^neap_map$", MapPrinter)
+printers.add_printer("neap_hmap", "^neap_hmap$", ClassicPrinter)
 gdb.printing.register_pretty_printer(gdb.current_objfile(), printers, replace=True)

@@ -326,7 +326,20 @@ func churn() {
 	}
 }
 
+// Clears the stack as deep as anything here has used it. Called first it makes the stack as large as it will be, so that
+// no smaller one with addresses in it is left for another goroutine to begin on.
+//
+//go:noinline
+func scrub() byte {
+	var room [48 << 10]byte
+	for i := range room {
+		room[i] = byte(len(names))
+	}
+	return room[len(room)/2]
+}
+
 func makeAll(made chan bool) {
+	scrub()
 	makeNumbers()
 	makeFinal()
 	more()
@@ -337,6 +350,7 @@ func makeAll(made chan bool) {
 	makeStale()
 	makeShelves()
 	tellProbes()
+	scrub()
 	made <- true
 }
 

@@ -7,6 +7,7 @@ Prometheus keeps every series of its head in maps of one type; their entries tog
 counts itself in prometheus_tsdb_head_series. etcd keeps its leases in one map, which must have as many entries as were
 granted and not revoked. Exit status: 0 agreed, 1 differed, 77 when the daemon or the right to read a process is missing.
 """
+import collections
 import concurrent.futures
 import json
 import os
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 
 SERIES_MAP = "tsdb.memSeries"
@@ -58,6 +60,40 @@ def seen_series(neap, pid):
                and found["reachable"]), done.returncode
 
 
+def looks_at_work(neap, daemon, work):
+    """Looks while the daemon works as hard as `work` makes it: whole, or torn and counted as that, and how long it stood."""
+    codes, stops, works, reads = collections.Counter(), [], [], []
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work)
+        while not working.done():
+            done = subprocess.run([neap, "inspect", str(daemon.pid), "--json"], capture_output=True, text=True, timeout=60,
+                                  check=False)
+            if done.returncode == 3 and "may not be read" in done.stderr:
+                skip(done.stderr.strip())
+            codes[done.returncode] += 1
+            if done.returncode in (0, 4):
+                report = json.loads(done.stdout)
+                codes["wrong"] += (report["torn"] > 0) != (done.returncode == 4)
+                stops.append(report["stopped_ms"])
+                works.append(report["stop_work_ms"])
+                reads.append(report["stop_reads"])
+        working.result()
+    print(f"{len(stops)} looks at work: {codes[0]} with exit code 0, {codes[4]} with 4; stopped for {sorted(stops)[len(stops) // 2]} ms "
+          f"in the median, {max(stops)} at most; of that after the last thread had stopped {sorted(works)[len(works) // 2]} and "
+          f"{max(works)} ms, {max(reads)} reads")
+    return not codes["wrong"] and set(codes) <= {0, 4, "wrong"}
+
+
+def ask_prometheus(port):
+    """Queries over all series, eight at a time, for a few seconds."""
+    def ask(number):
+        query = urllib.parse.urlencode({"query": 'count by (__name__) ({__name__=~".+"})', "time": time.time() - number % 7})
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=60) as answer:
+            return answer.status
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(2000)))
+
+
 def compare(neap, daemon, port):
     """Asks until the count was the same before and after the look: then the look must say the same."""
     deadline, seen = time.monotonic() + SECONDS, None
@@ -69,7 +105,7 @@ def compare(neap, daemon, port):
         seen, code = seen_series(neap, daemon.pid)
         if seen == before == head_series(port) and code == 0:
             print(f"{seen} series, by the daemon's metrics and in its maps")
-            return True
+            return looks_at_work(neap, daemon, lambda: ask_prometheus(port))
         time.sleep(0.5)
     print(f"FAIL: the daemon counts {head_series(port)} series, the inspector {seen}")
     return False
@@ -115,7 +151,7 @@ def compare_etcd(neap, daemon, port):
     deadline = time.monotonic() + SECONDS
     while etcd_leases(port) < 0 and time.monotonic() < deadline:
         time.sleep(0.3)
-    load_etcd(port)
+    worked = looks_at_work(neap, daemon, lambda: load_etcd(port))
     counted = etcd_leases(port)
     done = subprocess.run([neap, "inspect", str(daemon.pid), "--json"], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode == 3 and "may not be read" in done.stderr:
@@ -125,7 +161,7 @@ def compare_etcd(neap, daemon, port):
     # a revoked lease leaves its number behind in its slot
     good = good and found[0]["slots"] >= LEASES and LEASES // 2 <= found[0]["ghosts"] <= LEASES - LEASES_KEPT
     print("" if good else "FAIL: ", f"{counted} leases by the daemon's metrics, in its maps {found}", sep="")
-    return good
+    return good and worked
 
 
 def run_etcd(neap, folder):

@@ -34,7 +34,7 @@ def need(program, package):
 
 
 def run(*words, code=0, timeout=120, env=None):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=timeout,
+    done = subprocess.run([str(word) for word in words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
                           env={**os.environ, **(env or {})}, errors="replace")
     allowed = code if isinstance(code, tuple) else (code,)
     assert done.returncode in allowed, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -138,6 +138,31 @@ def check_pprof_web(served, folder):
         server.wait(30)
 
 
+def check_malloc(served, folder):
+    """malloc's blocks by the functions that asked for them, with libneap-malloc in its place; counted without."""
+    need("go", "golang-go")
+    library, profile = os.environ["NEAP_MALLOC"], folder / "malloc.pb.gz"
+    for preload in ("", library):
+        program = subprocess.Popen([os.environ["MALLOCS"], "60"], stdout=subprocess.PIPE, text=True,
+                                   env={**os.environ, **({"LD_PRELOAD": preload} if preload else {})})
+        try:
+            port = re.search(r"port (\d+)", program.stdout.readline()).group(1)
+            run(neap, "profile", f"127.0.0.1:{port}", "-o", profile)
+            top = run("go", "tool", "pprof", "-top", "-unit=MB", "-sample_index=live_space", profile)
+            told = run("go", "tool", "pprof", "-top", "-cum", "-unit=MB", "-sample_index=live_space", profile)
+            account = json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/debug/account", timeout=30).read())
+        finally:
+            program.kill()
+            program.wait()
+        assert abs(account["unexplained"]) < 0.02 * account["rss"], account
+        found = re.search(r"([\d.]+)MB\s+[\d.]+% +load_with_malloc", told)
+        if preload:  # 10 MB in use; some twenty samples stand for them
+            assert found and 4 < float(found.group(1)) < 20, told
+            assert "[malloc: blocks in use]" not in top, top
+        else:
+            assert found is None and re.search(r"1\d\.\d+MB.*\[malloc: blocks in use\]", top), told
+
+
 def check_snapshot(served, folder):
     """The program's own snapshots, by curl's way and by the tool, read as the tool's are."""
     first, second, outside = folder / "first.snap", folder / "second.snap", folder / "outside.snap"
@@ -146,7 +171,7 @@ def check_snapshot(served, folder):
         assert time.time() < deadline, "three threads make no three maps"
         time.sleep(0.2)
     first.write_bytes(served.get("/debug/snapshot"))
-    seen = run(neap, "inspect", first)
+    seen = run(neap, "inspect", first, code=(0, 4))  # 4: the daemon moved entries meanwhile
     assert "3 maps hold" in seen and "sessions 1" in seen and "libneap" in seen, seen
     while True:
         run(neap, "snapshot", f"127.0.0.1:{served.port}", "-o", second, code=(0, 4))
@@ -180,6 +205,7 @@ def check_promtool(served, folder):
     assert done.returncode == 0, done.stdout + done.stderr
     rules = run("promtool", "check", "rules", share / "prometheus/neap-alerts.yml")
     assert "SUCCESS: 5 rules" in rules, rules
+    assert "SUCCESS" in run("promtool", "test", "rules", here / "alerts.yml")
     json.loads((share / "grafana/neap.json").read_text())
     names = set(re.findall(r"^# TYPE (\S+)", metrics.read_text(), re.M))
     used = set(re.findall(r"\b((?:neap|process)_\w+?)(?:_bucket|_count|_sum)?\b(?=[{\[( ]|\\\"|$)",
@@ -227,7 +253,8 @@ def check_commands(served, folder):
     assert "rss" in run(neap, "top", os.getpid(), "-n", "1")
     for command in ("profile", "top", "reclaim", "watch"):
         assert "no such process" in run(neap, command, "4194303", code=3)
-        run(neap, command, "nonsense", code=2)
+        for nonsense in ("nonsense", "127.0.0.1:99999", "127.0.0.1:", "127.0.0.1:80x", ":80", "unix:"):
+            run(neap, command, nonsense, code=2)
         run(neap, command, code=2)
         assert "usage: neap " + command in run(neap, command, "--help")
     assert "Connection refused" in run(neap, "profile", f"127.0.0.1:{free_port()}", code=3)
@@ -250,6 +277,7 @@ def check_watch(served, folder):
         program.kill()
         program.wait()
     kept = list(folder.glob("*.txt"))
+    assert "no such file" in run(neap, "watch", os.getpid(), "--metrics", folder / "none/watch.prom", "--for", "1", code=4).lower()
     assert len(kept) == 1 and "VmRSS" in kept[0].read_text(), f"--keep 1 kept {kept}"
     assert "neap_watch_triggers_total" in (folder / "watch.prom").read_text()
     program = subprocess.Popen([grower, "1", "10"])
@@ -424,6 +452,17 @@ def check_gdb(served, folder):
         raise Skip("gdb may not trace here")
     assert re.search(r"\$1 = \w+: \d+ entries, \d+ slots \(tombstone \d+, empty \d+\), \d+ kB in \d+ segments", seen), seen
     assert re.search(r"^0x[0-9a-f]+ map   \w+: \d+ entries", seen, re.M), seen
+    # A classic map, at its end: what the program deleted are its tombstones.
+    sample = next(pathlib.Path(build).glob("tests/e2e/neap_sample_shared"), None)
+    if sample is None:
+        return
+    seen = run("gdb", "-nx", "-batch", "-ex", f"source {share}/gdb/neap-gdb.py", "-ex", "set breakpoint pending on", "-ex",
+               "set startup-with-shell off", "-ex", "break neap_hmap_destroy", "-ex", "run", "-ex", "print *map", sample)
+    told = re.search(r"\$1 = classic: (\d+) entries, (\d+) slots \(tombstone (\d+), empty (\d+)\), \d+ kB in \d+ buckets$",
+                     seen, re.M)
+    assert told, seen
+    entries, slots, tombstones, empty = map(int, told.groups())
+    assert entries == slots - tombstones - empty == 20000 and 5000 < tombstones <= 10000, told.group()
 
 
 def check_live_page(served, folder):
@@ -487,7 +526,7 @@ def check_collector(served, folder):
 def main():
     failed = 0
     served = Daemon()
-    checks = [check_pprof, check_pprof_web, check_snapshot, check_promtool, check_prometheus, check_commands, check_watch,
+    checks = [check_pprof, check_pprof_web, check_malloc, check_snapshot, check_promtool, check_prometheus, check_commands, check_watch,
               check_watch_clock, check_watch_asks, check_watch_disk_full, check_permission, check_watch_go, check_watch_ebpf, check_probes, check_gdb, check_live_page, check_report, check_collector]
     for check in checks:
         began = time.time()

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-ALWAYS, WHEN_BUILT = ("src", "tool", "lint", "inspect", "lab"), ("http", "examples", "bench")
+ALWAYS, WHEN_BUILT = ("src", "tool", "lint", "inspect", "lab"), ("http", "malloc", "examples", "bench")
 FLAGS = ("-Iinclude -Isrc -Iinspect -I. -D_GNU_SOURCE -DNEAP_CHECK=1 -DNEAP_STATIC -DNEAP_LINT_VERSION=\"\" "
          "-DNEAP_LLVM=\"\" -std=gnu17 -isystem").split()
 # Runs in the kernel.

@@ -192,6 +192,28 @@ static void an_account_counts_them_all(void **state)
 	assert_int_equal(account.spans, MAPS);
 }
 
+/* Every map has its record, whatever it is called. */
+static void a_snapshot_has_them_all(void **state)
+{
+	(void)state;
+	enum { HEAD = 16, RECORD_MAP = 2, RECORD_END = 4, NAME = 144, MAP_BYTES = 160 };
+	const char *bytes = get("/debug/snapshot");
+	uint32_t record[2] = {0, 0}, name, odd = 0;
+	size_t count = 0;
+	for (size_t at = HEAD; record[0] != RECORD_END; at += 8 + record[1]) {
+		assert_true(at + 8 <= page.len);
+		memcpy(record, bytes + at, sizeof record);
+		if (record[0] != RECORD_MAP)
+			continue;
+		memcpy(&name, bytes + at + 8 + NAME, sizeof name);
+		const char *called = bytes + at + 8 + MAP_BYTES + name;
+		odd += strcmp(called, "a \"quoted\" name") == 0 || strcmp(called, "two\nlines") == 0;
+		count++;
+	}
+	assert_int_equal(count, MAPS);
+	assert_int_equal(odd, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +221,7 @@ int main(void)
 		cmocka_unit_test(odd_names_break_no_line),
 		cmocka_unit_test(the_list_shows_the_largest),
 		cmocka_unit_test(a_profile_has_every_map_and_adds_up),
+		cmocka_unit_test(a_snapshot_has_them_all),
 		cmocka_unit_test(an_account_counts_them_all),
 	};
 	return cmocka_run_group_tests(tests, make_maps, free_maps);

@@ -1,7 +1,17 @@
-/* malloc_shim.c: malloc as Neap's heap, for LD_PRELOAD over real programs. Tests only. */
+/* malloc.c: libneap-malloc: malloc and its kin are Neap's heap.
+ *
+ * For a program that is linked with libneap and allocates with malloc, too: then its blocks are sampled like those of
+ * neap_heap_alloc, stand in profiles under the functions that asked for them, and their pages go back by themselves. The
+ * program is linked with it, or started with LD_PRELOAD=libneap-malloc.so; nothing has to be compiled again.
+ *
+ * All that glibc wants of a replacement is here ("Replacing malloc" in its manual). mallinfo2 and malloc_trim stay
+ * glibc's, and know of a heap that nobody uses.
+ */
 #include <errno.h>
 #include <malloc.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "neap/heap.h"
 
@@ -45,6 +55,18 @@ EXPORT void *realloc(void *block, size_t size)
 EXPORT void *memalign(size_t align, size_t size)
 {
 	return or_enomem(neap_heap_alloc_with(size, align, 0));
+}
+
+EXPORT void *valloc(size_t size)
+{
+	return memalign((size_t)sysconf(_SC_PAGESIZE), size);
+}
+
+/* Whole pages. */
+EXPORT void *pvalloc(size_t size)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	return size > SIZE_MAX - page ? enomem() : valloc((size + page - 1) / page * page);
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
