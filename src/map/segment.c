@@ -283,14 +283,14 @@ enum {
 	FEW_GROUPS = 4			      /* groups whose slots one mask has */
 };
 
-/* The slots with an entry of up to four groups: bit i stands for byte i of their control words. One loop over the entries
- * of four groups is left once by a branch that nothing predicts, and not four times: in the sparse tables that deletes
- * leave that was a third of the time.
+/* The slots with an entry of the next four groups, of `groups` that there are: bit i stands for byte i of their control
+ * words. One loop over the entries of four groups is left once by a branch that nothing predicts, and not four times: in
+ * the sparse tables that deletes leave that was a third of the time.
  */
 static inline uint64_t live_in_few(const uint8_t *ctrl, uint32_t groups)
 {
 	uint64_t live = 0;
-	for (uint32_t i = 0; i < groups; i++)
+	for (uint32_t i = 0; i < FEW_GROUPS && i < groups; i++)
 		live |= (uint64_t)(~neap__empty(ctrl + i * NEAP__CONTROL_BYTES) & NEAP__GROUP_MASK)
 			<< i * NEAP__CONTROL_BYTES;
 	return live;
@@ -306,11 +306,10 @@ NEAP__INLINE void fill_counted(struct neap_map *map, const struct neap__table *f
 {
 	uint8_t used[COUNTED] = {0};
 	const uint32_t last = neap__last_group(map), group_bytes = map->group_bytes;
-	const uint32_t step = from->groups < FEW_GROUPS ? from->groups : FEW_GROUPS;
-	for (uint32_t group = 0; group < from->groups; group += step) {
+	for (uint32_t group = 0; group < from->groups; group += FEW_GROUPS) {
 		const uint8_t *ctrl = from->ctrl + (size_t)group * NEAP__CONTROL_BYTES;
 		const uint8_t *slots = from->slots + (size_t)group * group_bytes;
-		for (uint64_t mask = live_in_few(ctrl, step); mask != 0; mask &= mask - 1) {
+		for (uint64_t mask = live_in_few(ctrl, from->groups - group); mask != 0; mask &= mask - 1) {
 			const size_t index = (size_t)__builtin_ctzll(mask);
 			const uint8_t *slot = slots + index / NEAP__CONTROL_BYTES * group_bytes +
 					      index % NEAP__CONTROL_BYTES * slot_size;
