@@ -14,6 +14,12 @@ struct go_process;
 
 enum go_kind {
 	GO_KIND_BOOL = 1,
+	GO_KIND_INT = 2,
+	GO_KIND_INT64 = 6, /* between them the others with a sign */
+	GO_KIND_UINT = 7,
+	GO_KIND_UINTPTR = 12, /* and those without */
+	GO_KIND_FLOAT32 = 13,
+	GO_KIND_FLOAT64 = 14,
 	GO_KIND_ARRAY = 17,
 	GO_KIND_CHAN = 18,
 	GO_KIND_FUNC = 19,

@@ -195,11 +195,11 @@ static void append(char *text, size_t size, const char *more)
 	snprintf(text + used, size - used, "%s", more);
 }
 
-void inspection_holder(const struct inspection *inspection, const struct found_map *map, char *text,
-		       size_t size)
+void inspection_holder(const struct inspection *inspection, const struct found_map *map, bool indexes,
+		       char *text, size_t size)
 {
 	struct inspection_step *steps;
-	size_t count = inspection_steps(inspection, map, true, &steps);
+	size_t count = inspection_steps(inspection, map, indexes, &steps);
 	*text = '\0';
 	if (count == 0)
 		append(text, size, "nothing: garbage, not collected yet");

@@ -46,9 +46,19 @@ struct type_group {
 /* Sorted, most reclaimable bytes first; *ret belongs to the caller. */
 size_t inspection_by_type(const struct inspection *inspection, struct type_group **ret);
 
-/* Who holds a map, on one line: "main.srv -> main.Server.sessions". */
-void inspection_holder(const struct inspection *inspection, const struct found_map *map, char *text,
-		       size_t size);
+/* Maps that one place holds, whatever the number of the element in an array or slice, together (holders.c). */
+struct holder_group {
+	char *holder;
+	uint64_t maps, live, slots, held, reclaimable;
+};
+
+/* Sorted like the others; free *ret with holder_groups_free. */
+size_t inspection_by_holder(const struct inspection *inspection, struct holder_group **ret);
+void holder_groups_free(struct holder_group *groups, size_t count);
+
+/* Who holds a map, on one line: "main.srv -> main.Server.sessions"; `indexes` as for inspection_steps. */
+void inspection_holder(const struct inspection *inspection, const struct found_map *map, bool indexes,
+		       char *text, size_t size);
 
 /* The way to a map from its root on, the map left out: a name for each step, "main.srv", "main.Server.sessions".
    Without `indexes` the elements of an array have one name. */

@@ -48,7 +48,7 @@ void json_found_map(FILE *out, const struct inspection *inspection, const struct
 		counts->ghosts, map->growing ? "true" : "false", map->bytes, counts->old_bytes, map->rebuilt,
 		map_reclaimable(map), counts->longest_chain, map->hash_checked, map->hash_agreed,
 		map->torn ? "true" : "false", map->reachable ? "true" : "false");
-	inspection_holder(inspection, map, text, sizeof text);
+	inspection_holder(inspection, map, true, text, sizeof text);
 	write_json_string(out, text);
 	if (inspection_has_retained(inspection, map))
 		fprintf(out, ", \"retained\": %" PRIu64, inspection_retained(inspection, map));

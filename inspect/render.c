@@ -136,7 +136,7 @@ static void print_row(FILE *out, const struct inspection *inspection, const stru
 	char type[NAME_BYTES], holder[NAME_BYTES], live[32], slots[32], held[32], gain[32],
 		note[48] = "", amount[32], kept[48] = "";
 	type_column(process, map->type, type);
-	inspection_holder(inspection, map, holder, sizeof holder);
+	inspection_holder(inspection, map, true, holder, sizeof holder);
 	if (inspection->dominators.place != NULL)
 		snprintf(kept, sizeof kept, " %10s",
 			 inspection_has_retained(inspection, map)
@@ -184,14 +184,32 @@ static void print_table(FILE *out, const struct inspection *inspection, const st
 			format_count(count, left), format_bytes(gain, left_gain));
 }
 
-static void print_types(FILE *out, const struct inspection *inspection)
+/* The name comes last: it may be long. */
+static void print_holders(FILE *out, const struct inspection *inspection, bool all)
+{
+	struct holder_group *groups;
+	size_t count = inspection_by_holder(inspection, &groups);
+	fprintf(out, "\n  %8s %10s %11s %9s %10s  %s\n", "MAPS", "LIVE", "SLOTS", "HELD", "GIVE BACK",
+		"HELD BY");
+	for (size_t i = 0; i < count && (all || i < TYPE_ROWS); i++) {
+		const struct holder_group *group = &groups[i];
+		char maps[32], live[32], slots[32], held[32], gain[32];
+		fprintf(out, "  %8s %10s %11s %9s %10s  %s\n", format_count(maps, group->maps),
+			format_count(live, group->live), format_count(slots, group->slots),
+			format_bytes(held, group->held), format_bytes(gain, group->reclaimable),
+			group->holder);
+	}
+	holder_groups_free(groups, count);
+}
+
+static void print_types(FILE *out, const struct inspection *inspection, bool all)
 {
 	struct type_group *groups;
 	size_t count = inspection_by_type(inspection, &groups);
 	if (inspection->maps.count > TABLE_ROWS)
 		fprintf(out, "\n  %8s   %-*s %10s %11s %9s %10s\n", "MAPS", TYPE_COLUMN, "OF TYPE", "LIVE",
 			"SLOTS", "HELD", "GIVE BACK");
-	for (size_t i = 0; i < count && i < TYPE_ROWS && inspection->maps.count > TABLE_ROWS; i++) {
+	for (size_t i = 0; i < count && (all || i < TYPE_ROWS) && inspection->maps.count > TABLE_ROWS; i++) {
 		const struct type_group *group = &groups[i];
 		char name[NAME_BYTES], maps[32], live[32], slots[32], held[32], gain[32];
 		type_column(inspection->process, group->type, name);
@@ -243,7 +261,7 @@ static size_t list_actions(const struct inspection *inspection, struct action *a
 		garbage_bytes += map->reachable ? 0 : map->bytes;
 		if (!map->reachable || count == 2)
 			continue;
-		inspection_holder(inspection, map, name, sizeof name);
+		inspection_holder(inspection, map, true, name, sizeof name);
 		snprintf(actions[count].text, sizeof actions[count].text,
 			 "rebuild the map of %s (copy its %s entries to a new map and drop the old one)",
 			 name, format_count(amount, map->header.count));
@@ -259,7 +277,7 @@ static size_t list_actions(const struct inspection *inspection, struct action *a
 	for (size_t i = 0; i < inspection->graph.stale_count && i < 2; i++) {
 		const struct graph_stale *stale = &inspection->graph.stale[i];
 		const struct found_map *map = &inspection->maps.list[stale->map];
-		inspection_holder(inspection, map, name, sizeof name);
+		inspection_holder(inspection, map, true, name, sizeof name);
 		snprintf(actions[count].text, sizeof actions[count].text,
 			 "finish the growth of %s: deleted values stay alive until further writes move its "
 			 "old buckets",
@@ -287,7 +305,7 @@ static void print_stale(FILE *out, const struct inspection *inspection)
 	for (size_t i = 0; i < inspection->graph.stale_count; i++) {
 		const struct graph_stale *stale = &inspection->graph.stale[i];
 		const struct found_map *map = &inspection->maps.list[stale->map];
-		inspection_holder(inspection, map, holder, sizeof holder);
+		inspection_holder(inspection, map, true, holder, sizeof holder);
 		fprintf(out,
 			"\n  stale: %s slots of the old array of %s were moved but not cleared; %s objects, "
 			"%s, "
@@ -334,7 +352,9 @@ void render_inspection(FILE *out, const struct inspection *inspection, const str
 		format_count(count, inspection->maps.count), format_bytes(held, inspection->held),
 		format_bytes(gain, inspection->reclaimable));
 	print_table(out, inspection, options);
-	print_types(out, inspection);
+	print_types(out, inspection, options->all);
+	if (inspection->maps.count > TABLE_ROWS)
+		print_holders(out, inspection, options->all);
 	print_fill(out, inspection);
 	if (options->stale)
 		print_stale(out, inspection);

@@ -18,13 +18,37 @@ struct key_list {
 	unsigned left;
 };
 
-/* The text of a key that has one: strings and integers as they are, everything else as bytes. */
+/* False when the kind is none of a number or pointer. */
+static bool number_text(unsigned kind, uint64_t bits, uint32_t bytes, char *text, size_t size)
+{
+	float single;
+	double number;
+	memcpy(&single, &bits, sizeof single);
+	memcpy(&number, &bits, sizeof number);
+	if (kind == GO_KIND_FLOAT32 || kind == GO_KIND_FLOAT64)
+		snprintf(text, size, "%.17g", kind == GO_KIND_FLOAT32 ? (double)single : number);
+	else if (kind >= GO_KIND_INT && kind <= GO_KIND_INT64)
+		snprintf(text, size, "%" PRId64, (int64_t)(bits << (64 - 8 * bytes)) >> (64 - 8 * bytes));
+	else if (kind >= GO_KIND_UINT && kind <= GO_KIND_UINTPTR)
+		snprintf(text, size, "%" PRIu64, bits);
+	else if (kind == GO_KIND_POINTER || kind == GO_KIND_UNSAFE)
+		snprintf(text, size, "0x%" PRIx64, bits);
+	else
+		return false;
+	return true;
+}
+
+/* The text of a key that has one: strings and numbers as they are, everything else as bytes. */
 static void key_text(struct key_list *list, const uint8_t *key, char *text, size_t size)
 {
 	const struct go_map_type *type = list->type;
 	uint64_t words[2] = {0};
 	memcpy(words, key, type->key_size < sizeof words ? type->key_size : sizeof words);
 	if (go_type_kind(list->process, type->key) == GO_KIND_STRING) {
+		if (words[0] == 0 && words[1] != 0) { /* deleting clears the pointer */
+			snprintf(text, size, "(%" PRIu64 " bytes, cleared)", words[1]);
+			return;
+		}
 		uint64_t length = words[1] < size - 1 ? words[1] : size - 1;
 		const char *bytes = image_at(list->process->image, words[0], length);
 		for (uint64_t i = 0; bytes != NULL && i < length; i++)
@@ -32,10 +56,8 @@ static void key_text(struct key_list *list, const uint8_t *key, char *text, size
 		text[bytes == NULL ? 0 : length] = '\0';
 		return;
 	}
-	if (type->key_size <= sizeof words[0]) {
-		snprintf(text, size, "%" PRIu64, words[0]);
+	if (number_text(go_type_kind(list->process, type->key), words[0], type->key_size, text, size))
 		return;
-	}
 	size_t used = 0;
 	for (uint32_t i = 0; i < type->key_size && used + 3 < size; i++)
 		used += (size_t)snprintf(text + used, size - used, "%02x", key[i]);
@@ -143,7 +165,7 @@ static void print_counts(FILE *out, const struct inspection *inspection, const s
 	const struct map_counts *counts = &map->counts;
 	char holder[NAME_BYTES], type[NAME_BYTES], a[32], b[32], c[32];
 	go_type_name(inspection->process, map->type->type, type, sizeof type);
-	inspection_holder(inspection, map, holder, sizeof holder);
+	inspection_holder(inspection, map, true, holder, sizeof holder);
 	fprintf(out, "%s at 0x%" PRIx64 "  (%s", type, map->header.address,
 		map_confidence_name(map->confidence));
 	if (map->confidence == MAP_AMBIGUOUS)

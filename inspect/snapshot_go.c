@@ -73,7 +73,7 @@ static void take_map(struct taking *taking, const struct inspection *inspection,
 	struct go_map_visitor visitor = {.context = taking, .group = take_group};
 	taking->type = map->type;
 	go_type_name(inspection->process, map->type->type, type, sizeof type);
-	inspection_holder(inspection, map, holder, sizeof holder);
+	inspection_holder(inspection, map, true, holder, sizeof holder);
 	const struct snapshot_map record = {
 		.address = map->header.address,
 		.seed = map->header.seed != 0 ? map->header.seed : map->header.swiss_seed,

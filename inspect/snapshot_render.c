@@ -114,6 +114,9 @@ static void print_actions(FILE *out, const struct snapshot *snapshot, const uint
 	char gain[32];
 	fputc('\n', out);
 	for (unsigned line = 1; line <= ACTIONS; line++) {
+		while (next < header->map_count &&
+		       (snapshot->maps[order[next]].flags & SNAPSHOT_REACHABLE) == 0)
+			next++; /* the next collection frees it */
 		const struct snapshot_map *map =
 			next < header->map_count ? &snapshot->maps[order[next]] : NULL;
 		uint64_t bytes = map == NULL ? 0 : snapshot_reclaimable(map);

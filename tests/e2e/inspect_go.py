@@ -278,6 +278,7 @@ def run_static(options, program, case):
                 compare_holders(json.loads(inspect(options.neap, target).stdout), sample.truth)
         if case == "full":
             ask_retained(options.neap, target, sample.truth)
+            ask_screens(options.neap, target, sample.truth)
         ask_close_up(options.neap, target, sample.truth)
         check(sample.answers(), "the program no longer answers")
         check_alone(sample.pid)
@@ -372,6 +373,21 @@ def ask_close_up(neap, target, truth):
         own = truth.get(f"probes of {label}")
         check(own is None or (own["probes"], own["depth"], own["tables"]) == (view["probes"], view["directory_depth"],
               view["tables"]), f"{label}: {view}, the program says {own}")
+
+
+def ask_screens(neap, target, truth):
+    """What only people read: who holds maps together, keys as they are, and the exit code of --fail-over."""
+    def screen(*arguments):
+        return subprocess.run([neap, "inspect", str(target), *arguments], capture_output=True, text=True, check=False)
+    text = screen("--all").stdout
+    together = re.search(r"^ +2 000 .*  main\.smalls -> \[\]map\[string\]interface \{\}\[\]$", text, re.M)
+    check(together is not None, "the small maps are not shown together")
+    keys = screen("--map", truth["points"]["address"], "--show-keys").stdout
+    check(re.search(r"live +[0-9a-f]{8}ffffffff$", keys, re.M), f"points: keys {keys[-400:]}")
+    check(re.search(r"live +-?\d+$", screen("--map", truth["caught"]["address"], "--show-keys").stdout, re.M), "caught: keys")
+    check(re.search(r"live +nan$", screen("--map", truth["floats"]["address"], "--show-keys").stdout, re.M | re.I), "floats: keys")
+    check("live  " not in screen("--map", truth["points"]["address"]).stdout, "keys that nobody asked for")
+    check((screen("--fail-over", "1k").returncode, screen("--fail-over", "1G").returncode) == (1, 0), "--fail-over")
 
 
 def ask_retained(neap, target, truth):
