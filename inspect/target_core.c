@@ -47,8 +47,10 @@ static bool map_file(const char *path, struct mapped_file *ret)
 	void *bytes =
 		usable ? mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0) : MAP_FAILED;
 	close(file);
-	if (bytes == MAP_FAILED)
+	if (bytes == MAP_FAILED) {
+		errno = usable ? errno : ENODATA; /* empty, or no file */
 		return false;
+	}
 	*ret = (struct mapped_file){bytes, (size_t)status.st_size};
 	return true;
 }

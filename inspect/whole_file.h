@@ -10,7 +10,7 @@
 
 struct whole_file {
 	const char *path;
-	char *beside;
+	char *beside;	/* NULL: `path` is a pipe or a device, which is written to as it is */
 	int descriptor; /* below 0: it could not be opened, errno says why; the writer closes it */
 };
 

@@ -179,7 +179,8 @@ static uint64_t span_tables(const struct neap__gc_span *span)
 {
 	uint64_t words = (span->objects + 63u) / 64;
 	return span->units * sizeof *span + words * sizeof *span->words +
-	       (span->types != NULL ? span->objects * sizeof *span->types : 0);
+	       (span->types != NULL ? span->objects * sizeof *span->types : 0) +
+	       (span->noted != NULL ? words * NEAP__GC_TABLES * sizeof *span->noted : 0);
 }
 
 /* Bytes of the collected regions by use. The page lock is held. */

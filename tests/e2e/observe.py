@@ -191,6 +191,21 @@ def check_snapshot(served, folder):
     assert "Connection refused" in run(neap, "snapshot", f"127.0.0.1:{free_port()}", "-o", second, code=3)
     run(neap, "snapshot", f"127.0.0.1:{served.port}", "--consistent", "-o", second, code=2)
     run(neap, "snapshot", f"127.0.0.1:{served.port}", "-o", folder / "no/such", code=4)
+    # A pipe is written to; a file is not put in its place, nor in a device's.
+    pipe, through = folder / "pipe", folder / "through.snap"
+    os.mkfifo(pipe)
+    with through.open("wb") as target:
+        reader = subprocess.Popen(["cat", pipe], stdout=target)
+        run(neap, "snapshot", f"127.0.0.1:{served.port}", "-o", pipe, code=(0, 4))
+        assert reader.wait(30) == 0 and pipe.is_fifo()
+    assert "3 maps hold" in run(neap, "inspect", through, code=(0, 4))
+    for command in (["snapshot", first], ["export", first, "--json"], ["export", first, "--pprof"], ["report", first]):
+        node = folder / "full"
+        node.unlink(missing_ok=True)
+        node.symlink_to("/dev/full")
+        if command[0] != "snapshot":
+            assert "No space left" in run(neap, *command, "-o", node, code=4), command
+        assert node.is_char_device(), command
     cut = folder / "cut.snap"
     cut.write_bytes(first.read_bytes()[:-8])
     assert "damaged" in run(neap, "inspect", cut, code=2)

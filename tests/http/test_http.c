@@ -122,6 +122,10 @@ static void pages_are_there(void **state)
 	assert_memory_equal(body, "\x1f\x8b", 2);
 	assert_int_equal(ask("GET", "/debug/pprof/heap?seconds=1"), 200);
 	assert_int_equal(ask("GET", "/debug/pprof/heap?gc=1"), 200);
+	assert_int_equal(ask("GET", "/debug/snapshot"), 200);
+	assert_non_null(strstr(answer, "Content-Type: application/octet-stream"));
+	body = strstr(answer, "\r\n\r\n") + 4;
+	assert_memory_equal(body, "NEAPSTRM", 8);
 	assert_int_equal(ask("GET", "/debug/why?address=0x10"), 404);
 	assert_non_null(strstr(answer, "no collector runs in this program"));
 	assert_int_equal(ask("GET", "/debug/why?address=oops"), 400);

@@ -37,7 +37,10 @@ static struct neap_weak *dying[MANY], *child[MANY]; /* references are no roots *
 static struct holder *kept[MANY];
 static void (*before_stop)(void), (*before_sweep)(void); /* NULL: not watched */
 static unsigned calls;
-static sem_t go, done;
+/* Of one test: a thread that another one left behind, having failed, waits for its own. */
+static struct turn {
+	sem_t go, done;
+} turns[8], *turn;
 static uintptr_t this_test;
 static _Atomic unsigned finalized, broken;
 static sem_t finalizer_may_go;
@@ -47,8 +50,8 @@ typedef int each_object(struct dl_phdr_info *info, size_t size, void *ctx);
 
 static void let_work(void)
 {
-	sem_post(&go);
-	sem_wait(&done);
+	sem_post(&turn->go);
+	sem_wait(&turn->done);
 }
 
 /* AddressSanitizer calls it before its own tables are there. */
@@ -70,18 +73,18 @@ __attribute__((noinline)) static void scrub(void)
 	memset((void *)junk, 0, sizeof junk);
 }
 
-static void *working_thread(void *unused)
+static void *working_thread(void *of_test)
 {
-	(void)unused;
+	struct turn *mine = of_test;
 	assert_int_equal(neap_thread_attach(), NEAP_OK);
-	sem_wait(&go);
+	sem_wait(&mine->go);
 	void (*work)(void) = before_stop != NULL ? before_stop : before_sweep;
 	if (work != NULL)
 		work();
 	scrub();
 	before_stop = before_sweep = NULL;
-	sem_post(&done);
-	sem_wait(&go); /* its stack is there until the cycle is over */
+	sem_post(&mine->done);
+	sem_wait(&mine->go); /* its stack is there until the cycle is over */
 	return NULL;
 }
 
@@ -89,16 +92,17 @@ static void *working_thread(void *unused)
 static void collect_with(void (**moment)(void), void (*work)(void))
 {
 	pthread_t thread;
-	assert_int_equal(sem_init(&go, 0, 0) | sem_init(&done, 0, 0), 0);
+	turn = turn == NULL ? turns : turn + 1;
+	assert_int_equal(sem_init(&turn->go, 0, 0) | sem_init(&turn->done, 0, 0), 0);
 	calls = 0;
 	*moment = work;
-	assert_int_equal(pthread_create(&thread, NULL, working_thread, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, working_thread, turn), 0);
 	scrub();
 	neap_gc_collect();
 	bool been_there = *moment == NULL;
 	*moment = NULL;
-	sem_post(&go);
-	sem_post(&go);
+	sem_post(&turn->go);
+	sem_post(&turn->go);
 	pthread_join(thread, NULL);
 	assert_true(been_there);
 }
