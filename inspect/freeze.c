@@ -37,9 +37,9 @@ void urgency_lower(struct urgency *urgency)
 	urgency->raised = false;
 }
 
-bool freeze_wait(int thread, int *status)
+bool freeze_wait(int thread, double seconds, int *status)
 {
-	double limit = monotonic_seconds() + WAIT_SECONDS;
+	double limit = monotonic_seconds() + seconds;
 	for (;;) {
 		int got = waitpid(thread, status, __WALL | WNOHANG);
 		if (got == thread)
@@ -94,7 +94,7 @@ static bool await(struct freeze *freeze, size_t from)
 	for (size_t i = from; i < freeze->count; i++) {
 		struct frozen_thread *thread = &freeze->threads[i];
 		int status;
-		if (!freeze_wait(thread->id, &status)) {
+		if (!freeze_wait(thread->id, WAIT_SECONDS, &status)) {
 			if (ptrace(PTRACE_INTERRUPT, thread->id, NULL, NULL) == 0)
 				return false; /* still there, and running */
 			thread->id = 0;

@@ -37,8 +37,8 @@ int freeze_begin(int pid, long options, struct freeze *ret, struct problem *prob
 /* Lets all threads go on; returns the seconds since freeze_begin. */
 double freeze_end(struct freeze *freeze);
 
-/* Waits for a traced thread to stop, up to the same limit; false when it did not, or ended. */
-bool freeze_wait(int thread, int *status);
+/* Waits for a traced thread to stop, so many seconds; false when it did not, or ended. */
+bool freeze_wait(int thread, double seconds, int *status);
 
 /* This thread comes before all ordinary ones of the machine, as far as it may: for a stop of a few milliseconds, which on a
    busy machine would last until it is its turn again. */

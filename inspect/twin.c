@@ -18,15 +18,21 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
+	END_TRIES = 10,
 	STOPS_LIMIT = 16, /* of one call; it takes two or three */
 	CALL_STOP = SIGTRAP | 0x80,
 	INSTRUCTION = 2,     /* bytes of `syscall` */
 	RESTART_FIRST = 512, /* the kernel's -ERESTARTSYS to -ERESTART_RESTARTBLOCK in rax: */
 	RESTART_BLOCK = 516, /* the call was interrupted and is to be made again */
 };
+
+/* A thread that is borrowed is waited for much longer than one that is to stop: it can't be given back while it runs. On a
+   busy machine it has to wait for a processor, and to copy the page tables of a large process takes a while. */
+#define BORROWED_SECONDS 5.0
 
 #define GUARD_OPTIONS ((long)(PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD))
 
@@ -80,7 +86,8 @@ static int call(struct frozen_thread *thread, uint64_t instruction, long number,
 	unsigned calls = 0; /* stops at its beginning and end */
 	for (int stops = 0; stops < STOPS_LIMIT && calls < 2; stops++) {
 		int status;
-		if (ptrace(PTRACE_SYSCALL, thread->id, NULL, NULL) != 0 || !freeze_wait(thread->id, &status))
+		if (ptrace(PTRACE_SYSCALL, thread->id, NULL, NULL) != 0 ||
+		    !freeze_wait(thread->id, BORROWED_SECONDS, &status))
 			break;
 		if (WSTOPSIG(status) == CALL_STOP)
 			calls++;
@@ -111,7 +118,7 @@ static int make_twin(struct frozen_thread *thread, uint64_t instruction)
 	static const uint64_t nothing[4] = {0};
 	int status, twin = call(thread, instruction, SYS_clone, nothing);
 	restore(thread);
-	if (twin != 0 && (!freeze_wait(twin, &status) ||
+	if (twin != 0 && (!freeze_wait(twin, BORROWED_SECONDS, &status) ||
 			  ptrace(PTRACE_SETOPTIONS, twin, NULL, (long)PTRACE_O_EXITKILL) != 0)) {
 		kill(twin, SIGKILL);
 		return 0;
@@ -128,8 +135,12 @@ static void end_twin(int pid, int twin)
 	uint64_t instruction;
 	kill(twin, SIGKILL);
 	waitpid(twin, NULL, __WALL);
-	if (freeze_begin(pid, GUARD_OPTIONS, &freeze, &ignored) != 0)
-		return;
+	/* the process keeps a zombie otherwise: on a busy machine a thread may be slow to stop */
+	for (int tries = 0; freeze_begin(pid, GUARD_OPTIONS, &freeze, &ignored) != 0; tries++) {
+		if (tries == END_TRIES)
+			return;
+		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	}
 	struct frozen_thread *caller = find_caller(pid, &freeze, &instruction);
 	if (caller != NULL) {
 		call(caller, instruction, SYS_wait4, wait_for);

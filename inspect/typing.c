@@ -170,7 +170,7 @@ static void type_map(struct typing *typing, uint64_t header, uint64_t type)
 	if (map->type == NULL || !go_map_type_same_layout(map->type, known)) {
 		struct map_counts counts;
 		if (!maps_try(typing->process, &map->header, known, &counts) ||
-		    (!map->torn && counts.live != map->header.count))
+		    (!map->torn && !maps_agree(typing->process, &map->header, &counts, true)))
 			return;
 		map->counts = counts;
 	}

@@ -146,13 +146,14 @@ struct neap_map {
 	struct neap__segment *segs; /* by segment number */
 	/* Shape of a slot, see struct neap__shape. */
 	uint32_t slot_size, value_offset, hash_offset, group_bytes;
-	uint16_t shrink_at;   /* a segment with no more entries than this asks for a merge ... */
-	uint16_t shrink_step; /* ... when its live count is a multiple of this power of two, less one */
-	uint16_t limit;	      /* entries that a segment of the present table may hold */
-	uint8_t key_path;     /* enum neap__key_path */
-	uint8_t small_slots;  /* slots of a one-group table that has fewer than a whole group, else 0 */
-	uint8_t shrink;	      /* enum neap_map_shrink */
-	uint64_t epoch;	      /* counts every move of an entry to another slot: iterators watch it */
+	uint16_t
+		shrink_step; /* a delete whose segment has (shrink_step + 1) * n entries left asks what is due ... */
+	uint16_t shrink_at;  /* ... if these are no more than this */
+	uint16_t limit;	     /* entries that a segment of the present table may hold */
+	uint8_t key_path;    /* enum neap__key_path */
+	uint8_t small_slots; /* slots of a one-group table that has fewer than a whole group, else 0 */
+	uint8_t shrink;	     /* enum neap_map_shrink */
+	uint64_t epoch;	     /* counts every move of an entry to another slot: iterators watch it */
 	uint64_t
 		version; /* counts inserts and deletes when NEAP__COUNTED: strict iterators and references watch it */
 
@@ -586,7 +587,7 @@ NEAP_API uint8_t *neap__map_insert(struct neap_map *map, const void *key, uint64
  * map is as it was.
  */
 NEAP_API uint8_t *neap__map_claim_slow(struct neap_map *map, uint64_t hash);
-/* A segment has become sparse: merges or shrinks if that is due. Never fails: it may be put off. */
+/* Merges or shrinks if a segment has become sparse and that is due. Never fails: it may be put off. */
 NEAP_API void neap__map_sparse(struct neap_map *map, struct neap__segment *seg);
 /* Removes an entry from the spill list. */
 NEAP_API void neap__spill_remove(struct neap_map *map, uint8_t *slot);
@@ -673,9 +674,7 @@ NEAP__INLINE bool neap__claim_home(struct neap_map *map, struct neap__shape shap
 	return true;
 }
 
-/* Frees a place in a group whose key and value are already gone. True: its segment has become sparse, and
- * neap__map_sparse is due.
- */
+/* Frees a place in a group whose key and value are already gone. True: it is time for neap__map_sparse. */
 NEAP__INLINE bool neap__vacate(struct neap_map *map, struct neap__shape shape, struct neap__place place)
 {
 	struct neap__segment *seg = neap__segment_record(map, shape, place.begin);
@@ -689,7 +688,7 @@ NEAP__INLINE bool neap__vacate(struct neap_map *map, struct neap__shape shape, s
 		map->version++;
 	NEAP__POISON(place.slot, shape.slot_size);
 	place.ctrl[place.index] = 0; /* last: a store of a byte may change anything, as compilers see it */
-	return NEAP__UNLIKELY((uint16_t)live <= map->shrink_at && (live & map->shrink_step) == 0);
+	return NEAP__UNLIKELY((live & map->shrink_step) == 0);
 }
 
 /* Frees any place whose key and value are already gone, and lets the map shrink. */

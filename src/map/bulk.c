@@ -215,13 +215,15 @@ int neap_map_reserve(struct neap_map *map, size_t n)
 	return error;
 }
 
-/* Merges until no two buddies hold `most` entries or fewer, or `fewest` segments are left. */
+/* Merges until no two buddies hold `most` entries or fewer, or `fewest` segments are left; the last ones first, as policy.c
+ * says.
+ */
 static void merge_all(struct neap_map *map, uint32_t most, uint32_t fewest)
 {
 	bool merged = true;
 	while (merged) {
 		merged = false;
-		for (uint32_t number = 0; number < map->pool->count; number++)
+		for (uint32_t number = map->pool->count; number-- > 0;)
 			while (number < map->pool->count && map->pool->count > fewest &&
 			       neap__segment_merge(map, number, most)) {
 				merged = true;

@@ -6,10 +6,15 @@
  *     split    the segment
  *     spill    the entry, when splitting has not separated the hashes and would not
  *
- * Shrinking. A delete that leaves a segment with shrink_at entries or fewer, at every (shrink_step + 1)-th
- * delete and when it is empty, merges it with its buddy if both fit into 5/8 of a limit, turns a pool no larger than
- * the largest small table into a small table when it is 3/8 full, and a small table into a smaller one. (At 1/8, 1,000
- * entries left of 100,000 kept 3.3 % of the bytes.) A want of memory puts shrinking off to the next such delete.
+ * Shrinking. Every (shrink_step + 1)-th delete of a segment, and the one that empties it, asks whether something is
+ * due, if the segment has shrink_at entries or fewer. It merges two buddies if the segment and its buddy fit into 21/32
+ * of a limit, turns a pool no larger than the largest small table into a small table when it is 3/8 full, and a small table
+ * into a smaller one. (At 1/8, 1,000 entries left of 100,000 kept 3.3 % of the bytes.) A want of memory puts shrinking
+ * off to the next such delete.
+ *
+ * Which two buddies. Those of the last segment, if they fit into 3/4: what they leave behind is the end of the pool,
+ * and nothing has to move into a hole. Segments that shrink evenly can nearly always be merged in that order, which is
+ * the reverse of that in which they were split. Otherwise the segment that asked and its buddy.
  *
  * Degenerate hashes. Random hashes never need a segment much deeper than the logarithm of their number: a
  * segment of 1680 entries that splits one-sided 6 times over has probability 2^-10000. So a segment deeper than
@@ -28,8 +33,9 @@ enum { DEPTH_SLACK = 6, STEPS_MOST = 1 };
 #endif
 
 enum {
-	CHECKS = 64
-}; /* a segment asks for a merge each time it has lost another 1/64 of its limit, or less */
+	CHECKS = 32, /* a segment asks what is due each time it has lost another 1/32 of its limit, or less */
+	SMALL_STEP = 4 /* and a small table after so many at least */
+};
 
 static uint32_t floor_log2(uint32_t n)
 {
@@ -55,7 +61,9 @@ void neap__policy_set(struct neap_map *map)
 	uint32_t limit = map->limit;
 	map->shrink_at =
 		(uint16_t)(map->pool != NULL ? NEAP__MERGE_LIMIT(limit) : small_shrink_at(map, limit));
-	map->shrink_step = (uint16_t)((1u << floor_log2(limit / CHECKS)) - 1u);
+	uint32_t share = limit / CHECKS, step = map->pool == NULL && share < SMALL_STEP ? SMALL_STEP : share;
+	map->shrink_step =
+		map->shrink == NEAP_SHRINK_AUTO ? (uint16_t)((1u << floor_log2(step)) - 1u) : UINT16_MAX;
 }
 
 size_t neap__expected_fill(const struct neap_map *map)
@@ -132,20 +140,31 @@ uint32_t neap__fewest_segments(const struct neap_map *map)
 	return needed > 1 ? (uint32_t)(needed < UINT32_MAX ? needed : UINT32_MAX) : 1;
 }
 
+static bool pool_fits_small(const struct neap_map *map)
+{
+	if (map->pool->count > neap__small_segments(map))
+		return false;
+	const size_t most = neap__small_most(map);
+	return map->len <= most * 3 / 8 && map->floor <= most;
+}
+
 static void shrink_pool(struct neap_map *map, uint32_t number)
 {
-	const size_t most = neap__small_most(map), want = map->len + map->len / 3;
-	if (map->pool->count <= neap__small_segments(map) && map->len <= most * 3 / 8 && map->floor <= most) {
+	if (pool_fits_small(map)) {
+		const size_t want = map->len + map->len / 3;
 		(void)neap__small_resize(map, want > map->floor ? want : map->floor);
 	} else if (map->pool->count > neap__fewest_segments(map) &&
-		   neap__segment_merge(map, number, NEAP__MERGE_LIMIT(neap__limit(map)))) {
+		   neap__segment_merges(map, number, NEAP__MERGE_LIMIT(neap__limit(map)))) {
+		const uint32_t last = map->pool->count - 1;
+		if (!neap__segment_merge(map, last, NEAP__TAIL_MERGE_LIMIT(neap__limit(map))))
+			(void)neap__segment_merge(map, number, NEAP__MERGE_LIMIT(neap__limit(map)));
 		neap__dir_step(map);
 	}
 }
 
 void neap__map_sparse(struct neap_map *map, struct neap__segment *seg)
 {
-	if (map->shrink != NEAP_SHRINK_AUTO)
+	if (map->shrink != NEAP_SHRINK_AUTO || seg->live > map->shrink_at)
 		return;
 	neap__moves_begin(map);
 	if (map->len == 0 && map->floor == 0)

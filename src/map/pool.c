@@ -177,7 +177,18 @@ static int grow_areas(struct neap_map *map)
 	return grown ? NEAP_OK : NEAP_ENOMEM;
 }
 
-/* `segments` empty segments of one depth, numbered in the order of their paths. */
+/* The number whose `bits` binary digits are those of n in reverse. */
+static uint32_t reversed(uint32_t n, uint32_t bits)
+{
+	uint32_t ret = 0;
+	for (uint32_t i = 0; i < bits; i++)
+		ret |= (n >> i & 1) << (bits - 1 - i);
+	return ret;
+}
+
+/* `segments` empty segments of one depth, numbered as splits of segment after segment would have numbered them: the
+ * second half of the pool are the buddies of the first, so that the last segment can be merged first.
+ */
 static void lay_out(struct neap_map *map, uint32_t segments)
 {
 	struct neap__pool *pool = map->pool;
@@ -185,12 +196,12 @@ static void lay_out(struct neap_map *map, uint32_t segments)
 	pool->count = segments;
 	pool->at_depth[depth] = segments;
 	for (uint32_t number = 0; number < segments; number++) {
-		uint32_t bits = depth == 0 ? 0 : number << (32 - depth);
+		uint32_t bits = depth == 0 ? 0 : reversed(number, depth) << (32 - depth);
 		map->segs[number] = (struct neap__segment){
 			.live = 0, .room = (uint16_t)neap__limit(map), .path = neap__path_of(bits, depth)};
 	}
 	for (size_t i = 0; i < (size_t)1 << pool->depth; i++)
-		pool->dir[i] = neap__begin_of(map, depth == 0 ? 0 : (uint32_t)(i >> (pool->depth - depth)));
+		pool->dir[i] = neap__begin_of(map, reversed((uint32_t)(i >> (pool->depth - depth)), depth));
 }
 
 int neap__pool_make(struct neap_map *map, uint32_t segments)

@@ -9,7 +9,8 @@
  *     b:  | X           | X     |
  *
  * Merge. Two buddies, segments of one depth whose paths differ in the last bit only, become one: the entries
- * of the emptier move to the fuller, into the free slots of their home group where there are any.
+ * of the last segment of the pool, or of the emptier of two others, move to its buddy, into the free slots of their home
+ * group where there are any.
  *
  * Repair. A split without a second segment: what displaced entries there are go home, overflow bytes clear.
  *
@@ -234,20 +235,35 @@ static void pour_any(struct neap_map *map, uint32_t from, uint32_t to)
 	}
 }
 
-bool neap__segment_merge(struct neap_map *map, uint32_t number, uint32_t most)
+/* The segment, or one of the segments, that has the other half of the parent of `number`, which has one. */
+static uint32_t buddy_of(const struct neap_map *map, uint32_t number)
 {
-	struct neap__pool *pool = map->pool;
 	uint32_t path = map->segs[number].path, depth = neap__path_depth(path);
+	uint32_t bit = UINT32_C(1) << (32 - depth);
+	return neap__segment_of(map, (uint64_t)(neap__path_bits(path) ^ bit) << 32);
+}
+
+bool neap__segment_merges(const struct neap_map *map, uint32_t number, uint32_t most)
+{
+	uint32_t depth = neap__path_depth(map->segs[number].path);
 	if (depth == 0)
 		return false;
-	uint32_t bits = neap__path_bits(path), bit = UINT32_C(1) << (32 - depth);
-	uint32_t buddy = neap__segment_of(map, (uint64_t)(bits ^ bit) << 32);
-	if (neap__path_depth(map->segs[buddy].path) != depth ||
-	    (uint32_t)map->segs[number].live + map->segs[buddy].live > most)
-		return false;
+	uint32_t buddy = buddy_of(map, number);
+	return neap__path_depth(map->segs[buddy].path) == depth &&
+	       (uint32_t)map->segs[number].live + map->segs[buddy].live <= most;
+}
 
-	uint32_t keep = map->segs[number].live >= map->segs[buddy].live ? number : buddy;
-	uint32_t drop = keep == number ? buddy : number;
+bool neap__segment_merge(struct neap_map *map, uint32_t number, uint32_t most)
+{
+	if (!neap__segment_merges(map, number, most))
+		return false;
+	struct neap__pool *pool = map->pool;
+	uint32_t path = map->segs[number].path, depth = neap__path_depth(path);
+	uint32_t bits = neap__path_bits(path), bit = UINT32_C(1) << (32 - depth);
+	uint32_t buddy = buddy_of(map, number), tail = pool->count - 1;
+	bool number_stays =
+		buddy == tail || (number != tail && map->segs[number].live >= map->segs[buddy].live);
+	uint32_t keep = number_stays ? number : buddy, drop = number_stays ? buddy : number;
 	if (map->segs[keep].room < map->segs[drop].live)
 		repair(map, keep);
 	map->segs[keep].path = neap__path_of(bits & ~bit, depth - 1);
@@ -257,14 +273,28 @@ bool neap__segment_merge(struct neap_map *map, uint32_t number, uint32_t most)
 	pool->at_depth[depth - 1]++;
 	map->merges++;
 	map->epoch++;
-	bool last = keep == pool->count - 1;
 	neap__pool_drop(map, drop);
-	neap__spill_settle(map, last ? drop : keep);
+	neap__spill_settle(map, keep);
 	return true;
 }
 
-/* Groups that fill_counted can count in. */
-enum { COUNTED = 2u << NEAP__MAX_GROUP_BITS };
+enum {
+	COUNTED = 2u << NEAP__MAX_GROUP_BITS, /* groups that fill_counted can count in */
+	FEW_GROUPS = 4			      /* groups whose slots one mask has */
+};
+
+/* The slots with an entry of the next four groups, of `groups` that there are: bit i stands for byte i of their control
+ * words. One loop over the entries of four groups is left once by a branch that nothing predicts, and not four times: in
+ * the sparse tables that deletes leave that was a third of the time.
+ */
+static inline uint64_t live_in_few(const uint8_t *ctrl, uint32_t groups)
+{
+	uint64_t live = 0;
+	for (uint32_t i = 0; i < FEW_GROUPS && i < groups; i++)
+		live |= (uint64_t)(~neap__empty(ctrl + i * NEAP__CONTROL_BYTES) & NEAP__GROUP_MASK)
+			<< i * NEAP__CONTROL_BYTES;
+	return live;
+}
 
 /* Fills the few segments of a map, which are empty, with the entries of `from`. The slots of a group are taken in
  * order, so counting them says which is next. Reading it off the control word, as neap__occupy does, would wait for
@@ -276,12 +306,13 @@ NEAP__INLINE void fill_counted(struct neap_map *map, const struct neap__table *f
 {
 	uint8_t used[COUNTED] = {0};
 	const uint32_t last = neap__last_group(map), group_bytes = map->group_bytes;
-	for (uint32_t group = 0; group < from->groups; group++) {
+	for (uint32_t group = 0; group < from->groups; group += FEW_GROUPS) {
 		const uint8_t *ctrl = from->ctrl + (size_t)group * NEAP__CONTROL_BYTES;
 		const uint8_t *slots = from->slots + (size_t)group * group_bytes;
-		for (uint32_t mask = ~neap__empty(ctrl) & NEAP__GROUP_MASK; mask != 0; mask &= mask - 1) {
-			size_t index = neap__first(mask);
-			const uint8_t *slot = slots + index * slot_size;
+		for (uint64_t mask = live_in_few(ctrl, from->groups - group); mask != 0; mask &= mask - 1) {
+			const size_t index = (size_t)__builtin_ctzll(mask);
+			const uint8_t *slot = slots + index / NEAP__CONTROL_BYTES * group_bytes +
+					      index % NEAP__CONTROL_BYTES * slot_size;
 			uint64_t hash = (uint64_t)hash_high_of(map, slot, key_path) << 32;
 			uint32_t number = neap__segment_of(map, hash), home = neap__home(map, hash);
 			uint32_t begin = number << map->group_bits;

@@ -80,6 +80,7 @@ var (
 	counter  func() int
 	churned  = map[uint64]uint64{}
 	guarded  *Node
+	early    = func() {} // goroutines, and
 	more     = func() {} // what only a newer Go can do
 	probes   = func(label string, m interface{}) {}
 )
@@ -278,7 +279,9 @@ func makeKept() map[int]*Node {
 }
 
 //go:noinline
-func holdOnStack(started, done chan bool) {
+func holdOnStack(begin, started, done chan bool) {
+	scrub()
+	<-begin
 	kept := makeKept() // held by nothing but this frame
 	truth("kept", "map[int]*main.Node", unsafe.Pointer(&kept), len(kept), 300)
 	local := make(map[uint32]string)
@@ -338,6 +341,14 @@ func scrub() byte {
 	return room[len(room)/2]
 }
 
+// The runtime's own goroutines begin now: later their stacks could lie where a map's array was, and hold words of it.
+func startAll() {
+	early()
+	runtime.SetFinalizer(&Node{}, func(*Node) {})
+	runtime.GC()
+	runtime.GC()
+}
+
 func makeAll(made chan bool) {
 	scrub()
 	makeNumbers()
@@ -355,11 +366,12 @@ func makeAll(made chan bool) {
 }
 
 func main() {
-	made := make(chan bool)
+	made, begin, started, done := make(chan bool), make(chan bool), make(chan bool), make(chan bool)
+	startAll()
+	go holdOnStack(begin, started, done)
 	go makeAll(made) // on a stack of its own: what it leaves there is gone with it
 	<-made
-	started, done := make(chan bool), make(chan bool)
-	go holdOnStack(started, done)
+	begin <- true
 	<-started
 	runtime.GC()
 	runtime.GC()

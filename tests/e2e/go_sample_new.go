@@ -22,7 +22,9 @@ var (
 	atoms   []unique.Handle[string]
 )
 
-func init() { more, probes = makeNew, countProbes }
+func init() { early, more, probes = startCleanups, makeNew, countProbes }
+
+func startCleanups() { runtime.AddCleanup(&Node{}, func(int) {}, 1) }
 
 // As the runtime has them: a Swiss map, its tables, and of a map type what tells where keys lie.
 type swissMap struct {
