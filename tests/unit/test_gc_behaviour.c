@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gc/internal.h"
@@ -313,6 +314,38 @@ static void busy_threads_do_not_outrun_the_collector(void **state)
 	steady_head = NULL;
 }
 
+static _Atomic bool held_up;
+
+static void *churn_while_held_up(void *unused)
+{
+	(void)unused;
+	while (held_up)
+		(void)make_cell(0);
+	return NULL;
+}
+
+/* A cycle that can't go on: it wants the loader's lock. At the goal the program waits, claim by claim. */
+static void a_cycle_that_stands_still_is_not_outrun(void **state)
+{
+	(void)state;
+	enum { SOME_MS = 500 };
+	pthread_t thread;
+	if (neap__gc.stress != 0)
+		skip();
+	collect();
+	uint64_t goal = stats_now().NextGC;
+	neap__lock_take(&neap__gc.loader_lock);
+	held_up = true;
+	assert_int_equal(pthread_create(&thread, NULL, churn_while_held_up, NULL), 0);
+	for (struct timespec left = {0, SOME_MS * 1000000}; nanosleep(&left, &left) != 0;)
+		continue;
+	uint64_t reached = atomic_load(&neap__gc.live_bytes);
+	held_up = false;
+	neap__lock_give(&neap__gc.loader_lock);
+	pthread_join(thread, NULL);
+	assert_in_range(reached, 0, goal + 4 * MB);
+}
+
 static void *collect_again_and_again(void *over)
 {
 	while (!atomic_load((_Atomic bool *)over))
@@ -578,6 +611,7 @@ int main(void)
 		cmocka_unit_test(cycles_follow_the_percentage),
 		cmocka_unit_test(a_percentage_may_be_set_during_a_cycle),
 		cmocka_unit_test(busy_threads_do_not_outrun_the_collector),
+		cmocka_unit_test(a_cycle_that_stands_still_is_not_outrun),
 		cmocka_unit_test(the_goal_follows_steps),
 		cmocka_unit_test(a_limit_is_kept_without_a_percentage),
 		cmocka_unit_test(a_new_object_has_a_new_reference),
