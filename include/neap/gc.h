@@ -21,8 +21,8 @@
  * system calls are restarted or return EINTR as for any signal with SA_RESTART. A thread that blocks that signal
  * for good stops every collection. Functions of this header may not be called in signal handlers.
  *
- * Every function that allocates may collect; or mark for a while, and wait for a millisecond, when the heap has reached
- * its goal and a collection runs. Sizes are bytes, times are nanoseconds.
+ * Every function that allocates may collect; or mark for a while, and wait for a millisecond (64 at most, the further the
+ * heap is past its goal) when the heap has reached its goal and a collection runs. Sizes are bytes, times are nanoseconds.
  *
  * NEAP_DEBUG, read when the collector starts, takes gctrace=1 (a line for each collection; 2: a second one with
  * the parts of its stops), gcstoptheworld=1 (no concurrent marking), gccheckmark=1 (each collection is checked by a second one), gcstress=N (collect at

@@ -12,7 +12,8 @@
  *     heap      trigger                                            goal
  *               | a thread that claims marks until                 | a thread that claims marks while there is anything
  *               |   marked / all >= (heap - begun) / (goal - begun)|   to mark, then waits for the end of the cycle,
- *               |                                                  |   a millisecond for each claim of some KB
+ *               |                                                  |   a millisecond for each claim of some KB, and
+ *               |                                                  |   longer the further past the goal it is
  *
  * What the collector's thread marks counts as well: a program that leaves it a processor helps with nothing.
  */
@@ -161,12 +162,23 @@ static bool assist(struct neap__gc_thread *thread, size_t most)
 	return left;
 }
 
-static void wait_for_epoch(void *epoch)
+/* A millisecond at the goal, twice as long for each further 32nd of it, 64 at most: a cycle that gets no processor for
+ * seconds is not outrun by a claim in each millisecond of each thread.
+ */
+static int64_t wait_at_goal(void)
 {
-	neap__os_wait(&neap__gc.epoch, *(uint32_t *)epoch, AT_GOAL_NS);
+	uint64_t goal = atomic_load_explicit(&neap__gc.goal, memory_order_relaxed);
+	uint64_t now = atomic_load_explicit(&neap__gc.pace_bytes, memory_order_relaxed);
+	uint64_t past = now > goal ? (now - goal) / (goal / 32 + 1) : 0;
+	return (int64_t)AT_GOAL_NS << (past < 6 ? past : 6);
 }
 
-/* Leaves the processor to who runs the cycle, for a millisecond or until the cycle is over. */
+static void wait_for_epoch(void *epoch)
+{
+	neap__os_wait(&neap__gc.epoch, *(uint32_t *)epoch, wait_at_goal());
+}
+
+/* Leaves the processor to who runs the cycle, for a while or until the cycle is over. */
 static void wait_for_cycle(void)
 {
 	uint32_t epoch = atomic_load_explicit(&neap__gc.epoch, memory_order_relaxed);

@@ -58,7 +58,7 @@ static bool draw_bits(const struct neap_gc_type *type, uint64_t **ret)
 	return true;
 }
 
-static uint64_t low_bits(uint32_t count)
+static uint64_t bits_below(uint32_t count)
 {
 	return count < 64 ? (UINT64_C(1) << count) - 1 : UINT64_MAX;
 }
@@ -81,7 +81,7 @@ static int fill_type(struct neap_gc_type *type, struct neap__gc_type *ret)
 		(uint8_t)(made.flavour * NEAP__GC_CLASSES +
 			  (type->size <= NEAP_HEAP_SMALL_MOST ? neap__class_of(type->size) : NEAP__CLASSES));
 	if (!made.map && made.head_size <= 64 * sizeof(void *)) {
-		made.first = made.head != NULL ? made.head[0] & low_bits(made.head_size / 8) : 0;
+		made.first = made.head != NULL ? made.head[0] & bits_below(made.head_size / 8) : 0;
 		made.single = made.stride != 0 ? made.head_size + made.stride - 1 : UINT32_MAX;
 	}
 	*ret = made;

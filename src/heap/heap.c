@@ -43,7 +43,7 @@ static __attribute__((noinline)) void *alloc_slow(size_t size, size_t align, uns
 }
 
 /* A block for a plain alignment, the hot one or from the magazine; NULL when that is empty or not for it. */
-static inline void *alloc_short(size_t size, unsigned first_kind)
+static inline void *heap_alloc_short(size_t size, unsigned first_kind)
 {
 	struct neap__cache *cache = neap__cache_self;
 	if (!LIKELY(cache != NULL) || (!LIKELY(size <= NEAP__FINE_MOST) && size > NEAP_HEAP_SMALL_MOST))
@@ -64,14 +64,15 @@ static inline void *alloc_short(size_t size, unsigned first_kind)
 
 void *neap_heap_alloc(size_t size)
 {
-	void *block = alloc_short(size, 0);
+	void *block = heap_alloc_short(size, 0);
 	return LIKELY(block != NULL) ? block : alloc_slow(size, ALIGN_LEAST, 0);
 }
 
 void *neap_heap_alloc_with(size_t size, size_t align, unsigned flags)
 {
 	if (LIKELY(align <= ALIGN_LEAST && (align & (align - 1)) == 0 && (flags & NEAP_HEAP_ZERO) == 0)) {
-		void *block = alloc_short(size, (flags & NEAP_HEAP_NO_POINTERS) != 0 ? NEAP__CLASSES : 0);
+		void *block =
+			heap_alloc_short(size, (flags & NEAP_HEAP_NO_POINTERS) != 0 ? NEAP__CLASSES : 0);
 		if (LIKELY(block != NULL))
 			return block;
 	}

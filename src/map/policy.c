@@ -62,8 +62,8 @@ void neap__policy_set(struct neap_map *map)
 	map->shrink_at =
 		(uint16_t)(map->pool != NULL ? NEAP__MERGE_LIMIT(limit) : small_shrink_at(map, limit));
 	uint32_t share = limit / CHECKS, step = map->pool == NULL && share < SMALL_STEP ? SMALL_STEP : share;
-	map->shrink_step =
-		map->shrink == NEAP_SHRINK_AUTO ? (uint16_t)((1u << floor_log2(step)) - 1u) : UINT16_MAX;
+	uint32_t mask = map->shrink == NEAP_SHRINK_AUTO ? (1u << floor_log2(step)) - 1u : UINT16_MAX;
+	map->shrink_step = (uint16_t)mask;
 }
 
 size_t neap__expected_fill(const struct neap_map *map)

@@ -206,6 +206,8 @@ def check_snapshot(served, folder):
         if command[0] != "snapshot":
             assert "No space left" in run(neap, *command, "-o", node, code=4), command
         assert node.is_char_device(), command
+    if os.environ["FUZZ_FILES"]:
+        assert "damaged files could be read" in run(os.environ["FUZZ_FILES"], "snapshot", first, "20261122", "200")
     cut = folder / "cut.snap"
     cut.write_bytes(first.read_bytes()[:-8])
     assert "damaged" in run(neap, "inspect", cut, code=2)

@@ -60,12 +60,14 @@ static void rest(unsigned ms)
 /* Waits until nobody wants to collect any more. */
 static unsigned settled_cycles(void)
 {
-	for (unsigned before = 0, now = 1;; before = now) {
+	unsigned now = 0, before = 1;
+	for (unsigned tries = 0; tries < 8 && now != before; tries++) {
+		before = now;
 		rest(REST_MS);
 		now = numbers().NumGC;
-		if (now == before)
-			return now;
 	}
+	assert_int_equal(now, before);
+	return now;
 }
 
 static void a_program_that_sleeps_is_left_alone(void **state)
