@@ -51,11 +51,30 @@ static bool is_freed(const struct go_heap *heap, uint64_t value)
 	return span != NULL && !go_span_allocated(span, index);
 }
 
+enum { FIRST_GOROUTINES = 16, FEW_BYTES = 1024 };
+
+/* The background sweeper and the scavenger begin before the program does, and hold no object: a word of theirs that is the
+   address of a span looks like that of its first object. */
+static bool is_collectors(struct go_process *process, const struct go_stack *stack)
+{
+	if (stack->id > FIRST_GOROUTINES || stack->high - stack->sp > FEW_BYTES)
+		return false;
+	for (uint64_t at = stack->sp; at + 8 <= stack->high; at += 8) {
+		const char *function = go_stack_frame(process, stack, at);
+		if (function != NULL &&
+		    (strcmp(function, "runtime.bgsweep") == 0 || strcmp(function, "runtime.bgscavenge") == 0))
+			return true;
+	}
+	return false;
+}
+
 static void visit_stacks(const struct root_walk *walk)
 {
 	const struct go_stacks *stacks = &walk->process->stacks;
 	for (size_t i = 0; i < stacks->count; i++) {
 		const struct go_stack *stack = &stacks->list[i];
+		if (is_collectors(walk->process, stack))
+			continue;
 		for (uint64_t at = stack->sp; at + 8 <= stack->high; at += 8) {
 			uint64_t value;
 			memcpy(&value, stack->memory + (at - stack->sp), sizeof value);
