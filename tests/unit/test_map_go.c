@@ -442,6 +442,53 @@ static void strings_compare_by_all_their_bytes(void **state)
 	neap_map_destroy(map);
 }
 
+/* ---- Loops over entries that have no place ---- */
+
+static uint64_t one_hash(const void *key, uint64_t seed)
+{
+	(void)key, (void)seed;
+	return 7;
+}
+
+static bool same_key(const void *a, const void *b)
+{
+	return *(const uint64_t *)a == *(const uint64_t *)b;
+}
+
+/* Deleting the entry that was produced last moves the last one of the spill list into its place, or one into the segment. */
+static void a_loop_that_deletes_produces_spilled_entries_that_move(void **state)
+{
+	(void)state;
+	enum { N = 4000 };
+	static unsigned produced[N];
+	const struct neap_map_type type = {.size = sizeof type,
+					   .kind = NEAP_KEY_USER,
+					   .key_size = 8,
+					   .key_align = 8,
+					   .value_size = 8,
+					   .value_align = 8,
+					   .hash = one_hash,
+					   .equal = same_key};
+	struct neap_map *map = neap_map_create(&type, NULL);
+	struct neap_map_stats stats = {.size = sizeof stats};
+	uint64_t n = HOSTILE ? 400 : N, before = UINT64_MAX;
+	for (uint64_t key = 0; key < n; key++)
+		put(map, key);
+	neap_map_stats(map, &stats);
+	assert_true(stats.spilled > n / 4);
+	neap_map_each (it, map) {
+		uint64_t key = key_of(&it);
+		produced[key]++;
+		if (before != UINT64_MAX)
+			assert_true(neap_map_delete(map, &before));
+		before = key;
+	}
+	for (uint64_t key = 0; key < n; key++)
+		if (produced[key] != 1)
+			fail_msg("key %llu was produced %u times", (unsigned long long)key, produced[key]);
+	neap_map_destroy(map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -461,6 +508,7 @@ int main(void)
 		cmocka_unit_test(nan_survives_growth_inside_the_loop),
 		cmocka_unit_test(a_slot_is_zero_after_delete_and_clear),
 		cmocka_unit_test(strings_compare_by_all_their_bytes),
+		cmocka_unit_test(a_loop_that_deletes_produces_spilled_entries_that_move),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
