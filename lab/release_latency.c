@@ -29,9 +29,9 @@ enum {
 	SOON_MS = 10,		  /* what "at once" means, widened to three times the worst sample distance */
 	RESOLUTION_US = 1000,	  /* p50 that is good enough: twice the period */
 	BOOK_EVERY = 256,	  /* deletes between updates of the byte count that the sampler reads */
-	FEW = 20000,		  /* below this the table is smaller than the noise of RSS */
-	SHOWN = 14,		  /* lines of evidence from the curve */
-	SHOWN_WIDTH = 36,	  /* columns of a bar in them */
+	FEW = 100000, /* below this a twentieth of the table is less than the two books of RSS differ by */
+	SHOWN = 14,   /* lines of evidence from the curve */
+	SHOWN_WIDTH = 36, /* columns of a bar in them */
 };
 
 struct latency_value {
